@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+# rein: one non-recursive Makefile. `make help` lists the targets; V=1 shows commands;
+# SAN=asan|tsan builds everything with a sanitizer under its own build folder.
+
+SAN      ?=
+B        ?= build$(if $(SAN),/$(SAN))
+PREFIX   ?= /usr/local
+CC       ?= gcc
+PYTHON   ?= python3
+# the first of these that holds what we need, as in packaging/deps.sh
+has_cuda  = $(and $(wildcard $(1)/include/cuda.h),$(wildcard $(1)/include/cudaProfiler.h),$(wildcard $(1)/bin/nvcc))
+CUDA_DIRS := $(if $(REIN_NO_SYSTEM_CUDA),,$(CUDA_HOME) /usr/local/cuda)
+CUDA_DIR := $(firstword $(foreach d,$(CUDA_DIRS),$(if $(call has_cuda,$(d)),$(d))) build/cuda)
+NVCC     ?= $(firstword $(wildcard $(CUDA_DIR)/bin/nvcc) nvcc)
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
+
+SAN_asan := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+SAN_tsan := -fsanitize=thread -fno-omit-frame-pointer
+CFLAGS   ?= -O2 -g
+WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
+            -Wno-unused-parameter -Werror
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fno-strict-aliasing $(WARN) \
+             -I$(B)/gen -isystem $(CUDA_DIR)/include $(SAN_$(SAN)) $(CFLAGS)
+ALL_LDFLAGS = $(SAN_$(SAN)) $(LDFLAGS)
+PKG_DAEMON := inih jansson
+PKG_TOOLS  := jansson ncurses
+PKG_SOFT   := liblz4 libzstd
+PKG_TEST   := check jansson
+pkg_cflags = $(shell pkg-config --cflags $(1) 2>/dev/null)
+pkg_libs   = $(shell pkg-config --libs $(1) 2>/dev/null)
+
+src = $(wildcard $(1)/*.c)
+obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
+FOLDERS   := common interpose policy daemon tools softgpu workloads/lib
+GEN       := $(addprefix $(B)/gen/,cuda_real.h cuda_entries.h hooks.c exports.map \
+               cuda_versions.h softgpu_missing.c)
+PROGRAMS  := lc be demo bench
+CU        := saxpy matmul
+PRODUCTS  := $(addprefix $(B)/,librein.so reind rein softgpu/libcuda.so.1) \
+             $(addprefix $(B)/workloads/,$(PROGRAMS) $(CU) null/libcuda.so.1)
+UNIT      := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
+PROCESS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/process/test_*.c))
+PRELOAD   := $(patsubst tests/preload/%.c,$(B)/tests/preload/%.so,$(wildcard tests/preload/*.c))
+CLIENTS   := $(patsubst tests/clients/%.c,$(B)/tests/clients/%,$(wildcard tests/clients/*.c))
+
+.PHONY: all demo test bench lint fmt fuzz install deps help clean tests
+.DELETE_ON_ERROR:
+.SECONDARY:
+all: $(PRODUCTS) ## build everything: librein.so, reind, rein, the software GPU, the workloads
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: ## install what is missing: Debian packages by name, CUDA headers and nvcc
+	$(Q)./packaging/deps.sh
+
+demo: deps ## set up, build, run the main job, print the table
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(B)/workloads/demo --out $(B)/demo
+
+test: deps ## set up, build, run all tests
+	$(Q)$(MAKE) --no-print-directory all tests
+	$(Q)tests/run.sh $(B) $(UNIT) $(PROCESS)
+
+tests: $(UNIT) $(PROCESS) $(PRELOAD) $(CLIENTS)
+
+bench: all ## added time per launch and what else this machine can measure
+	$(Q)$(B)/workloads/bench --out $(B)/bench
+
+# ---- generated from cuda.h and interpose/entries.tbl
+$(B)/gen/stamp: interpose/gen.py interpose/entries.tbl $(CUDA_DIR)/include/cuda.h
+	$(call say,GEN,$(B)/gen)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(PYTHON) interpose/gen.py --cc "$(CC)" --include $(CUDA_DIR)/include --out $(@D)
+	$(Q)touch $@
+$(GEN): $(B)/gen/stamp ;
+
+# ---- objects
+$(B)/obj/%.o: %.c $(B)/gen/stamp
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(call pkg_cflags,$(PKG_DAEMON) $(PKG_TOOLS)) -MMD -MP -c -o $@ $<
+$(B)/obj/gen/%.o: $(B)/gen/%.c $(B)/gen/stamp
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -I. -Iinterpose -MMD -MP -c -o $@ $<
+$(B)/obj/gen/hooks.o: ALL_CFLAGS += -fno-semantic-interposition
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+# ---- archives, one a folder, for programs and unit tests
+define archive
+$(B)/lib/$(notdir $(1)).a: $(call obj,$(filter-out %/main.c %/asm_%.c,$(call src,$(1))))
+	$$(call say,AR,$$@)
+	$(Q)mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$^
+endef
+$(foreach f,$(FOLDERS),$(eval $(call archive,$(f))))
+$(B)/lib/interpose.a: $(B)/obj/gen/hooks.o
+lib = $(patsubst %,$(B)/lib/%.a,$(1))
+
+# ---- products
+$(B)/librein.so: $(call obj,$(call src,interpose) $(call src,common)) $(B)/obj/gen/hooks.o
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -o $@ $^ -Wl,--version-script=$(B)/gen/exports.map -Wl,-soname,librein.so \
+	  -Wl,-z,nodelete -Wl,-z,now -Wl,--no-undefined -Wl,--as-needed $(ALL_LDFLAGS)
+$(B)/softgpu/libcuda.so.1: $(call obj,$(call src,softgpu)) $(B)/obj/gen/softgpu_missing.o $(call lib,common)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -shared -o $@ $^ -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic -Wl,--no-undefined \
+	  $(call pkg_libs,$(PKG_SOFT)) -lm -lpthread $(ALL_LDFLAGS)
+	$(Q)ln -sf libcuda.so.1 $(@D)/libcuda.so
+$(B)/reind: $(call obj,$(call src,daemon)) $(call lib,policy common)
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(call pkg_libs,$(PKG_DAEMON)) -lpthread $(ALL_LDFLAGS)
+$(B)/rein: $(call obj,$(call src,tools)) $(call lib,common)
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(call pkg_libs,$(PKG_TOOLS)) $(ALL_LDFLAGS)
+
+# ---- workloads: CUDA programs that know nothing of rein; each links libcuda.so.1 by name only
+CUDA_LINK = -L$(B)/softgpu -Wl,--as-needed -lcuda -Wl,--allow-shlib-undefined
+$(B)/workloads/%.fatbin: workloads/%.cu
+	$(call say,NVCC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(NVCC) -fatbin -Wno-deprecated-gpu-targets -o $@ $<
+$(addprefix $(B)/workloads/,lc be): $(B)/workloads/%: $(B)/obj/workloads/%.o $(call lib,lib common) \
+    $(B)/workloads/kernels.fatbin $(B)/softgpu/libcuda.so.1
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(CUDA_LINK) -ljansson -lm -lpthread $(ALL_LDFLAGS)
+$(addprefix $(B)/workloads/,demo bench): $(B)/workloads/%: $(B)/obj/workloads/%.o $(call lib,lib common)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) -ljansson -lm -lpthread -ldl $(ALL_LDFLAGS)
+$(addprefix $(B)/workloads/,$(CU)): $(B)/workloads/%: workloads/%.cu $(B)/workloads/%.fatbin \
+    $(B)/softgpu/libcuda.so.1 $(call lib,lib)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -DFATBIN='"$(B)/workloads/$*.fatbin"' -x c $< -x none $(call lib,lib) \
+	  -o $@ $(CUDA_LINK) -lm $(ALL_LDFLAGS)
+$(B)/obj/workloads/%.o: ALL_CFLAGS += -DFATBIN='"$(B)/workloads/kernels.fatbin"'
+$(B)/obj/workloads/lc.o $(B)/obj/workloads/be.o: $(B)/workloads/kernels.fatbin
+$(B)/workloads/null/libcuda.so.1: workloads/null/driver.c $(B)/gen/stamp
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -shared -o $@ $< -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic $(ALL_LDFLAGS)
+
+# ---- tests: unit tests link archives; process tests run the products
+HARNESS   = tests/harness.c tests/harness.h tests/rig.c tests/rig.h
+TEST_LIBS = $(call lib,daemon tools policy softgpu interpose lib common)
+$(B)/tests/%: tests/%.c $(HARNESS) $(TEST_LIBS) $(PRODUCTS)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(call pkg_cflags,$(PKG_TEST)) -I. -DBUILD_DIR='"$(B)"' -o $@ $< \
+	  $(filter tests/%.c,$(HARNESS)) -Wl,--start-group $(TEST_LIBS) -Wl,--end-group \
+	  $(call pkg_libs,$(PKG_TEST) $(PKG_DAEMON) $(PKG_TOOLS) $(PKG_SOFT)) -lm -lpthread $(ALL_LDFLAGS)
+$(B)/tests/preload/%.so: tests/preload/%.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -O0 -shared -o $@ $< $(ALL_LDFLAGS)
+$(B)/tests/clients/%: tests/clients/%.c $(B)/softgpu/libcuda.so.1
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(CUDA_LINK) -lm -lpthread $(ALL_LDFLAGS)
+
+# ---- hygiene
+C_FILES = $(shell git ls-files -co --exclude-standard '*.c' '*.h' 2>/dev/null)
+lint: all ## clang-tidy, cppcheck, shellcheck, format, exported symbols, unclassified entry points
+	$(Q)tests/lint/lint.sh $(B) $(CUDA_DIR)
+fmt: ## format the C files
+	$(Q)clang-format -i $(C_FILES)
+fuzz: all ## fuzz each parser for FUZZ_SECONDS (default 60) each
+	$(Q)tests/fuzz/fuzz.sh $(B)
+install: all ## copy to $(DESTDIR)$(PREFIX)
+	$(Q)packaging/install.sh $(B) "$(DESTDIR)$(PREFIX)"
+clean: ## remove build/
+	rm -rf build

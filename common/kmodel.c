@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kmodel.h"
+
+#include <string.h>
+
+#define PROBES 16           /* rows looked at before a kernel stays unknown */
+#define ESTIMATE_SAMPLES 2u /* the first sample often holds a lazy load */
+#define NS_MAX (3600ull * 1000000000ull)
+
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+	h ^= v + 0x9e3779b97f4a7c15ull + (h << 6) + (h >> 2);
+	h ^= h >> 32;
+	h *= 0xd6e8feb86659fd93ull;
+	return h ^ (h >> 29);
+}
+
+uint64_t rein_kmodel_key(uint64_t func, const uint32_t grid[3], const uint32_t block[3],
+                         uint32_t shared_bytes)
+{
+	uint64_t h = mix(0x7265696e, func);
+	h = mix(h, (uint64_t)grid[0] << 32 | grid[1]);
+	h = mix(h, (uint64_t)grid[2] << 32 | shared_bytes);
+	h = mix(h, (uint64_t)block[0] << 40 | (uint64_t)block[1] << 20 | block[2]);
+	return h ? h : 1;
+}
+
+static const struct rein_kmodel_row *find(const struct rein_kmodel *m, uint64_t key)
+{
+	for (unsigned i = 0; i < PROBES; i++) {
+		const struct rein_kmodel_row *r = &m->row[(key + i) % REIN_KMODEL_ROWS];
+		uint64_t k = rein_load_acquire(&r->key);
+		if (k == key)
+			return r;
+		if (k == 0)
+			return NULL;
+	}
+	return NULL;
+}
+
+static struct rein_kmodel_row *find_or_claim(struct rein_kmodel *m, uint64_t key)
+{
+	for (unsigned i = 0; i < PROBES; i++) {
+		struct rein_kmodel_row *r = &m->row[(key + i) % REIN_KMODEL_ROWS];
+		uint64_t k = rein_load_acquire(&r->key);
+		if (k == 0 && rein_cas(&r->key, &k, key))
+			return r;
+		if (k == key)
+			return r;
+	}
+	return NULL;
+}
+
+uint64_t rein_kmodel_estimate(const struct rein_kmodel *m, uint64_t key)
+{
+	const struct rein_kmodel_row *r = find(m, key);
+	if (!r || rein_load_relaxed(&r->count) < ESTIMATE_SAMPLES)
+		return 0;
+	uint64_t high = rein_load_relaxed(&r->high_ns);
+	uint64_t mean = rein_load_relaxed(&r->mean_ns);
+	uint64_t ns = high > mean ? high : mean;
+	return ns ? ns : 1;
+}
+
+void rein_kmodel_sample(struct rein_kmodel *m, uint64_t key, uint64_t ns, const char *name)
+{
+	struct rein_kmodel_row *r = find_or_claim(m, key);
+	if (!r)
+		return;
+	if (ns > NS_MAX)
+		ns = NS_MAX;
+	uint32_t count = rein_load_relaxed(&r->count);
+	uint64_t mean = rein_load_relaxed(&r->mean_ns);
+	uint64_t high = rein_load_relaxed(&r->high_ns);
+	uint64_t min = rein_load_relaxed(&r->min_ns);
+	if (count == 0) {
+		if (name) {
+			strncpy(r->name, name, sizeof(r->name) - 1);
+			rein_store_release(&r->name_ready, 1);
+		}
+		mean = high = min = ns;
+	} else {
+		mean = mean - mean / 8 + ns / 8;
+		/* Up quickly, down slowly: 19 steps down balance one step up, so about one
+		 * sample in 20 lies above. */
+		if (ns > high)
+			high += (ns - high + 1) / 2;
+		else
+			high -= (high - ns) / 38;
+		if (ns < min)
+			min = ns;
+	}
+	rein_store_relaxed(&r->mean_ns, mean);
+	rein_store_relaxed(&r->high_ns, high);
+	rein_store_relaxed(&r->min_ns, min);
+	if (count < UINT32_MAX)
+		rein_store_release(&r->count, count + 1);
+}
+
+bool rein_kmodel_read(const struct rein_kmodel *m, unsigned i, struct rein_kmodel_entry *out)
+{
+	const struct rein_kmodel_row *r = &m->row[i % REIN_KMODEL_ROWS];
+	memset(out, 0, sizeof(*out));
+	out->key = rein_load_acquire(&r->key);
+	if (!out->key)
+		return false;
+	out->count = rein_load_acquire(&r->count);
+	out->mean_ns = rein_load_relaxed(&r->mean_ns);
+	out->high_ns = rein_load_relaxed(&r->high_ns);
+	out->min_ns = rein_load_relaxed(&r->min_ns);
+	if (rein_load_acquire(&r->name_ready)) {
+		memcpy(out->name, r->name, sizeof(out->name) - 1);
+		for (char *c = out->name; *c; c++)
+			if (*c < 0x20 || *c > 0x7e)
+				*c = '?';
+	}
+	return true;
+}

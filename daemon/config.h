@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * config.h: rein.conf: classes, rules and the daemon's own settings.
+ *
+ * A configuration is read whole into a fresh struct rein_config or not at all: the caller swaps
+ * pointers, so a reload that fails leaves the running one untouched. Immutable once loaded.
+ * The class "default" (priority 0) always exists. Rules are tried in the order of the files and
+ * of the lines; the first whose conditions all match gives the class.
+ */
+#ifndef REIN_CONFIG_H
+#define REIN_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../common/abi.h"
+#include "../common/util.h"
+#include "hash.h"
+
+#define REIN_CONFIG_FILE "/etc/rein/rein.conf"
+#define REIN_CONFIG_DIR "/etc/rein/rein.conf.d"
+#define REIN_CONFIG_FILES_MAX 64
+#define REIN_CONFIG_ERROR_LEN 512
+#define REIN_CLASS_DEFAULT "default"
+#define REIN_WEIGHT_MAX 10000
+
+enum rein_mode { REIN_MODE_ADAPTIVE, REIN_MODE_SPIN, REIN_MODE_SLEEP };
+
+struct rein_class {
+	char name[REIN_CLASS_LEN];
+	int prio;
+	uint32_t weight;
+	uint64_t backlog_ns;
+	uint32_t backlog_launches;
+	uint32_t linger_us;
+	uint64_t patience_ns; /* how long others are held for it while it makes no progress */
+	UT_hash_handle hh;    /* by name; iteration is in order of definition */
+};
+
+struct rein_rule {
+	char name[REIN_CLASS_LEN];
+	char exe[256]; /* fnmatch pattern on the full path, or on the base name if without '/' */
+	char user[64];
+	bool has_user;
+	uid_t uid;
+	char class_name[REIN_CLASS_LEN];
+	const char *file; /* where it begins, for messages */
+	int line;
+	UT_hash_handle hh; /* by name; iteration is in order of definition */
+};
+
+struct rein_config {
+	const struct rein_policy_ops *policy; /* NULL: not said */
+	bool has_mode;
+	enum rein_mode mode;
+	uint64_t ageing_ns;
+	struct rein_class *classes;
+	struct rein_rule *rules;
+	char *file[REIN_CONFIG_FILES_MAX]; /* what was read, in order */
+	unsigned n_files;
+};
+
+/* `path` NULL: the system's files, those that exist. On an error *out is untouched and `err`
+ * holds one line: file, line, what is wrong, what is accepted. */
+REIN_MUST_CHECK int rein_config_load(struct rein_config **out, const char *path, char *err,
+                                     size_t err_len);
+void rein_config_free(struct rein_config *c);
+
+/* NULL if there is none of that name. */
+const struct rein_class *rein_config_class(const struct rein_config *c, const char *name);
+/* The class that the rules give to a program; never NULL. `exe` may be "". */
+const struct rein_class *rein_config_match(const struct rein_config *c, const char *exe, uid_t uid);
+
+const char *rein_mode_name(enum rein_mode mode);
+/* 0, or -EINVAL. */
+REIN_MUST_CHECK int rein_mode_parse(const char *text, enum rein_mode *out);
+/* "200us", "4ms", "2s", "150ns", "0" → ns; -EINVAL. A unit is required unless 0. */
+REIN_MUST_CHECK int rein_duration_parse(const char *text, uint64_t *out_ns);
+
+#endif

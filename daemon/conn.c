@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+/* conn.c: one connection: accepting it, the greeting, requests, its end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <utlist.h>
+
+#include "../common/clock.h"
+#include "../common/log.h"
+#include "../common/sock.h"
+#include "control.h"
+#include "server.h"
+
+#define ACCEPTS_PER_EVENT 16
+
+static int watch(struct rein_server *s, int fd, uint32_t events, struct rein_watch *w)
+{
+	struct epoll_event ev = {.events = events, .data.ptr = w};
+	return epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+}
+
+/* ---------------------------------------------------------------- answers */
+
+static void welcome_init(struct rein_msg_welcome *w)
+{
+	memset(w, 0, sizeof(*w));
+	w->header = (struct rein_msg_header){.magic = REIN_ABI_MAGIC,
+	                                     .type = REIN_MSG_WELCOME,
+	                                     .size = sizeof(*w),
+	                                     .abi_major = REIN_ABI_MAJOR,
+	                                     .abi_minor = REIN_ABI_MINOR};
+}
+
+/* Best effort: whoever does not take the refusal sees the hang-up. */
+static void refuse(int fd, int err, const char *text)
+{
+	struct rein_msg_welcome w;
+	welcome_init(&w);
+	w.error = -err;
+	snprintf(w.text, sizeof(w.text), "%s", text);
+	if (rein_sock_send(fd, &w, sizeof(w), NULL, 0))
+		rein_debug("a refusal could not be sent");
+}
+
+/* ---------------------------------------------------------------- the end of a connection */
+
+void rein_conn_close(struct rein_server *s, struct rein_conn *c, const char *why)
+{
+	if (c->dead)
+		return;
+	c->dead = true;
+	if (c->client) {
+		rein_loop_leave(s->loop, &c->client->member);
+		if (rein_server_may_log(s))
+			rein_info("left: id=%u pid=%d name=%s: %s",
+			          c->client->member.arbiter.policy.id, (int)c->who.pid,
+			          c->client->member.arbiter.name, why);
+		rein_client_free(c->client);
+		c->client = NULL;
+		s->n_clients--;
+		if (!s->n_clients)
+			s->empty_since_ns = rein_now_ns();
+	}
+	close(c->fd); /* closing takes it out of the epoll set */
+	if (c->pidfd >= 0)
+		close(c->pidfd);
+	if (c->control)
+		s->n_control_conns--;
+	else
+		s->n_client_conns--;
+	DL_DELETE(s->conns, c);
+	DL_APPEND(s->graveyard, c); /* events of this batch may still name it */
+}
+
+void rein_conn_bury(struct rein_server *s)
+{
+	struct rein_conn *c, *next;
+	DL_FOREACH_SAFE(s->graveyard, c, next)
+	{
+		DL_DELETE(s->graveyard, c);
+		free(c);
+	}
+}
+
+void rein_conn_timeouts(struct rein_server *s, uint64_t now_ns)
+{
+	struct rein_conn *c, *next;
+	DL_FOREACH_SAFE(s->conns, c, next)
+	{
+		if (!c->control && !c->client && now_ns - c->since_ns > REIN_HELLO_TIMEOUT_NS)
+			rein_conn_close(s, c, "no greeting");
+	}
+}
+
+/* ---------------------------------------------------------------- accepting */
+
+static unsigned of_user(const struct rein_server *s, uid_t uid, bool control)
+{
+	unsigned n = 0;
+	for (const struct rein_conn *c = s->conns; c; c = c->next)
+		n += c->control == control && c->who.uid == uid;
+	return n;
+}
+
+static bool has_room(const struct rein_server *s, const struct rein_conn *c)
+{
+	unsigned all = c->control ? s->n_control_conns : s->n_client_conns;
+	unsigned max = c->control ? REIN_CONTROLS_MAX : REIN_CLIENTS_MAX;
+	unsigned user_max = c->control ? REIN_CONTROLS_MAX / 2 : REIN_USER_CLIENTS_MAX;
+	return all < max && (c->who.uid == 0 || of_user(s, c->who.uid, c->control) < user_max);
+}
+
+static void adopt(struct rein_server *s, int fd, bool control)
+{
+	struct rein_conn *c = calloc(1, sizeof(*c));
+	if (!c) {
+		close(fd);
+		return;
+	}
+	c->control = control;
+	c->fd = fd;
+	c->on_socket = (struct rein_watch){REIN_WATCH_SOCKET, c};
+	c->on_process = (struct rein_watch){REIN_WATCH_PROCESS, c};
+	c->since_ns = rein_now_ns();
+	int err = rein_identity_get(&c->who, fd, &c->pidfd);
+	if (!err && !has_room(s, c)) {
+		err = -EAGAIN;
+		if (!control)
+			refuse(fd, err,
+			       "the daemon serves too many programs already; this one runs "
+			       "unscheduled");
+	}
+	if (!err)
+		err = watch(s, fd, EPOLLIN | EPOLLRDHUP, &c->on_socket);
+	if (!err && c->pidfd >= 0 && !control)
+		err = watch(s, c->pidfd, EPOLLIN, &c->on_process);
+	if (err) {
+		if (rein_server_may_log(s))
+			rein_warn("refused a connection: pid=%d uid=%u: %s", (int)c->who.pid,
+			          (unsigned)c->who.uid, strerror(-err));
+		close(fd);
+		if (c->pidfd >= 0)
+			close(c->pidfd);
+		free(c);
+		return;
+	}
+	if (control)
+		s->n_control_conns++;
+	else
+		s->n_client_conns++;
+	DL_APPEND(s->conns, c);
+}
+
+void rein_conn_accept(struct rein_server *s, bool control)
+{
+	int listening = control ? s->control_fd : s->client_fd;
+	for (unsigned i = 0; i < ACCEPTS_PER_EVENT; i++) {
+		int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd >= 0) {
+			adopt(s, fd, control);
+			continue;
+		}
+		if ((errno != EMFILE && errno != ENFILE) || s->spare_fd < 0)
+			return;
+		/* No descriptor left: give up the spare one to turn the caller away, else it
+		 * would stay in the queue and this event would come for ever. */
+		close(s->spare_fd);
+		fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd >= 0)
+			close(fd);
+		s->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		if (rein_server_may_log(s))
+			rein_warn("out of file descriptors: a connection was turned away");
+	}
+}
+
+/* ---------------------------------------------------------------- the greeting */
+
+static int send_welcome(struct rein_server *s, struct rein_conn *c, const struct rein_grant *g)
+{
+	struct rein_client *client = c->client;
+	struct rein_msg_welcome w;
+	welcome_init(&w);
+	w.prio = g->prio;
+	snprintf(w.class_name, sizeof(w.class_name), "%s", g->class->name);
+	snprintf(w.text, sizeof(w.text), "%s", g->text);
+	if (!client) /* REIN_HELLO_CHECK */
+		return rein_sock_send(c->fd, &w, sizeof(w), NULL, 0);
+	w.client_id = client->member.arbiter.policy.id;
+	const int fds[REIN_FD_N] = {[REIN_FD_BOARD] = s->board_fd,
+	                            [REIN_FD_CONTROL] = client->control_fd,
+	                            [REIN_FD_STATUS] = client->status_fd,
+	                            [REIN_FD_DOORBELL] = client->member.doorbell_fd};
+	int err = rein_sock_send(c->fd, &w, sizeof(w), fds, REIN_FD_N);
+	/* The mappings stay; the descriptors are the client's now. */
+	close(client->control_fd);
+	close(client->status_fd);
+	client->control_fd = client->status_fd = -1;
+	return err;
+}
+
+static int join(struct rein_server *s, struct rein_conn *c, const struct rein_msg_hello *h,
+                struct rein_grant *g)
+{
+	int err = 0;
+	uint32_t id = ++s->next_id ? s->next_id : ++s->next_id;
+	struct rein_client *client = rein_client_new(h, &c->who, id, &err);
+	if (!client) {
+		snprintf(g->text, sizeof(g->text), "cannot make the shared memory: %s",
+		         strerror(-err));
+		return err;
+	}
+	rein_client_apply(client, g);
+	err = rein_loop_join(s->loop, &client->member, g->text, sizeof(g->text));
+	if (err) {
+		rein_client_free(client);
+		return err;
+	}
+	c->client = client;
+	s->n_clients++;
+	return 0;
+}
+
+static void hello(struct rein_server *s, struct rein_conn *c, const struct rein_msg_hello *h,
+                  size_t len)
+{
+	struct rein_grant g = {0};
+	int err = rein_hello_check(h, len, g.text, sizeof(g.text));
+	if (err == -EBADMSG) {
+		rein_conn_close(s, c, "not a greeting");
+		return;
+	}
+	if (!err) {
+		rein_grant(&g, s->config, &c->who, h->class_name, h->prio);
+		err = g.err;
+	}
+	if (!err && !(h->flags & REIN_HELLO_CHECK))
+		err = join(s, c, h, &g);
+	if (err) {
+		refuse(c->fd, err, g.text);
+		if (rein_server_may_log(s))
+			rein_warn("refused: pid=%d uid=%u: %s", (int)c->who.pid,
+			          (unsigned)c->who.uid, g.text);
+		rein_conn_close(s, c, "refused");
+		return;
+	}
+	err = send_welcome(s, c, &g);
+	if (err) {
+		rein_conn_close(s, c, "it does not take the welcome");
+		return;
+	}
+	if (c->client && rein_server_may_log(s))
+		rein_info("joined: id=%u pid=%d uid=%u name=%s class=%s prio=%d",
+		          c->client->member.arbiter.policy.id, (int)c->who.pid,
+		          (unsigned)c->who.uid, c->client->member.arbiter.name, g.class->name,
+		          g.prio);
+}
+
+/* ---------------------------------------------------------------- what arrives */
+
+static void request(struct rein_server *s, struct rein_conn *c, const char *text, size_t len)
+{
+	char *answer = rein_control_answer(s, &c->who, text, len);
+	if (!answer) {
+		rein_conn_close(s, c, "out of memory");
+		return;
+	}
+	int err = rein_sock_send(c->fd, answer, strlen(answer), NULL, 0);
+	free(answer);
+	if (err)
+		rein_conn_close(s, c, "it does not take the answer");
+}
+
+void rein_conn_event(struct rein_server *s, struct rein_conn *c)
+{
+	static char text[REIN_CONTROL_MAX]; /* the session thread is one */
+	struct rein_msg_hello h;
+	if (c->dead)
+		return;
+	void *to = c->control ? (void *)text : (void *)&h;
+	size_t room = c->control ? sizeof(text) : sizeof(h);
+	ssize_t n = rein_sock_recv(c->fd, to, room, NULL, NULL, 0);
+	if (n == -EAGAIN || n == -EINTR)
+		return;
+	if (n <= 0)
+		rein_conn_close(s, c, n ? strerror((int)-n) : "hung up");
+	else if (c->control)
+		request(s, c, text, (size_t)n);
+	else if (c->client)
+		rein_conn_close(s, c, "it spoke after the greeting");
+	else
+		hello(s, c, &h, (size_t)n);
+}

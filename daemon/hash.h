@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+/* hash.h: uthash as this daemon uses it: running out of memory is an error, not an exit. After
+ * HASH_ADD the element's hh.tbl is NULL if there was no memory. */
+#ifndef REIN_HASH_H
+#define REIN_HASH_H
+
+#define HASH_NONFATAL_OOM 1
+#define uthash_nonfatal_oom(elt) ((elt)->hh.tbl = NULL)
+#include <uthash.h>
+
+#endif

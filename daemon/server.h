@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * server.h: the session thread: sockets, credentials, hang-ups, signals, the configuration.
+ * Everything here belongs to that one thread; the arbiter is reached through loop.h only.
+ *
+ * Limits, so that no peer makes the daemon grow or stall: every socket is non-blocking, an answer
+ * that does not fit into the peer's socket ends the connection, a greeting must come within
+ * REIN_HELLO_TIMEOUT_NS, connections are bounded in all and per user.
+ */
+#ifndef REIN_SERVER_H
+#define REIN_SERVER_H
+
+#include "client.h"
+#include "options.h"
+
+#define REIN_USER_CLIENTS_MAX 256 /* of one user other than root */
+#define REIN_CONTROLS_MAX 64
+#define REIN_HELLO_TIMEOUT_NS (5 * 1000000000ull)
+
+struct rein_conn;
+
+enum rein_watch_kind {
+	REIN_WATCH_CLIENTS, /* a listening socket */
+	REIN_WATCH_CONTROLS,
+	REIN_WATCH_SIGNALS,
+	REIN_WATCH_SAY,
+	REIN_WATCH_SOCKET, /* a connection */
+	REIN_WATCH_PROCESS /* its pidfd */
+};
+
+struct rein_watch {
+	enum rein_watch_kind kind;
+	struct rein_conn *conn;
+};
+
+struct rein_conn {
+	bool control; /* else a client's */
+	bool dead;    /* closed; freed at the end of the batch */
+	int fd, pidfd;
+	struct rein_watch on_socket, on_process;
+	struct rein_identity who;
+	struct rein_client *client; /* NULL until it said HELLO */
+	uint64_t since_ns;
+	struct rein_conn *prev, *next;
+};
+
+struct rein_server {
+	const struct rein_options *options;
+	struct rein_config *config;
+	struct rein_loop *loop;
+	struct rein_board *board;
+	int board_fd, lock_fd, epoll_fd, signal_fd, spare_fd;
+	int client_fd, control_fd; /* listening */
+	struct rein_watch on_clients, on_controls, on_signals, on_say;
+	struct rein_conn *conns, *graveyard;
+	unsigned n_clients, n_client_conns, n_control_conns;
+	uint32_t next_id;
+	const struct rein_policy_ops *policy; /* in use */
+	uint64_t started_ns, empty_since_ns, watchdog_ns, notified_ns;
+	uint64_t log_second;
+	unsigned log_lines;
+	bool stopping;
+};
+
+/* Takes the run directory, starts the arbiter, listens. 0, or -errno with one line in err and
+ * nothing left behind. */
+REIN_MUST_CHECK int rein_server_start(struct rein_server *s, const struct rein_options *o,
+                                      char *err, size_t err_len);
+/* Until a signal or `stop`. */
+void rein_server_run(struct rein_server *s);
+/* Opens all gates, ends the arbiter, removes sockets and pidfile. */
+void rein_server_stop(struct rein_server *s);
+
+/* Reads the configuration again: all or nothing. 0, or -errno with one line in err. */
+REIN_MUST_CHECK int rein_server_reload(struct rein_server *s, char *err, size_t err_len);
+/* Switches the policy live. */
+REIN_MUST_CHECK int rein_server_set_policy(struct rein_server *s,
+                                           const struct rein_policy_ops *ops);
+/* Recomputes what a client is granted and tells the arbiter. */
+REIN_MUST_CHECK int rein_server_regrant(struct rein_server *s, struct rein_client *c, char *err,
+                                        size_t err_len);
+/* For lines that a peer can cause at will: at most a few per second. */
+bool rein_server_may_log(struct rein_server *s);
+
+/* conn.c: connections */
+void rein_conn_accept(struct rein_server *s, bool control);
+void rein_conn_event(struct rein_server *s, struct rein_conn *c);
+/* The process ended or the socket hung up: the client leaves. */
+void rein_conn_close(struct rein_server *s, struct rein_conn *c, const char *why);
+void rein_conn_bury(struct rein_server *s);
+void rein_conn_timeouts(struct rein_server *s, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+/* snapshot.h: the arbiter's state at one moment, copied on its thread, for answers to people.
+ * What comes from clients' memory are plain numbers; nothing here is trusted for decisions. */
+#ifndef REIN_SNAPSHOT_H
+#define REIN_SNAPSHOT_H
+
+#include "../common/abi.h"
+
+struct rein_server;
+
+#define REIN_UUID_LEN 41 /* "GPU-" and 36 characters, NUL */
+
+struct rein_snapshot_client {
+	uint32_t id, holder;
+	int prio;
+	uint32_t weight;
+	bool held, waiting, working, metered;
+	uint64_t devices; /* bit i: device[i] of the snapshot */
+	uint64_t submissions, requests, gate_waits, gate_wait_ns, backlog_waits, backlog_wait_ns;
+	uint64_t lapses, used_ns;
+	double share;
+};
+
+struct rein_snapshot {
+	unsigned n_devices;
+	struct {
+		uint8_t uuid[16];
+		unsigned clients, active;
+	} device[REIN_BOARD_DEVICES_MAX];
+	unsigned n_clients;
+	struct rein_snapshot_client client[]; /* by id, ascending */
+};
+
+/* NULL: out of memory. */
+struct rein_snapshot *rein_snapshot_take(struct rein_server *s);
+void rein_snapshot_free(struct rein_snapshot *snap);
+void rein_uuid_text(char text[REIN_UUID_LEN], const uint8_t uuid[16]);
+
+#endif

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "demand.h"
+
+#include "attach.h"
+#include "helper.h"
+#include "stream.h"
+
+rein_a64 rein_attention = REIN_ATT_UNRESOLVED | REIN_ATT_IDLE | REIN_ATT_SURE;
+
+static rein_a32 waiters;
+
+static uint32_t truth(void)
+{
+	uint32_t bits = 0;
+	if (!(rein_load_seqcst(&rein_attention) & REIN_ATT_SURE))
+		bits |= REIN_DEMAND_ACTIVE;
+	if (rein_load_seqcst(&waiters))
+		bits |= REIN_DEMAND_WAITING;
+	return bits;
+}
+
+/*
+ * Everyone who changes the truth publishes after. The word is read before the truth and its
+ * count grows at each publication, equal bits or not: so a publisher that was overtaken fails
+ * its compare-and-swap, and the last word written holds the last truth.
+ */
+void rein_demand_publish(void)
+{
+	rein_a32 *demand = &REIN_STATUS->demand;
+	uint32_t seen = rein_load_seqcst(demand);
+	uint32_t next;
+	do {
+		next = ((seen & ~(REIN_DEMAND_COUNT - 1)) + REIN_DEMAND_COUNT) | truth();
+	} while (!rein_cas(demand, &seen, next));
+}
+
+/* The doorbell rule of abi.h: the word is stored, now look whether the daemon sleeps. */
+static void ring_if_asleep(void)
+{
+	if (rein_load_seqcst(&REIN_BOARD->asleep))
+		rein_attach_ring();
+}
+
+bool rein_demand_is_idle(void)
+{
+	return rein_load_seqcst(&rein_attention) & REIN_ATT_SURE;
+}
+
+bool rein_demand_active(void)
+{
+	uint64_t seen = rein_load_seqcst(&rein_attention);
+	if (REIN_LIKELY(!(seen & REIN_ATT_IDLE)))
+		return false;
+	while (!rein_cas(&rein_attention, &seen, (seen & ~REIN_ATT_SURE) + REIN_ATT_ATTEMPT))
+		;
+	rein_demand_publish();
+	ring_if_asleep();
+	if (!(rein_and_seqcst(&rein_attention, ~REIN_ATT_IDLE) & REIN_ATT_IDLE))
+		return false; /* another thread was first */
+	rein_add_relaxed(&REIN_STATUS->total.requests, 1);
+	rein_helper_wake();
+	return true;
+}
+
+/* Begins an attempt and returns its number; 0: another one is under way, or it is idle already. */
+static uint64_t attempt(void)
+{
+	uint64_t seen = rein_load_seqcst(&rein_attention), next;
+	do {
+		if (seen & REIN_ATT_IDLE)
+			return 0;
+		next = (seen | REIN_ATT_IDLE) + REIN_ATT_ATTEMPT;
+		if (next < REIN_ATT_ATTEMPT) /* 0 is no number */
+			next += REIN_ATT_ATTEMPT;
+	} while (!rein_cas(&rein_attention, &seen, next));
+	return next / REIN_ATT_ATTEMPT;
+}
+
+/* Ends it, unless a submission took it back: idle for sure, or not. */
+static bool conclude(uint64_t number, bool idle)
+{
+	uint64_t seen = rein_load_seqcst(&rein_attention), next;
+	do {
+		if (seen / REIN_ATT_ATTEMPT != number || !(seen & REIN_ATT_IDLE))
+			return false;
+		next = idle ? seen | REIN_ATT_SURE : seen & ~REIN_ATT_IDLE;
+	} while (!rein_cas(&rein_attention, &seen, next));
+	return true;
+}
+
+/* Whoever finds another's attempt under way leaves it to that one, which therefore looks again
+ * after it has given up. */
+void rein_demand_try_idle(void)
+{
+	while (rein_rows_all_completed()) {
+		uint64_t number = attempt();
+		if (!number)
+			return;
+		bool idle = rein_rows_all_completed();
+		if (!conclude(number, idle) || !idle)
+			continue;
+		rein_demand_totals();
+		rein_demand_publish();
+		if (rein_load_relaxed(&REIN_CONTROL->flags) & REIN_CONTROL_NOTIFY_IDLE)
+			ring_if_asleep();
+		return;
+	}
+}
+
+void rein_demand_wait(void)
+{
+	if (rein_add_seqcst(&waiters, 1) != 0)
+		return;
+	rein_demand_publish();
+	ring_if_asleep();
+}
+
+void rein_demand_wait_over(void)
+{
+	if (rein_add_seqcst(&waiters, (uint32_t)-1) == 1)
+		rein_demand_publish();
+}
+
+void rein_demand_totals(void)
+{
+	rein_store_relaxed(&REIN_STATUS->total.submissions,
+	                   rein_rows_returned() - rein_attach_submissions_before());
+}

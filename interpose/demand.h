@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * demand.h: whether this process wants the GPU, as the daemon is told.
+ *
+ * The client is *idle* if and only if every row's begun equals its completed (stream.h). Truth is
+ * process-local: the attention word, and the number of threads at the closed gate. The status
+ * page's demand word is a copy of it, published after each change.
+ *
+ *   idle → active   a submission counts itself, finds REIN_ATT_IDLE, takes back REIN_ATT_SURE and
+ *                   the attempt, publishes, rings if the daemon sleeps, and only then clears
+ *                   REIN_ATT_IDLE, which lets other threads take the fast path. The driver is
+ *                   called after that: nothing is ever submitted that the daemon was not told of.
+ *   active → idle   whoever completed something sets REIN_ATT_IDLE, as a new attempt, then looks
+ *                   at the counts; all equal, it sets REIN_ATT_SURE if the attempt still stands
+ *                   and publishes. Rings only if the daemon asked for it.
+ *
+ * Threads: any; no locks. All orders are sequentially consistent read-modify-writes and loads
+ * (never fences, which ThreadSanitizer cannot see).
+ */
+#ifndef REIN_DEMAND_H
+#define REIN_DEMAND_H
+
+#include "shim.h"
+
+/* The attention word: its low half is what forces the slow path, and holds the number of stream
+ * captures under way; its high half tells one attempt to declare the client idle from the next. */
+#define REIN_ATT_UNRESOLVED 1ull /* the driver's functions are not known yet */
+#define REIN_ATT_IDLE 2ull       /* idle, or somebody is finding out */
+#define REIN_ATT_SURE 4ull       /* idle it is: the truth that the daemon is told */
+#define REIN_ATT_OFF 8ull        /* disabled, or a forked child: pass everything through */
+#define REIN_ATT_CAPTURE 256ull
+#define REIN_ATT_CAPTURES 0xffffff00ull
+#define REIN_ATT_ATTEMPT (1ull << 32)
+extern rein_a64 rein_attention;
+
+/* After counting a submission, before the driver call: makes the client active if it was idle.
+ * True if it was. */
+bool rein_demand_active(void);
+/* After something was completed or taken back: makes the client idle if it is. */
+void rein_demand_try_idle(void);
+/* A thread begins and ends to wait at the closed gate. */
+void rein_demand_wait(void);
+void rein_demand_wait_over(void);
+/* Writes the truth to the status page, as after mapping a new one. */
+void rein_demand_publish(void);
+/* Brings the status page's totals up to date; display only. */
+void rein_demand_totals(void);
+bool rein_demand_is_idle(void);
+
+#endif

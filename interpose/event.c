@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "event.h"
+
+#define SETS 512
+#define WAYS 8
+#define TARGET_BITS 48 /* a word: row number + 1, then the count; enough for years of launches */
+
+static_assert(REIN_ROWS < 1u << (64 - TARGET_BITS), "a row number fits beside the count");
+
+static struct {
+	rein_a64 event; /* 0: free */
+	rein_a64 word;
+} table[SETS][WAYS];
+
+static unsigned set_of(uint64_t event)
+{
+	return (unsigned)((event ^ event >> 7 ^ event >> 17) % SETS);
+}
+
+static rein_a64 *find(CUevent handle)
+{
+	uint64_t event = (uint64_t)(uintptr_t)handle;
+	unsigned set = set_of(event);
+	for (unsigned i = 0; event && i < WAYS; i++)
+		if (rein_load_acquire(&table[set][i].event) == event)
+			return &table[set][i].word;
+	return NULL;
+}
+
+/* All claim the first free way, so two threads that record a new event end in the same entry. */
+static rein_a64 *find_or_claim(CUevent handle)
+{
+	uint64_t event = (uint64_t)(uintptr_t)handle;
+	unsigned set = set_of(event);
+	rein_a64 *word = find(handle);
+	for (unsigned i = 0; !word && i < WAYS; i++) {
+		uint64_t key = 0;
+		if (rein_cas(&table[set][i].event, &key, event) || key == event)
+			word = &table[set][i].word;
+	}
+	return word;
+}
+
+void rein_event_forget(CUevent event)
+{
+	rein_a64 *word = find(event);
+	if (word)
+		(void)rein_swap_seqcst(word, 0);
+}
+
+void rein_event_note(CUevent event, struct rein_row *row, uint64_t target)
+{
+	rein_a64 *word = event ? find_or_claim(event) : NULL;
+	uint64_t number = (uint64_t)(row - rein_row_at(0)) + 1;
+	if (word && target < 1ull << TARGET_BITS)
+		rein_store_release(word, number << TARGET_BITS | target);
+}
+
+void rein_event_drop(CUevent handle)
+{
+	uint64_t event = (uint64_t)(uintptr_t)handle;
+	unsigned set = set_of(event);
+	for (unsigned i = 0; event && i < WAYS; i++)
+		if (rein_load_acquire(&table[set][i].event) == event) {
+			rein_store_release(&table[set][i].word, 0);
+			rein_store_release(&table[set][i].event, 0);
+		}
+}
+
+uint64_t rein_event_look(CUevent event)
+{
+	rein_a64 *word = find(event);
+	return word ? rein_load_seqcst(word) : 0;
+}
+
+void rein_event_done(CUevent event, uint64_t word)
+{
+	if (!word || rein_event_look(event) != word)
+		return;
+	unsigned number = (unsigned)(word >> TARGET_BITS) - 1;
+	if (number < REIN_ROWS)
+		rein_row_complete(rein_row_at(number), word & ((1ull << TARGET_BITS) - 1));
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "helper.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include "../common/futex.h"
+#include "attach.h"
+#include "backlog.h"
+#include "demand.h"
+#include "stream.h"
+#include "submit.h"
+
+#define TICK_MIN_NS (50 * REIN_US)
+#define TICK_BUSY_MAX_NS REIN_MS     /* while submissions keep coming */
+#define TICK_MAX_NS (4 * REIN_MS)    /* while a kernel keeps running */
+#define COARSE_MAX_NS (10 * REIN_MS) /* requests end without us */
+#define COARSE_AFTER 4               /* requests in a row that did */
+#define LAST_RESORT_NS (20 * REIN_MS)
+#define INHIBIT_WAIT_NS (2 * REIN_LEASE_NS)
+#define FOR_EVER (~0ull >> 1)
+
+static rein_a32 inhibited; /* how many forbid driver calls now */
+static rein_a32 in_call;   /* 1: the helper is in the driver, or about to look at `inhibited` */
+static rein_a32 dozing;    /* 1: asleep until woken; the futex */
+static rein_a32 stopped;
+
+/* ---------------------------------------------------------------- inhibiting */
+
+bool rein_helper_inhibited(void)
+{
+	return rein_load_seqcst(&inhibited);
+}
+
+void rein_helper_inhibit(void)
+{
+	uint64_t until = 0;
+	rein_add_seqcst(&inhibited, 1);
+	while (rein_load_seqcst(&in_call)) {
+		uint64_t now = rein_now_ns();
+		if (!until)
+			until = now + INHIBIT_WAIT_NS;
+		if (now >= until)
+			break;
+		rein_futex_wait(&in_call, 1, until);
+	}
+}
+
+void rein_helper_allow(void)
+{
+	rein_add_seqcst(&inhibited, (uint32_t)-1);
+}
+
+void rein_helper_stop(void)
+{
+	rein_store_release(&stopped, 1);
+	rein_helper_inhibit();
+}
+
+static void leave_call(void)
+{
+	(void)rein_swap_seqcst(&in_call, 0);
+	if (rein_load_seqcst(&inhibited))
+		rein_futex_wake_all(&in_call);
+}
+
+static bool enter_call(void)
+{
+	(void)rein_swap_seqcst(&in_call, 1);
+	if (!rein_load_seqcst(&inhibited) && !rein_capture_any())
+		return true;
+	leave_call();
+	return false;
+}
+
+/* ---------------------------------------------------------------- looking */
+
+static bool askable(const struct rein_row *row)
+{
+	uint64_t handle = rein_load_relaxed(&row->handle);
+	return rein_load_acquire(&row->state) == REIN_ROW_LIVE &&
+	       handle != REIN_HANDLE_PER_THREAD && handle != REIN_HANDLE_OVERFLOW;
+}
+
+/* In the row's context: cuStreamQuery, or cuCtxSynchronize for what cannot be asked about. */
+static CUresult ask(struct rein_row *row, bool context)
+{
+	CUcontext ctx = (CUcontext)(uintptr_t)rein_load_relaxed(&row->context), popped;
+	CUresult r = real.cuCtxPushCurrent_v2(ctx);
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (context)
+		r = real.cuCtxSynchronize();
+	else
+		r = real.cuStreamQuery((CUstream)(uintptr_t)rein_load_relaxed(&row->handle));
+	(void)real.cuCtxPopCurrent_v2(&popped);
+	return r;
+}
+
+static bool look_at_row(struct rein_row *row)
+{
+	if (rein_load_acquire(&row->flags) & REIN_ROW_GONE)
+		return rein_row_complete(row, rein_load_seqcst(&row->returned));
+	if (!askable(row) || !enter_call())
+		return false;
+	bool news = false;
+	if (askable(row)) { /* not destroyed before we were in the call */
+		uint64_t target = rein_load_seqcst(&row->returned);
+		CUresult r = ask(row, false);
+		if (r == CUDA_SUCCESS || rein_sync_is_fatal(r))
+			news = rein_row_complete(row, target);
+	}
+	leave_call();
+	return news;
+}
+
+/* Rows whose stream nobody else can ask about: another thread's per-thread default stream, a
+ * destroyed stream without a mark. Waits for their context, once nothing else of it is left. */
+static bool wait_for_context(struct rein_row *row)
+{
+	uint64_t target[REIN_ROWS];
+	uint64_t context = rein_load_relaxed(&row->context);
+	unsigned n = rein_rows_count();
+	for (unsigned i = 0; i < n; i++) {
+		struct rein_row *other = rein_row_at(i);
+		bool same = rein_load_relaxed(&other->context) == context;
+		if (same && askable(other) && rein_row_outstanding(other))
+			return false;
+		/* a green context's streams are not all waited for */
+		same = same && rein_load_relaxed(&other->scope) == context;
+		target[i] = same ? rein_load_seqcst(&other->returned) : 0;
+	}
+	if (!enter_call())
+		return false;
+	CUresult r = ask(row, true);
+	leave_call();
+	bool news = false;
+	for (unsigned i = 0; i < n && (r == CUDA_SUCCESS || rein_sync_is_fatal(r)); i++)
+		news |= rein_row_complete(rein_row_at(i), target[i]);
+	return news;
+}
+
+bool rein_helper_look(bool last_resort)
+{
+	bool news = rein_backlog_reap() > 0;
+	unsigned n = rein_rows_count();
+	for (unsigned i = 0; i < n; i++)
+		if (rein_row_outstanding(rein_row_at(i)))
+			news |= look_at_row(rein_row_at(i));
+	for (unsigned i = 0; i < n && last_resort && !news; i++)
+		if (rein_row_outstanding(rein_row_at(i)) && !askable(rein_row_at(i)))
+			news |= wait_for_context(rein_row_at(i));
+	rein_demand_try_idle();
+	rein_demand_totals();
+	return news;
+}
+
+/* ---------------------------------------------------------------- the thread */
+
+static bool wanted(void)
+{
+	return rein_attach_on() && !rein_demand_is_idle() && !rein_load_acquire(&stopped);
+}
+
+static void nap(uint64_t ns)
+{
+	static rein_a32 nobody;
+	rein_futex_wait(&nobody, 0, rein_now_ns() + ns);
+}
+
+/* The waker changes its word, then looks at `dozing`; we set `dozing`, then look at its word. */
+static void doze(void)
+{
+	(void)rein_swap_seqcst(&dozing, 1);
+	while (!wanted() && rein_load_seqcst(&dozing))
+		rein_futex_wait(&dozing, 1, FOR_EVER);
+	rein_store_release(&dozing, 0);
+}
+
+void rein_helper_wake(void)
+{
+	if (rein_attach_on() && rein_load_seqcst(&dozing) && rein_swap_seqcst(&dozing, 0))
+		rein_futex_wake_all(&dozing);
+}
+
+static uint64_t linger_ns(void)
+{
+	uint64_t ns = rein_load_relaxed(&REIN_CONTROL->linger_us) * REIN_US;
+	return ns < TICK_MIN_NS ? TICK_MIN_NS : ns > COARSE_MAX_NS ? COARSE_MAX_NS : ns;
+}
+
+static bool any_outstanding(void)
+{
+	unsigned n = rein_rows_count();
+	for (unsigned i = 0; i < n; i++)
+		if (rein_row_outstanding(rein_row_at(i)))
+			return true;
+	return false;
+}
+
+/* From active to idle. True: no look of ours was needed for it. */
+static bool watch_request(void)
+{
+	uint64_t seen = rein_rows_begun(), tick = linger_ns(), quiet = 0;
+	bool unaided = true;
+	for (;;) {
+		nap(tick);
+		if (!wanted())
+			return unaided;
+		uint64_t begun = rein_rows_begun();
+		if (begun != seen || rein_sync_under_way()) {
+			seen = begun;
+			quiet = 0;
+			tick = tick * 2 > TICK_BUSY_MAX_NS ? TICK_BUSY_MAX_NS : tick * 2;
+			rein_demand_totals();
+			continue;
+		}
+		quiet += tick;
+		if (rein_backlog_watches())
+			continue; /* a waiting thread looks for itself */
+		if (!any_outstanding()) {
+			rein_demand_try_idle();
+			tick = tick * 2 > TICK_MAX_NS ? TICK_MAX_NS : tick * 2;
+		} else if (rein_helper_look(quiet >= LAST_RESORT_NS)) {
+			unaided = false;
+			tick = linger_ns();
+		} else {
+			tick = tick * 2 > TICK_MAX_NS ? TICK_MAX_NS : tick * 2;
+		}
+	}
+}
+
+static void *helper_main(void *unused)
+{
+	CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+	unsigned streak = 0;
+	prctl(PR_SET_NAME, "rein-helper");
+	(void)real.cuThreadExchangeStreamCaptureMode(&mode);
+	while (!rein_load_acquire(&stopped)) {
+		if (!wanted()) {
+			doze();
+			continue;
+		}
+		streak = watch_request() ? streak + 1 : 0;
+		/* Requests that end by themselves: stay up for a while, so that the next one
+		 * need not wake us, and look now and then whether that is still so. */
+		uint64_t coarse = linger_ns();
+		for (unsigned i = COARSE_AFTER; i < streak && coarse < COARSE_MAX_NS; i++)
+			coarse *= 2;
+		uint64_t begun;
+		do {
+			begun = rein_rows_begun();
+			if (streak >= COARSE_AFTER)
+				nap(coarse < COARSE_MAX_NS ? coarse : COARSE_MAX_NS);
+		} while (!wanted() && rein_rows_begun() != begun && rein_attach_on());
+	}
+	return NULL;
+}
+
+int rein_helper_start(void)
+{
+	pthread_t thread;
+	pthread_attr_t attr;
+	int err = pthread_attr_init(&attr);
+	if (err)
+		return -err;
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	err = pthread_create(&thread, &attr, helper_main, NULL);
+	pthread_attr_destroy(&attr);
+	return -err;
+}

@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * observe.c: the hooks written by hand: what makes, ends or changes the things that the rows,
+ * events and captures of stream.c and event.c stand for. None of them is ever gated.
+ *
+ * Order matters twice. What is about to be destroyed is taken out of the tables before the driver
+ * call, because the driver may give the same handle to another thread at once; and the helper is
+ * inhibited around it, because it must not ask about a handle that is gone.
+ */
+#include "shim.h"
+
+#include <errno.h>
+
+#include "attach.h"
+#include "backlog.h"
+#include "demand.h"
+#include "event.h"
+#include "helper.h"
+#include "stream.h"
+#include "submit.h"
+
+/* ---------------------------------------------------------------- init */
+
+CUresult hook_cuInit(unsigned int flags)
+{
+	rein_need_real();
+	CUresult r = real.cuInit(flags);
+	if (r == CUDA_SUCCESS && rein_shim_on()) {
+		int saved = errno;
+		rein_attach_start();
+		errno = saved;
+	}
+	return r;
+}
+
+/* ---------------------------------------------------------------- contexts */
+
+static CUresult created(CUresult r, const CUcontext *ctx, CUdevice device)
+{
+	if (r == CUDA_SUCCESS && ctx && rein_shim_on()) {
+		int saved = errno;
+		rein_context_note(*ctx, device);
+		errno = saved;
+	}
+	return r;
+}
+
+CUresult hook_cuCtxCreate(CUcontext *pctx, unsigned int flags, CUdevice dev)
+{
+	rein_need_real();
+	return created(real.cuCtxCreate(pctx, flags, dev), pctx, dev);
+}
+
+CUresult hook_cuCtxCreate_v2(CUcontext *pctx, unsigned int flags, CUdevice dev)
+{
+	rein_need_real();
+	return created(real.cuCtxCreate_v2(pctx, flags, dev), pctx, dev);
+}
+
+CUresult hook_cuCtxCreate_v3(CUcontext *pctx, CUexecAffinityParam *params, int n,
+                             unsigned int flags, CUdevice dev)
+{
+	rein_need_real();
+	return created(real.cuCtxCreate_v3(pctx, params, n, flags, dev), pctx, dev);
+}
+
+CUresult hook_cuCtxCreate_v4(CUcontext *pctx, CUctxCreateParams *params, unsigned int flags,
+                             CUdevice dev)
+{
+	rein_need_real();
+	return created(real.cuCtxCreate_v4(pctx, params, flags, dev), pctx, dev);
+}
+
+CUresult hook_cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev)
+{
+	rein_need_real();
+	CUresult r = created(real.cuDevicePrimaryCtxRetain(pctx, dev), pctx, dev);
+	if (r == CUDA_SUCCESS && pctx && rein_shim_on())
+		rein_context_primary(dev, *pctx);
+	return r;
+}
+
+/* Nobody asks about streams or events until resume(). */
+static void pause_queries(void)
+{
+	int saved = errno;
+	rein_helper_inhibit();
+	rein_backlog_quiesce();
+	errno = saved;
+}
+
+static void resume_queries(void)
+{
+	int saved = errno;
+	rein_helper_allow();
+	rein_demand_try_idle();
+	errno = saved;
+}
+
+static CUresult destroy_context(CUresult (*destroy)(CUcontext), CUcontext ctx)
+{
+	if (!ctx || !rein_shim_on())
+		return destroy(ctx);
+	pause_queries();
+	rein_context_leaving(ctx);
+	rein_backlog_forget(ctx);
+	CUresult r = destroy(ctx);
+	if (r == CUDA_SUCCESS)
+		rein_context_gone(ctx);
+	else
+		rein_context_back(ctx);
+	resume_queries();
+	return r;
+}
+
+CUresult hook_cuCtxDestroy(CUcontext ctx)
+{
+	rein_need_real();
+	return destroy_context(real.cuCtxDestroy, ctx);
+}
+
+CUresult hook_cuCtxDestroy_v2(CUcontext ctx)
+{
+	rein_need_real();
+	return destroy_context(real.cuCtxDestroy_v2, ctx);
+}
+
+/* A release ends the context only with its last reference: known after the fact. */
+static CUresult end_primary(CUresult (*end)(CUdevice), CUdevice dev)
+{
+	unsigned int flags;
+	int active = 1;
+	CUcontext ctx = rein_shim_on() ? rein_context_primary(dev, NULL) : NULL;
+	if (!ctx)
+		return end(dev);
+	pause_queries();
+	CUresult r = end(dev);
+	if (r == CUDA_SUCCESS &&
+	    (real.cuDevicePrimaryCtxGetState(dev, &flags, &active) != CUDA_SUCCESS || !active)) {
+		rein_backlog_forget(ctx);
+		rein_context_gone(ctx);
+	}
+	resume_queries();
+	return r;
+}
+
+CUresult hook_cuDevicePrimaryCtxRelease(CUdevice dev)
+{
+	rein_need_real();
+	return end_primary(real.cuDevicePrimaryCtxRelease, dev);
+}
+
+CUresult hook_cuDevicePrimaryCtxRelease_v2(CUdevice dev)
+{
+	rein_need_real();
+	return end_primary(real.cuDevicePrimaryCtxRelease_v2, dev);
+}
+
+CUresult hook_cuDevicePrimaryCtxReset(CUdevice dev)
+{
+	rein_need_real();
+	return end_primary(real.cuDevicePrimaryCtxReset, dev);
+}
+
+CUresult hook_cuDevicePrimaryCtxReset_v2(CUdevice dev)
+{
+	rein_need_real();
+	return end_primary(real.cuDevicePrimaryCtxReset_v2, dev);
+}
+
+/* ---------------------------------------------------------------- streams */
+
+static CUresult stream_made(CUresult r, const CUstream *stream, uint64_t scope, bool blocking)
+{
+	if (r == CUDA_SUCCESS && stream && rein_shim_on()) {
+		int saved = errno;
+		rein_row_new(*stream, scope, blocking ? REIN_ROW_BLOCKING : 0);
+		errno = saved;
+	}
+	return r;
+}
+
+CUresult hook_cuStreamCreate(CUstream *stream, unsigned int flags)
+{
+	rein_need_real();
+	return stream_made(real.cuStreamCreate(stream, flags), stream, 0,
+	                   !(flags & CU_STREAM_NON_BLOCKING));
+}
+
+CUresult hook_cuStreamCreateWithPriority(CUstream *stream, unsigned int flags, int priority)
+{
+	rein_need_real();
+	return stream_made(real.cuStreamCreateWithPriority(stream, flags, priority), stream, 0,
+	                   !(flags & CU_STREAM_NON_BLOCKING));
+}
+
+CUresult hook_cuGreenCtxStreamCreate(CUstream *stream, CUgreenCtx green, unsigned int flags,
+                                     int priority)
+{
+	rein_need_real();
+	return stream_made(real.cuGreenCtxStreamCreate(stream, green, flags, priority), stream,
+	                   (uint64_t)(uintptr_t)green, false);
+}
+
+static CUresult destroy_stream(CUresult (*destroy)(CUstream), CUstream stream)
+{
+	if (!rein_shim_on())
+		return destroy(stream);
+	int saved = errno;
+	rein_helper_inhibit();
+	struct rein_row *row = rein_row_leaving(stream);
+	if (row)
+		rein_backlog_last_mark(row, stream);
+	errno = saved;
+	CUresult r = destroy(stream);
+	if (row && r == CUDA_SUCCESS)
+		rein_row_dead(row);
+	else if (row)
+		rein_row_back(row);
+	rein_helper_allow();
+	errno = saved;
+	return r;
+}
+
+CUresult hook_cuStreamDestroy(CUstream stream)
+{
+	rein_need_real();
+	return destroy_stream(real.cuStreamDestroy, stream);
+}
+
+CUresult hook_cuStreamDestroy_v2(CUstream stream)
+{
+	rein_need_real();
+	return destroy_stream(real.cuStreamDestroy_v2, stream);
+}
+
+/* ---------------------------------------------------------------- events */
+
+/* An event record under way. */
+struct record {
+	CUevent event;
+	struct rein_row *row; /* NULL: what the event will prove is not known */
+	uint64_t target;
+};
+
+static void record_begin(struct record *rec, CUevent event, CUstream stream, unsigned options)
+{
+	rec->row = NULL;
+	if (!rein_shim_on())
+		return;
+	rec->event = event;
+	rein_event_forget(event);
+	if (rein_capture_any()) /* it may become a node of a graph */
+		return;
+	rec->row = rein_row_seek(stream, options);
+	if (rec->row)
+		rec->target = rein_load_seqcst(&rec->row->returned);
+}
+
+static CUresult record_end(const struct record *rec, CUresult r)
+{
+	if (rec->row && r == CUDA_SUCCESS)
+		rein_event_note(rec->event, rec->row, rec->target);
+	return r;
+}
+
+CUresult hook_cuEventRecord(CUevent event, CUstream stream)
+{
+	struct record rec;
+	rein_need_real();
+	record_begin(&rec, event, stream, 0);
+	return record_end(&rec, real.cuEventRecord(event, stream));
+}
+
+CUresult hook_cuEventRecord_ptsz(CUevent event, CUstream stream)
+{
+	struct record rec;
+	rein_need_real();
+	record_begin(&rec, event, stream, REIN_OPT_PER_THREAD);
+	return record_end(&rec, real.cuEventRecord_ptsz(event, stream));
+}
+
+CUresult hook_cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int flags)
+{
+	struct record rec;
+	rein_need_real();
+	record_begin(&rec, event, stream, 0);
+	return record_end(&rec, real.cuEventRecordWithFlags(event, stream, flags));
+}
+
+CUresult hook_cuEventRecordWithFlags_ptsz(CUevent event, CUstream stream, unsigned int flags)
+{
+	struct record rec;
+	rein_need_real();
+	record_begin(&rec, event, stream, REIN_OPT_PER_THREAD);
+	return record_end(&rec, real.cuEventRecordWithFlags_ptsz(event, stream, flags));
+}
+
+CUresult hook_cuEventDestroy(CUevent event)
+{
+	rein_need_real();
+	rein_event_drop(event);
+	return real.cuEventDestroy(event);
+}
+
+CUresult hook_cuEventDestroy_v2(CUevent event)
+{
+	rein_need_real();
+	rein_event_drop(event);
+	return real.cuEventDestroy_v2(event);
+}
+
+/* ---------------------------------------------------------------- captures */
+
+/* The row is made while the stream may still be asked about; the count is raised before the
+ * driver call, so that nothing is ever gated or marked on a capturing stream. */
+static struct rein_row *capture_begin(CUstream stream, unsigned options)
+{
+	int saved = errno;
+	struct rein_row *row = NULL;
+	if (!rein_capture_on(stream, options))
+		row = rein_row_of(stream, options);
+	if (row && rein_load_relaxed(&row->handle) == REIN_HANDLE_OVERFLOW)
+		row = NULL; /* stands for several streams */
+	rein_capture_begin();
+	rein_helper_inhibit();
+	errno = saved;
+	return row;
+}
+
+static CUresult capture_begun(struct rein_row *row, CUresult r)
+{
+	bool counted = false;
+	if (r == CUDA_SUCCESS) /* without a row nobody can tell when it ends: counted for ever */
+		counted = !row || !(rein_or_seqcst(&row->flags, REIN_ROW_CAPTURING) &
+		                    REIN_ROW_CAPTURING);
+	if (!counted)
+		rein_capture_end();
+	rein_helper_allow();
+	return r;
+}
+
+#define BEGIN_CAPTURE(stream, options, call)                                                       \
+	do {                                                                                       \
+		rein_need_real();                                                                  \
+		if (!rein_shim_on())                                                               \
+			return call;                                                               \
+		struct rein_row *row = capture_begin(stream, options);                             \
+		return capture_begun(row, call);                                                   \
+	} while (0)
+
+CUresult hook_cuStreamBeginCapture(CUstream stream)
+{
+	BEGIN_CAPTURE(stream, 0, real.cuStreamBeginCapture(stream));
+}
+
+CUresult hook_cuStreamBeginCapture_ptsz(CUstream stream)
+{
+	BEGIN_CAPTURE(stream, REIN_OPT_PER_THREAD, real.cuStreamBeginCapture_ptsz(stream));
+}
+
+CUresult hook_cuStreamBeginCapture_v2(CUstream stream, CUstreamCaptureMode mode)
+{
+	BEGIN_CAPTURE(stream, 0, real.cuStreamBeginCapture_v2(stream, mode));
+}
+
+CUresult hook_cuStreamBeginCapture_v2_ptsz(CUstream stream, CUstreamCaptureMode mode)
+{
+	BEGIN_CAPTURE(stream, REIN_OPT_PER_THREAD, real.cuStreamBeginCapture_v2_ptsz(stream, mode));
+}
+
+CUresult hook_cuStreamBeginCaptureToGraph(CUstream stream, CUgraph graph, const CUgraphNode *deps,
+                                          const CUgraphEdgeData *data, size_t n,
+                                          CUstreamCaptureMode mode)
+{
+	BEGIN_CAPTURE(stream, 0,
+	              real.cuStreamBeginCaptureToGraph(stream, graph, deps, data, n, mode));
+}
+
+CUresult hook_cuStreamBeginCaptureToGraph_ptsz(CUstream stream, CUgraph graph,
+                                               const CUgraphNode *deps,
+                                               const CUgraphEdgeData *data, size_t n,
+                                               CUstreamCaptureMode mode)
+{
+	BEGIN_CAPTURE(stream, REIN_OPT_PER_THREAD,
+	              real.cuStreamBeginCaptureToGraph_ptsz(stream, graph, deps, data, n, mode));
+}
+
+/* Whether this answer of cuStreamEndCapture means that the stream captures no more. */
+static bool capture_over(CUresult r)
+{
+	switch ((int)r) {
+	case CUDA_SUCCESS:
+	case CUDA_ERROR_STREAM_CAPTURE_INVALIDATED:
+	case CUDA_ERROR_STREAM_CAPTURE_UNJOINED:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static CUresult capture_ended(CUstream stream, unsigned options, CUresult r)
+{
+	if (!capture_over(r) || !rein_shim_on())
+		return r;
+	struct rein_row *row = rein_row_seek(stream, options);
+	if (row && rein_and_seqcst(&row->flags, ~REIN_ROW_CAPTURING) & REIN_ROW_CAPTURING)
+		rein_capture_end();
+	return r;
+}
+
+CUresult hook_cuStreamEndCapture(CUstream stream, CUgraph *graph)
+{
+	rein_need_real();
+	return capture_ended(stream, 0, real.cuStreamEndCapture(stream, graph));
+}
+
+CUresult hook_cuStreamEndCapture_ptsz(CUstream stream, CUgraph *graph)
+{
+	rein_need_real();
+	return capture_ended(stream, REIN_OPT_PER_THREAD, real.cuStreamEndCapture_ptsz(stream, graph));
+}

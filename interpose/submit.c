@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "submit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../common/futex.h"
+#include "../common/log.h"
+#include "backlog.h"
+#include "event.h"
+
+#define WAIT_MAX_NS REIN_S /* one sleep; then the lease is looked at again */
+
+static rein_a32 syncing;
+
+/* ---------------------------------------------------------------- on or off */
+
+void rein_shim_ready(void)
+{
+	static rein_a32 once;
+	if (!rein_swap_seqcst(&once, 1)) {
+		const char *off = getenv("REIN_DISABLE");
+		rein_log_init("librein", REIN_LOG_ERROR, false);
+		if (off && *off && strcmp(off, "0") != 0)
+			rein_or_seqcst(&rein_attention, REIN_ATT_OFF);
+	}
+	rein_and_seqcst(&rein_attention, ~REIN_ATT_UNRESOLVED);
+}
+
+bool rein_shim_on(void)
+{
+	uint64_t attention = rein_load_acquire(&rein_attention);
+	if (REIN_UNLIKELY(attention & REIN_ATT_UNRESOLVED)) {
+		if (!rein_resolve())
+			return false;
+		rein_shim_ready();
+		attention = rein_load_acquire(&rein_attention);
+	}
+	return !(attention & REIN_ATT_OFF);
+}
+
+/* ---------------------------------------------------------------- the closed gate */
+
+/* Waits while the gate is closed and its lease runs. Returns the gate word that let us pass. */
+static uint32_t pass_gate(void)
+{
+	uint64_t began = 0, now = 0;
+	bool lapsed = false;
+	uint32_t gate;
+	for (;;) {
+		gate = rein_load_acquire(&REIN_GATE_WORD);
+		if (!(gate & REIN_GATE_CLOSED))
+			break;
+		uint64_t until = rein_load_acquire(&REIN_CONTROL->verdict[0].lease_until_ns);
+		now = rein_now_ns();
+		lapsed = now >= until;
+		if (lapsed)
+			break;
+		if (!began) {
+			began = now;
+			rein_demand_wait();
+			continue; /* what was announced may already have been answered */
+		}
+		if (until > now + WAIT_MAX_NS)
+			until = now + WAIT_MAX_NS;
+		rein_futex_wait(&REIN_GATE_WORD, gate, until);
+	}
+	if (began) {
+		rein_demand_wait_over();
+		rein_add_relaxed(&REIN_STATUS->total.gate_waits, 1);
+		rein_add_relaxed(&REIN_STATUS->total.gate_wait_ns, rein_now_ns() - began);
+		if (lapsed)
+			rein_add_relaxed(&REIN_STATUS->total.lapses, 1);
+	}
+	return gate;
+}
+
+/* Until the gate is open and there is room in the backlog, both at once. */
+static void wait_for_leave(struct rein_ticket *t)
+{
+	for (;;) {
+		uint32_t gate = pass_gate();
+		if (!(gate & REIN_GATE_METERED)) {
+			rein_backlog_leave(t);
+			return;
+		}
+		if (!rein_backlog_enter(t, gate))
+			continue; /* the gate changed while it waited for room */
+		uint32_t now = rein_load_acquire(&REIN_GATE_WORD);
+		if (now == gate || !(now & REIN_GATE_CLOSED))
+			return;
+	}
+}
+
+/* ---------------------------------------------------------------- what a return proves */
+
+static void sync_add(struct rein_sync *s, struct rein_row *row)
+{
+	uint64_t completed = rein_load_seqcst(&row->completed);
+	uint64_t target = rein_load_seqcst(&row->returned);
+	if (target == completed || s->n == REIN_SYNC_ROWS)
+		return;
+	s->done[s->n].row = row;
+	s->done[s->n].target = target;
+	s->n++;
+}
+
+/* All rows of a context, or those that the legacy default stream waits for. */
+static void sync_add_scope(struct rein_sync *s, uint64_t scope, unsigned flags)
+{
+	unsigned n = rein_rows_count();
+	for (unsigned i = 0; i < n; i++) {
+		struct rein_row *row = rein_row_at(i);
+		if (rein_load_relaxed(&row->scope) == scope &&
+		    (rein_load_relaxed(&row->flags) & flags) == flags)
+			sync_add(s, row);
+	}
+}
+
+/*
+ * A blocking copy from the device has completed when it returns, and so has what its stream held
+ * before. On the legacy default stream it ran after everything that the context's blocking streams
+ * had been given before it, so that has completed too.
+ */
+static void blocking_begin(struct rein_ticket *t)
+{
+	struct rein_sync *s = &t->sync;
+	s->kind = REIN_SYNC_STREAM;
+	s->n = 1;
+	s->done[0].row = t->row;
+	s->done[0].target = rein_load_seqcst(&t->row->returned) + 1; /* itself included */
+	rein_add_seqcst(&syncing, 1);
+	if (rein_load_relaxed(&t->row->handle) == REIN_HANDLE_LEGACY)
+		sync_add_scope(s, rein_load_relaxed(&t->row->scope), REIN_ROW_BLOCKING);
+}
+
+bool rein_sync_is_fatal(CUresult r)
+{
+	switch ((int)r) {
+	case CUDA_ERROR_ECC_UNCORRECTABLE:
+	case CUDA_ERROR_NVLINK_UNCORRECTABLE:
+	case CUDA_ERROR_ILLEGAL_ADDRESS:
+	case CUDA_ERROR_LAUNCH_TIMEOUT:
+	case CUDA_ERROR_CONTEXT_IS_DESTROYED:
+	case CUDA_ERROR_ASSERT:
+	case CUDA_ERROR_HARDWARE_STACK_ERROR:
+	case CUDA_ERROR_ILLEGAL_INSTRUCTION:
+	case CUDA_ERROR_MISALIGNED_ADDRESS:
+	case CUDA_ERROR_INVALID_ADDRESS_SPACE:
+	case CUDA_ERROR_INVALID_PC:
+	case CUDA_ERROR_LAUNCH_FAILED:
+	case CUDA_ERROR_DEINITIALIZED:
+	case CUDA_ERROR_UNKNOWN:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void sync_finish(struct rein_sync *s, CUresult r)
+{
+	if (r == CUDA_SUCCESS) {
+		for (unsigned i = 0; i < s->n; i++)
+			rein_row_complete(s->done[i].row, s->done[i].target);
+		if (s->kind == REIN_SYNC_EVENT)
+			rein_event_done((CUevent)(uintptr_t)s->event, s->event_value);
+	} else if (rein_sync_is_fatal(r)) {
+		rein_rows_complete_scope(rein_context_scope());
+	}
+	rein_demand_try_idle();
+	rein_add_seqcst(&syncing, (uint32_t)-1);
+}
+
+void rein_sync_begin(struct rein_sync *s, enum rein_sync_kind kind, void *handle, unsigned options)
+{
+	s->kind = REIN_SYNC_NONE;
+	if (!rein_shim_on())
+		return;
+	int saved = errno;
+	s->kind = kind;
+	s->n = 0;
+	rein_add_seqcst(&syncing, 1);
+	if (kind == REIN_SYNC_STREAM) {
+		struct rein_row *row = rein_row_seek((CUstream)handle, options);
+		if (row)
+			sync_add(s, row);
+	} else if (kind == REIN_SYNC_CONTEXT) {
+		uint64_t scope = handle ? (uint64_t)(uintptr_t)handle : rein_context_scope();
+		sync_add_scope(s, scope, 0);
+	} else {
+		s->event = (uint64_t)(uintptr_t)handle;
+		s->event_value = rein_event_look((CUevent)handle);
+	}
+	errno = saved;
+}
+
+void rein_sync_end(struct rein_sync *s, CUresult r)
+{
+	if (s->kind == REIN_SYNC_NONE)
+		return;
+	int saved = errno;
+	sync_finish(s, r);
+	errno = saved;
+}
+
+bool rein_sync_under_way(void)
+{
+	return rein_load_seqcst(&syncing);
+}
+
+/* ---------------------------------------------------------------- the slow path */
+
+/* Not work of its own, but a kernel's time is not measured across it. */
+static void note_order(const struct rein_work *w, unsigned options)
+{
+	struct rein_row *row = rein_row_seek(w->stream, options);
+	if (row)
+		rein_add_relaxed(&row->disturbed, 1);
+}
+
+void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
+{
+	int saved = errno;
+	t->work = w;
+	t->row = NULL;
+	t->mark = NULL;
+	t->reserved = false;
+	t->options = rein_entries[w->entry].options;
+	t->sync.kind = REIN_SYNC_NONE;
+	if (!rein_shim_on())
+		goto out;
+	if (t->options & REIN_OPT_NO_WORK) {
+		note_order(w, t->options);
+		goto out;
+	}
+	if (rein_demand_is_idle()) {
+		rein_attach_start();
+		rein_context_note_current();
+	}
+	if (!rein_capture_on(w->stream, t->options))
+		t->row = rein_row_of(w->stream, t->options);
+	if (!t->row) {
+		rein_demand_try_idle(); /* the fast path may have counted for a moment */
+		goto out;
+	}
+	rein_add_seqcst(&t->row->begun, 1);
+	rein_demand_active();
+	wait_for_leave(t);
+	if (t->options & REIN_OPT_BLOCKING)
+		blocking_begin(t);
+	rein_backlog_before(t);
+out:
+	errno = saved;
+}
+
+/* An error means that nothing was submitted; a batch may have been in part. */
+static bool was_refused(const struct rein_ticket *t, CUresult r)
+{
+	const char *name = rein_entries[t->work->entry].name;
+	return r != CUDA_SUCCESS && !strstr(name, "Batch") && !strstr(name, "Multi");
+}
+
+/* As if it had never begun. */
+static void take_back(struct rein_ticket *t, CUresult r)
+{
+	rein_backlog_leave(t);
+	rein_add_seqcst(&t->row->begun, (uint64_t)-1);
+	t->sync.n = 0;
+	if (t->sync.kind == REIN_SYNC_NONE)
+		rein_add_seqcst(&syncing, 1);
+	sync_finish(&t->sync, r);
+}
+
+void rein_submit_slow_done(struct rein_ticket *t, CUresult r)
+{
+	if (!t->row)
+		return;
+	int saved = errno;
+	if (was_refused(t, r)) {
+		take_back(t, r);
+		errno = saved;
+		return;
+	}
+	uint64_t target = rein_add_seqcst(&t->row->returned, 1) + 1;
+	bool blocking = t->sync.kind != REIN_SYNC_NONE;
+	rein_backlog_after(t, target, r == CUDA_SUCCESS && !blocking);
+	if (blocking)
+		sync_finish(&t->sync, r);
+	errno = saved;
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * submit.h: the launch gate. A generated wrapper reads:
+ *
+ *	CUresult hook_cuLaunchKernel(CUfunction f, …, CUstream hStream, …)
+ *	{
+ *		struct rein_row *row = rein_submit_fast(hStream, OPTIONS);
+ *		CUresult r;
+ *		if (REIN_LIKELY(row != NULL)) {
+ *			r = real.cuLaunchKernel(f, …);
+ *			rein_submit_fast_done(row);
+ *			return r;
+ *		}
+ *		struct rein_work w = {.entry = REIN_E_cuLaunchKernel, .stream = hStream, .func = f, …};
+ *		struct rein_ticket t;
+ *		rein_submit_slow(&t, &w);            // may wait; errno kept
+ *		r = real.cuLaunchKernel(f, …);       // always called, exactly once, by this thread
+ *		rein_submit_slow_done(&t, r);
+ *		return r;
+ *	}
+ *
+ * and a class-sync wrapper (cuStreamSynchronize, cuCtxSynchronize, cuEventSynchronize and the
+ * queries; blocking copies do it inside the submit path through REIN_OPT_BLOCKING):
+ *
+ *		struct rein_sync s;
+ *		rein_sync_begin(&s, REIN_SYNC_STREAM, handle, OPTIONS);
+ *		r = real.cuStreamSynchronize(handle);
+ *		rein_sync_end(&s, r);
+ *
+ * The fast path is two counts (before and after the driver call) and two loads: the process'
+ * attention word (demand.h) and the gate word of the daemon's verdict. Whatever is unusual makes
+ * one of the two words non-zero and so takes the slow path: nothing else is looked at.
+ */
+#ifndef REIN_SUBMIT_H
+#define REIN_SUBMIT_H
+
+#include "attach.h"
+#include "demand.h"
+#include "shim.h"
+#include "stream.h"
+
+/* What the slow path may know of a submission; zero where the wrapper cannot tell. */
+struct rein_work {
+	enum rein_entry_id entry;
+	CUstream stream;
+	void *func; /* kernels: the CUfunction; graphs: the CUgraphExec */
+	uint32_t grid[3], block[3];
+	uint32_t shared_bytes;
+	uint64_t bytes; /* copies and sets, where one argument says so */
+};
+
+enum rein_sync_kind { REIN_SYNC_NONE, REIN_SYNC_STREAM, REIN_SYNC_CONTEXT, REIN_SYNC_EVENT };
+
+/* Rows that one sync can complete; what is beyond stays outstanding until the helper looks. */
+#define REIN_SYNC_ROWS 64
+
+/* One synchronising call under way, on its caller's stack. */
+struct rein_sync {
+	enum rein_sync_kind kind;
+	unsigned n; /* rows in done[]: each is completed up to `target` if the call succeeds */
+	uint64_t event, event_value;
+	struct {
+		struct rein_row *row;
+		uint64_t target;
+	} done[REIN_SYNC_ROWS];
+};
+
+struct rein_mark; /* backlog.c */
+
+/* One submission on the slow path, on its caller's stack. */
+struct rein_ticket {
+	const struct rein_work *work;
+	struct rein_row *row; /* NULL: not counted (capturing, shim off, no row to be had) */
+	unsigned options;
+	/* backlog.c */
+	bool reserved; /* it holds its estimate in the backlog, and a mark */
+	bool known;    /* the estimate is one, not the whole backlog */
+	CUstream stream; /* by its explicit handle */
+	uint64_t estimate_ns, key;
+	struct rein_mark *mark; /* to be recorded behind it */
+	struct rein_sync sync;  /* REIN_OPT_BLOCKING: what its return completes */
+};
+
+void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w);
+void rein_submit_slow_done(struct rein_ticket *t, CUresult r);
+
+void rein_sync_begin(struct rein_sync *s, enum rein_sync_kind kind, void *handle, unsigned options);
+void rein_sync_end(struct rein_sync *s, CUresult r);
+/* Errors after which nothing of the context runs any more. */
+bool rein_sync_is_fatal(CUresult r);
+/* Whether a thread is inside a synchronising call, whose return will tell what has completed. */
+bool rein_sync_under_way(void);
+
+/* True if the hooks are to do their work: the driver is found, rein is not disabled, this is not a
+ * forked child. The first call resolves the driver and reads the environment. */
+bool rein_shim_on(void);
+/* The second half of that, for tests that fill `real` themselves. */
+void rein_shim_ready(void);
+
+/*
+ * Counts the submission and returns its row if the driver may be called at once, else NULL with
+ * nothing counted. The count comes before the two loads: whoever declares the client idle sets
+ * REIN_ATT_IDLE first and looks at the counts after, so one of the two sees the other.
+ */
+static inline __attribute__((always_inline)) struct rein_row *
+rein_submit_fast(CUstream stream, unsigned options)
+{
+	if (options & REIN_OPT_BLOCKING)
+		return NULL;
+	uint32_t attention = (uint32_t)rein_load_relaxed(&rein_attention);
+	if (options & REIN_OPT_NO_WORK) {
+		if (REIN_LIKELY(!(attention & REIN_ATT_UNRESOLVED) &&
+		                !rein_load_relaxed(&REIN_GATE_WORD)))
+			return &rein_row_none;
+		return NULL;
+	}
+	if (REIN_UNLIKELY(attention | rein_load_relaxed(&REIN_GATE_WORD)))
+		return NULL;
+	struct rein_row *row = rein_row_of(stream, options);
+	if (REIN_UNLIKELY(row == NULL))
+		return NULL;
+	rein_add_seqcst(&row->begun, 1);
+	attention = (uint32_t)rein_load_seqcst(&rein_attention);
+	if (REIN_LIKELY(!(attention | rein_load_acquire(&REIN_GATE_WORD))))
+		return row;
+	rein_add_seqcst(&row->begun, (uint64_t)-1);
+	return NULL;
+}
+
+static inline void rein_submit_fast_done(struct rein_row *row)
+{
+	if (row != &rein_row_none)
+		rein_add_seqcst(&row->returned, 1);
+}
+
+#endif

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Copies what was built to its place: packaging/install.sh BUILD PREFIX, where PREFIX already
+# holds DESTDIR. `rein` finds its parts relative to itself, so PREFIX may be moved as a whole.
+set -euo pipefail
+if (($# != 2)); then
+	echo "usage: packaging/install.sh BUILD PREFIX" >&2
+	exit 2
+fi
+build=$1
+prefix=$2
+here=$(cd "$(dirname "$0")/.." && pwd)
+
+put() { # MODE FOLDER FILE [NAME]
+	install -D -m "$1" "$3" "$prefix/$2/${4:-${3##*/}}"
+	echo "  $prefix/$2/${4:-${3##*/}}"
+}
+
+for product in rein reind librein.so softgpu/libcuda.so.1; do
+	[[ -e $build/$product ]] || {
+		echo "install: $build/$product is missing; run \`make\` first" >&2
+		exit 1
+	}
+done
+put 755 bin "$build/rein"
+put 755 sbin "$build/reind"
+put 644 lib/rein "$build/librein.so"
+for library in "$build"/softgpu/lib*.so.*; do
+	put 644 lib/rein/softgpu "$library"
+	ln -sfn "${library##*/}" "$prefix/lib/rein/softgpu/$(basename "${library%.so.*}").so"
+done
+put 644 etc/rein "$here/packaging/rein.conf.example"
+put 644 share/bash-completion/completions "$here/tools/completion/rein.bash" rein
+if command -v scdoc >/dev/null; then
+	page=$(mktemp)
+	trap 'rm -f "$page"' EXIT
+	for source in "$here"/tools/man/*.scd; do
+		name=$(basename "$source" .scd)
+		scdoc <"$source" >"$page"
+		put 644 "share/man/man${name##*.}" "$page" "$name"
+	done
+else
+	echo "install: the man pages are left out; scdoc is missing (apt-get install scdoc)"
+fi

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+/* policies.c: the table of policies. A new policy is one file and one row here. */
+#include "policies.h"
+
+#include <string.h>
+
+const struct rein_policy_ops *const rein_policies[] = {
+    &rein_policy_prio,
+    &rein_policy_fifo,
+    NULL,
+};
+
+const struct rein_policy_ops *rein_policy_find(const char *name)
+{
+	for (unsigned i = 0; rein_policies[i]; i++)
+		if (strcmp(rein_policies[i]->name, name) == 0)
+			return rein_policies[i];
+	return NULL;
+}

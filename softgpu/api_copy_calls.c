@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * api_copy_calls.c: the exported copies, each a box of bytes for api_copy.c. Blocking forms go to
+ * the legacy stream (_ptds: the thread's own) and wait, but for device to device, which the
+ * manual has asynchronous.
+ */
+#include "api.h"
+
+static CUresult issue(const CUDA_MEMCPY3D *p, CUstream hStream, bool blocking)
+{
+	CUstream s;
+	struct sg_op op;
+	CUresult r = sg_stream_get(hStream, &s);
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!p)
+		return CUDA_ERROR_INVALID_VALUE;
+	op.ctx = s->ctx;
+	r = sg_copy_op_init(&op, p);
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (op.kind == SG_OP_COPY && op.copy.dir == SG_COPY_D2D)
+		blocking = false;
+	if (blocking) {
+		/* waiting for a stream that is being captured cannot end */
+		sg_lock();
+		r = sg_capture_forbid(s);
+		sg_unlock();
+		if (r != CUDA_SUCCESS)
+			return r;
+	}
+	return sg_issue(s, &op, blocking);
+}
+
+/* A row of bytes; a type of UNIFIED finds out where an address is. */
+static CUresult row(CUmemorytype dst_type, uintptr_t dst, CUmemorytype src_type, uintptr_t src,
+		    size_t bytes, CUstream stream, bool blocking)
+{
+	CUDA_MEMCPY3D p = {.srcMemoryType = src_type,
+			   .dstMemoryType = dst_type,
+			   .WidthInBytes = bytes,
+			   .Height = 1,
+			   .Depth = 1};
+	if (src_type == CU_MEMORYTYPE_HOST)
+		p.srcHost = (const void *)src;
+	else
+		p.srcDevice = src;
+	if (dst_type == CU_MEMORYTYPE_HOST)
+		p.dstHost = (void *)dst;
+	else
+		p.dstDevice = dst;
+	return issue(&p, stream, blocking);
+}
+
+#define HOST CU_MEMORYTYPE_HOST
+#define DEVICE CU_MEMORYTYPE_DEVICE
+#define ANY CU_MEMORYTYPE_UNIFIED
+
+/* ---- rows */
+
+CUresult cuMemcpy(CUdeviceptr dst, CUdeviceptr src, size_t ByteCount)
+{
+	return row(ANY, dst, ANY, src, ByteCount, CU_STREAM_LEGACY, true);
+}
+
+CUresult cuMemcpy_ptds(CUdeviceptr dst, CUdeviceptr src, size_t ByteCount)
+{
+	return row(ANY, dst, ANY, src, ByteCount, CU_STREAM_PER_THREAD, true);
+}
+
+CUresult cuMemcpyAsync(CUdeviceptr dst, CUdeviceptr src, size_t ByteCount, CUstream hStream)
+{
+	return row(ANY, dst, ANY, src, ByteCount, hStream, false);
+}
+
+CUresult cuMemcpyAsync_ptsz(CUdeviceptr dst, CUdeviceptr src, size_t ByteCount, CUstream hStream)
+{
+	return row(ANY, dst, ANY, src, ByteCount, SG_PT(hStream), false);
+}
+
+CUresult cuMemcpyHtoD_v2(CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount)
+{
+	return row(DEVICE, dstDevice, HOST, (uintptr_t)srcHost, ByteCount, CU_STREAM_LEGACY, true);
+}
+
+CUresult cuMemcpyHtoD_v2_ptds(CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount)
+{
+	return row(DEVICE, dstDevice, HOST, (uintptr_t)srcHost, ByteCount, CU_STREAM_PER_THREAD, true);
+}
+
+CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount, CUstream hStream)
+{
+	return row(DEVICE, dstDevice, HOST, (uintptr_t)srcHost, ByteCount, hStream, false);
+}
+
+CUresult cuMemcpyHtoDAsync_v2_ptsz(CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount, CUstream hStream)
+{
+	return row(DEVICE, dstDevice, HOST, (uintptr_t)srcHost, ByteCount, SG_PT(hStream), false);
+}
+
+CUresult cuMemcpyDtoH_v2(void *dstHost, CUdeviceptr srcDevice, size_t ByteCount)
+{
+	return row(HOST, (uintptr_t)dstHost, DEVICE, srcDevice, ByteCount, CU_STREAM_LEGACY, true);
+}
+
+CUresult cuMemcpyDtoH_v2_ptds(void *dstHost, CUdeviceptr srcDevice, size_t ByteCount)
+{
+	return row(HOST, (uintptr_t)dstHost, DEVICE, srcDevice, ByteCount, CU_STREAM_PER_THREAD, true);
+}
+
+CUresult cuMemcpyDtoHAsync_v2(void *dstHost, CUdeviceptr srcDevice, size_t ByteCount, CUstream hStream)
+{
+	return row(HOST, (uintptr_t)dstHost, DEVICE, srcDevice, ByteCount, hStream, false);
+}
+
+CUresult cuMemcpyDtoHAsync_v2_ptsz(void *dstHost, CUdeviceptr srcDevice, size_t ByteCount, CUstream hStream)
+{
+	return row(HOST, (uintptr_t)dstHost, DEVICE, srcDevice, ByteCount, SG_PT(hStream), false);
+}
+
+CUresult cuMemcpyDtoD_v2(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size_t ByteCount)
+{
+	return row(DEVICE, dstDevice, DEVICE, srcDevice, ByteCount, CU_STREAM_LEGACY, true);
+}
+
+CUresult cuMemcpyDtoD_v2_ptds(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size_t ByteCount)
+{
+	return row(DEVICE, dstDevice, DEVICE, srcDevice, ByteCount, CU_STREAM_PER_THREAD, true);
+}
+
+CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size_t ByteCount, CUstream hStream)
+{
+	return row(DEVICE, dstDevice, DEVICE, srcDevice, ByteCount, hStream, false);
+}
+
+CUresult cuMemcpyDtoDAsync_v2_ptsz(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size_t ByteCount, CUstream hStream)
+{
+	return row(DEVICE, dstDevice, DEVICE, srcDevice, ByteCount, SG_PT(hStream), false);
+}
+
+/* ---- between contexts: one address space, so the contexts are only checked */
+
+static CUresult peer(CUdeviceptr dst, CUcontext dst_ctx, CUdeviceptr src, CUcontext src_ctx,
+		     size_t bytes, CUstream stream, bool blocking)
+{
+	CUresult r = sg_ready();
+	if (r == CUDA_SUCCESS)
+		r = sg_context_check(dst_ctx);
+	if (r == CUDA_SUCCESS)
+		r = sg_context_check(src_ctx);
+	return r == CUDA_SUCCESS ? row(DEVICE, dst, DEVICE, src, bytes, stream, blocking) : r;
+}
+
+CUresult cuMemcpyPeer(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice, CUcontext srcContext, size_t ByteCount)
+{
+	return peer(dstDevice, dstContext, srcDevice, srcContext, ByteCount, CU_STREAM_LEGACY, true);
+}
+
+CUresult cuMemcpyPeer_ptds(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice, CUcontext srcContext, size_t ByteCount)
+{
+	return peer(dstDevice, dstContext, srcDevice, srcContext, ByteCount, CU_STREAM_PER_THREAD, true);
+}
+
+CUresult cuMemcpyPeerAsync(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice, CUcontext srcContext, size_t ByteCount, CUstream hStream)
+{
+	return peer(dstDevice, dstContext, srcDevice, srcContext, ByteCount, hStream, false);
+}
+
+CUresult cuMemcpyPeerAsync_ptsz(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice, CUcontext srcContext, size_t ByteCount, CUstream hStream)
+{
+	return peer(dstDevice, dstContext, srcDevice, srcContext, ByteCount, SG_PT(hStream), false);
+}
+
+/* ---- rectangles */
+
+static CUresult rectangle(const CUDA_MEMCPY2D *p, CUstream stream, bool blocking)
+{
+	CUresult r = sg_ready();
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!p)
+		return CUDA_ERROR_INVALID_VALUE;
+	CUDA_MEMCPY3D box = {
+	    .srcXInBytes = p->srcXInBytes,
+	    .srcY = p->srcY,
+	    .srcMemoryType = p->srcMemoryType,
+	    .srcHost = p->srcHost,
+	    .srcDevice = p->srcDevice,
+	    .srcArray = p->srcArray,
+	    .srcPitch = p->srcPitch ? p->srcPitch : p->srcXInBytes + p->WidthInBytes,
+	    .dstXInBytes = p->dstXInBytes,
+	    .dstY = p->dstY,
+	    .dstMemoryType = p->dstMemoryType,
+	    .dstHost = p->dstHost,
+	    .dstDevice = p->dstDevice,
+	    .dstArray = p->dstArray,
+	    .dstPitch = p->dstPitch ? p->dstPitch : p->dstXInBytes + p->WidthInBytes,
+	    .WidthInBytes = p->WidthInBytes,
+	    .Height = p->Height,
+	    .Depth = 1,
+	};
+	return issue(&box, stream, blocking);
+}
+
+CUresult cuMemcpy2D_v2(const CUDA_MEMCPY2D *pCopy)
+{
+	return rectangle(pCopy, CU_STREAM_LEGACY, true);
+}
+
+CUresult cuMemcpy2D_v2_ptds(const CUDA_MEMCPY2D *pCopy)
+{
+	return rectangle(pCopy, CU_STREAM_PER_THREAD, true);
+}
+
+CUresult cuMemcpy2DUnaligned_v2(const CUDA_MEMCPY2D *pCopy)
+{
+	return rectangle(pCopy, CU_STREAM_LEGACY, true);
+}
+
+CUresult cuMemcpy2DUnaligned_v2_ptds(const CUDA_MEMCPY2D *pCopy)
+{
+	return rectangle(pCopy, CU_STREAM_PER_THREAD, true);
+}
+
+CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D *pCopy, CUstream hStream)
+{
+	return rectangle(pCopy, hStream, false);
+}
+
+CUresult cuMemcpy2DAsync_v2_ptsz(const CUDA_MEMCPY2D *pCopy, CUstream hStream)
+{
+	return rectangle(pCopy, SG_PT(hStream), false);
+}
+
+/* ---- boxes */
+
+CUresult cuMemcpy3D_v2(const CUDA_MEMCPY3D *pCopy)
+{
+	return issue(pCopy, CU_STREAM_LEGACY, true);
+}
+
+CUresult cuMemcpy3D_v2_ptds(const CUDA_MEMCPY3D *pCopy)
+{
+	return issue(pCopy, CU_STREAM_PER_THREAD, true);
+}
+
+CUresult cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *pCopy, CUstream hStream)
+{
+	return issue(pCopy, hStream, false);
+}
+
+CUresult cuMemcpy3DAsync_v2_ptsz(const CUDA_MEMCPY3D *pCopy, CUstream hStream)
+{
+	return issue(pCopy, SG_PT(hStream), false);
+}
+
+static CUresult peer_box(const CUDA_MEMCPY3D_PEER *p, CUstream stream, bool blocking)
+{
+	CUresult r = sg_ready();
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!p)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (p->srcMemoryType == CU_MEMORYTYPE_DEVICE)
+		r = sg_context_check(p->srcContext);
+	if (r == CUDA_SUCCESS && p->dstMemoryType == CU_MEMORYTYPE_DEVICE)
+		r = sg_context_check(p->dstContext);
+	if (r != CUDA_SUCCESS)
+		return r;
+	CUDA_MEMCPY3D box = {
+	    .srcXInBytes = p->srcXInBytes,
+	    .srcY = p->srcY,
+	    .srcZ = p->srcZ,
+	    .srcLOD = p->srcLOD,
+	    .srcMemoryType = p->srcMemoryType,
+	    .srcHost = p->srcHost,
+	    .srcDevice = p->srcDevice,
+	    .srcArray = p->srcArray,
+	    .srcPitch = p->srcPitch,
+	    .srcHeight = p->srcHeight,
+	    .dstXInBytes = p->dstXInBytes,
+	    .dstY = p->dstY,
+	    .dstZ = p->dstZ,
+	    .dstLOD = p->dstLOD,
+	    .dstMemoryType = p->dstMemoryType,
+	    .dstHost = p->dstHost,
+	    .dstDevice = p->dstDevice,
+	    .dstArray = p->dstArray,
+	    .dstPitch = p->dstPitch,
+	    .dstHeight = p->dstHeight,
+	    .WidthInBytes = p->WidthInBytes,
+	    .Height = p->Height,
+	    .Depth = p->Depth,
+	};
+	return issue(&box, stream, blocking);
+}
+
+CUresult cuMemcpy3DPeer(const CUDA_MEMCPY3D_PEER *pCopy)
+{
+	return peer_box(pCopy, CU_STREAM_LEGACY, true);
+}
+
+CUresult cuMemcpy3DPeer_ptds(const CUDA_MEMCPY3D_PEER *pCopy)
+{
+	return peer_box(pCopy, CU_STREAM_PER_THREAD, true);
+}
+
+CUresult cuMemcpy3DPeerAsync(const CUDA_MEMCPY3D_PEER *pCopy, CUstream hStream)
+{
+	return peer_box(pCopy, hStream, false);
+}
+
+CUresult cuMemcpy3DPeerAsync_ptsz(const CUDA_MEMCPY3D_PEER *pCopy, CUstream hStream)
+{
+	return peer_box(pCopy, SG_PT(hStream), false);
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+/* api_event.c: events. Inside a capture they stand for nodes (api_capture.c), else for points in
+ * a stream's work. */
+#include "api.h"
+
+CUresult cuEventCreate(CUevent *phEvent, unsigned int Flags)
+{
+	CUcontext ctx;
+	CUresult r = sg_current(&ctx);
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!phEvent || (Flags & ~(unsigned)(CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING |
+					     CU_EVENT_INTERPROCESS)))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (Flags & CU_EVENT_INTERPROCESS)
+		return Flags & CU_EVENT_DISABLE_TIMING
+			       ? sg_missing("cuEventCreate with CU_EVENT_INTERPROCESS")
+			       : CUDA_ERROR_INVALID_VALUE;
+	CUevent e = calloc(1, sizeof(*e));
+	if (!e)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	e->ctx = ctx;
+	e->flags = Flags;
+	rein_store_relaxed(&e->refs, 1);
+	e->engine = sg_event_new();
+	r = e->engine ? sg_handle_add(e, SG_EVENT) : CUDA_ERROR_OUT_OF_MEMORY;
+	if (r != CUDA_SUCCESS) {
+		sg_event_drop(e);
+		return r;
+	}
+	*phEvent = e;
+	return CUDA_SUCCESS;
+}
+
+void sg_event_drop(CUevent e)
+{
+	if (rein_add_seqcst(&e->refs, (uint32_t)-1) != 1)
+		return;
+	if (e->engine)
+		sg_event_free(e->engine);
+	free(e->nodes);
+	free(e);
+}
+
+CUresult cuEventDestroy_v2(CUevent hEvent)
+{
+	CUresult r = sg_ready();
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!sg_handle_remove(hEvent, SG_EVENT))
+		return CUDA_ERROR_INVALID_HANDLE;
+	sg_event_drop(hEvent);
+	return CUDA_SUCCESS;
+}
+
+CUresult cuEventDestroy(CUevent hEvent)
+{
+	return cuEventDestroy_v2(hEvent);
+}
+
+static CUresult event_check(CUevent e)
+{
+	CUresult r = sg_ready();
+	if (r != CUDA_SUCCESS)
+		return r;
+	return sg_handle_is(e, SG_EVENT) ? sg_domain_error(e->ctx->domain)
+					 : CUDA_ERROR_INVALID_HANDLE;
+}
+
+CUresult cuEventRecordWithFlags(CUevent hEvent, CUstream hStream, unsigned int flags)
+{
+	CUstream s;
+	CUresult r = event_check(hEvent);
+	if (r == CUDA_SUCCESS)
+		r = sg_stream_get(hStream, &s);
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (flags & ~(unsigned)CU_EVENT_RECORD_EXTERNAL)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (s->ctx != hEvent->ctx)
+		return CUDA_ERROR_INVALID_HANDLE;
+	sg_lock();
+	if (flags & CU_EVENT_RECORD_EXTERNAL) {
+		struct sg_op op = {.kind = SG_OP_RECORD, .ctx = s->ctx, .event = hEvent};
+		r = s->capture ? sg_capture_op(s, &op) : CUDA_ERROR_ILLEGAL_STATE;
+	} else {
+		r = sg_capture_record(s, hEvent);
+	}
+	sg_unlock();
+	if (r == CUDA_ERROR_NOT_READY)
+		return CUDA_SUCCESS; /* part of the capture now */
+	return r == CUDA_SUCCESS ? sg_event_record(hEvent->engine, s->engine) : r;
+}
+
+CUresult cuEventRecordWithFlags_ptsz(CUevent hEvent, CUstream hStream, unsigned int flags)
+{
+	return cuEventRecordWithFlags(hEvent, SG_PT(hStream), flags);
+}
+
+CUresult cuEventRecord(CUevent hEvent, CUstream hStream)
+{
+	return cuEventRecordWithFlags(hEvent, hStream, CU_EVENT_RECORD_DEFAULT);
+}
+
+CUresult cuEventRecord_ptsz(CUevent hEvent, CUstream hStream)
+{
+	return cuEventRecordWithFlags(hEvent, SG_PT(hStream), CU_EVENT_RECORD_DEFAULT);
+}
+
+CUresult cuStreamWaitEvent(CUstream hStream, CUevent hEvent, unsigned int Flags)
+{
+	CUstream s;
+	CUresult r = event_check(hEvent);
+	if (r == CUDA_SUCCESS)
+		r = sg_stream_get(hStream, &s);
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (Flags & ~(unsigned)CU_EVENT_WAIT_EXTERNAL)
+		return CUDA_ERROR_INVALID_VALUE;
+	sg_lock();
+	if (Flags & CU_EVENT_WAIT_EXTERNAL) {
+		struct sg_op op = {.kind = SG_OP_WAIT, .ctx = s->ctx, .event = hEvent};
+		r = s->capture ? sg_capture_op(s, &op) : CUDA_ERROR_ILLEGAL_STATE;
+	} else {
+		r = sg_capture_wait(s, hEvent);
+	}
+	sg_unlock();
+	if (r == CUDA_ERROR_NOT_READY)
+		return CUDA_SUCCESS;
+	return r == CUDA_SUCCESS ? sg_stream_wait_event(s->engine, hEvent->engine) : r;
+}
+
+CUresult cuStreamWaitEvent_ptsz(CUstream hStream, CUevent hEvent, unsigned int Flags)
+{
+	return cuStreamWaitEvent(SG_PT(hStream), hEvent, Flags);
+}
+
+/* Asking after an event's completion: not one that stands for a node, and not where the capture
+ * mode prohibits it. */
+static CUresult begin_wait(CUevent e)
+{
+	CUresult r = event_check(e);
+	if (r != CUDA_SUCCESS)
+		return r;
+	sg_lock();
+	if (e->capture_id)
+		r = CUDA_ERROR_CAPTURED_EVENT;
+	sg_unlock();
+	return r == CUDA_SUCCESS ? sg_unsafe() : r;
+}
+
+CUresult cuEventQuery(CUevent hEvent)
+{
+	CUresult r = begin_wait(hEvent);
+	return r == CUDA_SUCCESS ? sg_event_query(hEvent->engine) : r;
+}
+
+CUresult cuEventSynchronize(CUevent hEvent)
+{
+	CUresult r = begin_wait(hEvent);
+	return r == CUDA_SUCCESS ? sg_event_sync(hEvent->engine) : r;
+}
+
+CUresult cuEventElapsedTime_v2(float *pMilliseconds, CUevent hStart, CUevent hEnd)
+{
+	double ms;
+	CUresult r = event_check(hStart);
+	if (r == CUDA_SUCCESS)
+		r = event_check(hEnd);
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!pMilliseconds)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (hStart->ctx != hEnd->ctx || ((hStart->flags | hEnd->flags) & CU_EVENT_DISABLE_TIMING))
+		return CUDA_ERROR_INVALID_HANDLE;
+	sg_lock();
+	if (hStart->capture_id || hEnd->capture_id)
+		r = CUDA_ERROR_INVALID_HANDLE;
+	sg_unlock();
+	if (r == CUDA_SUCCESS)
+		r = sg_event_elapsed(hStart->engine, hEnd->engine, &ms);
+	if (r == CUDA_SUCCESS)
+		*pMilliseconds = (float)ms;
+	return r;
+}
+
+CUresult cuEventElapsedTime(float *pMilliseconds, CUevent hStart, CUevent hEnd)
+{
+	return cuEventElapsedTime_v2(pMilliseconds, hStart, hEnd);
+}

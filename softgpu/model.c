@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * model.c: the equations of the timing model and the one cached copy of its figures. Pure but
+ * for that cache; model_env.c reads the environment. docs/softgpu.md says the same in prose.
+ */
+#include "model.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "../common/util.h"
+
+static struct {
+	pthread_once_t once;
+	bool ok;
+	char why[400];
+	struct sg_model model;
+} cache = {.once = PTHREAD_ONCE_INIT};
+
+static void cache_fill(void)
+{
+	cache.ok = sg_model_read(&cache.model, cache.why, sizeof(cache.why));
+}
+
+const struct sg_model *sg_model(const char **why)
+{
+	pthread_once(&cache.once, cache_fill);
+	if (why)
+		*why = cache.why;
+	return cache.ok ? &cache.model : NULL;
+}
+
+uint64_t sg_model_declared_ns(const struct sg_model *m, const char *kernel)
+{
+	size_t best_len = 0;
+	uint64_t best = 0;
+	for (uint32_t i = 0; kernel && i < m->n_declared; i++) {
+		const struct sg_declared *d = &m->declared[i];
+		size_t len = strlen(d->name);
+		if (len && d->name[len - 1] == '*') {
+			if (len > best_len && strncmp(d->name, kernel, len - 1) == 0) {
+				best_len = len;
+				best = d->solo_ns;
+			}
+		} else if (strcmp(d->name, kernel) == 0) {
+			return d->solo_ns;
+		}
+	}
+	return best;
+}
+
+/* 1 GB/s is one byte a nanosecond. */
+static uint64_t transfer_ns(uint64_t bytes, double gbps)
+{
+	return (uint64_t)((double)bytes / gbps + 0.5);
+}
+
+uint64_t sg_model_kernel_ns(const struct sg_model *m, uint64_t blocks, uint64_t instructions,
+                            uint64_t global_bytes)
+{
+	uint64_t sms = blocks < m->sms ? blocks : m->sms;
+	if (!sms)
+		sms = 1;
+	double per_ns = (double)sms * m->warp_ipc_per_sm * m->clock_mhz / 1000.0;
+	uint64_t compute = (uint64_t)((double)instructions / per_ns + 0.5);
+	uint64_t memory = transfer_ns(global_bytes, m->memory_gbps);
+	return m->kernel_min_ns + (compute > memory ? compute : memory);
+}
+
+uint64_t sg_model_set_ns(const struct sg_model *m, uint64_t bytes)
+{
+	return m->kernel_min_ns + transfer_ns(bytes, m->memory_gbps);
+}
+
+uint64_t sg_model_copy_ns(const struct sg_model *m, enum sg_copy_dir dir, uint64_t bytes)
+{
+	double gbps = m->h2d_gbps;
+	switch (dir) {
+	case SG_COPY_H2D:
+		break;
+	case SG_COPY_D2H:
+		gbps = m->d2h_gbps;
+		break;
+	case SG_COPY_D2D: /* each byte is read and written in the device's memory */
+		gbps = m->memory_gbps / 2;
+		break;
+	case SG_COPY_H2H: /* crosses the link twice */
+		gbps = 1 / (1 / m->h2d_gbps + 1 / m->d2h_gbps);
+		break;
+	}
+	return m->copy_latency_ns + transfer_ns(bytes, gbps);
+}
+
+static uint32_t at_most(uint32_t have, uint64_t need, uint32_t limit)
+{
+	if (!need)
+		return limit;
+	uint64_t n = have / need;
+	return n < limit ? (uint32_t)n : limit;
+}
+
+uint32_t sg_model_blocks_per_sm(const struct sg_model *m, uint32_t block_threads,
+                                uint32_t shared_bytes, uint32_t registers)
+{
+	uint64_t warps = (block_threads + 31u) / 32u;
+	uint32_t n = m->blocks_per_sm;
+	n = at_most(m->threads_per_sm, warps * 32, n);
+	n = at_most(m->shared_per_sm, shared_bytes, n);
+	/* registers are handed out to whole warps, in units of 8 a thread */
+	n = at_most(m->registers_per_sm, warps * 32 * ((registers + 7ull) & ~7ull), n);
+	return n;
+}

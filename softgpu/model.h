@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * model.h: every figure of the software GPU's timing model, in one place; docs/softgpu.md says
+ * the equations. Each can be set by environment, read once at first use; a value that does not
+ * parse ends cuInit with CUDA_ERROR_INVALID_VALUE and one line that says which and what is
+ * accepted. Nothing here is measured on a real GPU unless its comment says so.
+ */
+#ifndef SOFTGPU_MODEL_H
+#define SOFTGPU_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum sg_mode {
+	SG_MODE_WALL, /* SOFTGPU_MODE=wall: payloads run, completions come at their modelled time */
+	SG_MODE_TIME, /* SOFTGPU_MODE=time: nothing is executed, only time passes */
+	SG_MODE_FAST, /* SOFTGPU_MODE=fast: complete as soon as executed; no time, no sharing */
+};
+
+#define SG_DEVICES_MAX 8
+#define SG_COPY_ENGINES_MAX 8
+#define SG_SMS_MAX 1024
+
+struct sg_declared {
+	char name[128];   /* kernel name, or a prefix ending in '*' */
+	uint64_t solo_ns; /* duration alone on the device, at any grid */
+};
+
+struct sg_model {
+	enum sg_mode mode;
+	char device_name[64]; /* SOFTGPU_NAME */
+	char shm_name[64];    /* SOFTGPU_SHM: processes with the same name share the device */
+	uint32_t n_devices;   /* SOFTGPU_DEVICES */
+	/* geometry; SOFTGPU_GEOMETRY=small|h200 sets all that follows, single variables then win */
+	uint32_t sms;       /* SOFTGPU_SMS */
+	uint32_t sm_arch;   /* SOFTGPU_ARCH: 90 = compute capability 9.0 */
+	uint32_t clock_mhz; /* SOFTGPU_CLOCK_MHZ */
+	uint32_t blocks_per_sm, threads_per_sm, shared_per_sm, registers_per_sm;
+	uint32_t shared_per_block_max; /* opt-in maximum */
+	uint64_t memory_bytes;         /* SOFTGPU_MEMORY */
+	/* time */
+	double warp_ipc_per_sm;     /* SOFTGPU_IPC: warp instructions per SM and clock */
+	double memory_gbps;         /* SOFTGPU_MEM_GBPS */
+	double h2d_gbps, d2h_gbps;  /* SOFTGPU_H2D_GBPS, SOFTGPU_D2H_GBPS */
+	uint64_t copy_latency_ns;   /* SOFTGPU_COPY_LATENCY */
+	uint32_t copy_engines;      /* SOFTGPU_COPY_ENGINES */
+	uint64_t launch_latency_ns; /* SOFTGPU_LAUNCH_LATENCY: submit → first block */
+	uint64_t kernel_gap_ns;     /* SOFTGPU_KERNEL_GAP: between kernels of one stream */
+	uint64_t kernel_min_ns;     /* SOFTGPU_KERNEL_MIN: an empty kernel */
+	uint64_t timeslice_ns;      /* SOFTGPU_TIMESLICE */
+	uint64_t switch_ns;         /* SOFTGPU_SWITCH: context switch between processes */
+	uint32_t queue_depth;       /* SOFTGPU_QUEUE_DEPTH: unfinished commands of a stream */
+	uint64_t overrun_slack_ns;  /* SOFTGPU_OVERRUN_SLACK: a payload this short never overruns */
+	/* declared kernel times: SOFTGPU_TIMES="lc_step=2ms,be_*=1.9ms" or =@FILE, a line each */
+	struct sg_declared *declared;
+	uint32_t n_declared;
+	/* logs, for tests, demo and reports; empty = off */
+	char owner_log[256]; /* SOFTGPU_OWNER_LOG: "pid start_ns end_ns" per time slice, appended */
+	char order_log[256]; /* SOFTGPU_ORDER_LOG: "pid stream_id kind name start_ns end_ns" per
+	                        command as it completes; kind "overrun" reports one, see docs */
+	bool measuring; /* mode, declared times or a log were asked for: overruns are reported */
+};
+
+/* The model; reads the environment on first call. NULL: a bad value; *why (static) says which. */
+const struct sg_model *sg_model(const char **why);
+/* The same without the cache, into *m; false: `why` says which value is bad. For tests. */
+bool sg_model_read(struct sg_model *m, char *why, size_t why_len);
+void sg_model_clear(struct sg_model *m); /* what sg_model_read allocated */
+
+/* Declared time of a kernel, or 0. An exact name wins over a prefix, a long prefix over a short. */
+uint64_t sg_model_declared_ns(const struct sg_model *m, const char *kernel);
+/* "2ms", "1.5 us", "300ns", "1s" → ns; false: not a duration */
+bool sg_parse_duration(const char *text, uint64_t *ns);
+
+/* The equations (docs/softgpu.md). */
+uint64_t sg_model_kernel_ns(const struct sg_model *m, uint64_t blocks, uint64_t instructions,
+                            uint64_t global_bytes);
+uint64_t sg_model_set_ns(const struct sg_model *m, uint64_t bytes);
+enum sg_copy_dir { SG_COPY_H2D, SG_COPY_D2H, SG_COPY_D2D, SG_COPY_H2H };
+uint64_t sg_model_copy_ns(const struct sg_model *m, enum sg_copy_dir dir, uint64_t bytes);
+/* Blocks of this shape that one SM holds at a time; 0: it does not fit at all. */
+uint32_t sg_model_blocks_per_sm(const struct sg_model *m, uint32_t block_threads,
+                                uint32_t shared_bytes, uint32_t registers);
+
+#endif

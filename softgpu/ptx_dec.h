@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ptx_dec.h: from tokens to struct ptx_inst. ptx_parse.c reads the module (variables, function
+ * heads), ptx_body.c walks a kernel's statements and inlines calls, ptx_operand.c reads operands,
+ * and one handler an opcode (ptx_dec_*.c) checks modifiers and operands and emits instructions.
+ *
+ * A handler takes every modifier that it understands; what is left over at its end makes the
+ * instruction unsupported. So nothing is ever skipped.
+ */
+#ifndef SOFTGPU_PTX_DEC_H
+#define SOFTGPU_PTX_DEC_H
+
+#include "ptx_ir.h"
+#include "ptx_lex.h"
+
+struct ptx_type {
+	const char *name; /* "u32": without the dot */
+	char kind;        /* u s b f, p = predicate */
+	uint8_t size;     /* bytes; 0 for a predicate */
+};
+const struct ptx_type *ptx_type_find(struct ptx_str s); /* ".u32"; NULL: not a type */
+
+enum ptx_sym_kind { PTX_SYM_REG, PTX_SYM_RANGE, PTX_SYM_VAR, PTX_SYM_FUNC, PTX_SYM_TABLE };
+struct ptx_sym {
+	enum ptx_sym_kind kind;
+	const struct ptx_type *type; /* registers */
+	uint32_t reg;                /* registers: offset */
+	uint32_t count, scope;       /* ranges */
+	enum ptx_space space;        /* variables */
+	uint64_t addr;
+	uint64_t bytes;
+	bool dynamic;       /* .extern .shared: placed behind all static ones */
+	bool extern_global; /* declared only */
+	struct ptx_func *func;
+	uint32_t first, last; /* branch table: its tokens */
+	uint32_t table_scope;
+	uint64_t align;
+	uint32_t owner; /* shared: the kernel that `addr` is right for */
+};
+
+struct ptx_formal {
+	struct ptx_str name;
+	uint64_t bytes, align;
+	bool is_reg; /* old style: passed in a register */
+	bool sized;
+};
+/* A .func or .entry. */
+struct ptx_func {
+	struct ptx_func *next;
+	struct ptx_str name;
+	uint32_t line;
+	struct ptx_formal *formals; /* arguments */
+	uint32_t n_formals;
+	struct ptx_formal *results;
+	uint32_t n_results;
+	uint32_t body; /* token after '{'; 0: external */
+	bool active;   /* being inlined: a call now is recursion */
+};
+
+struct ptx_var_decl { /* one declared variable, before it has an address */
+	struct ptx_str name;
+	const struct ptx_type *type;
+	uint64_t bytes, align;
+	bool unsized; /* x[] */
+};
+
+/* ---- operands */
+enum ptx_opd_kind {
+	PTX_O_REG, PTX_O_PRED, PTX_O_INT, PTX_O_FLOAT,
+	PTX_O_ADDR, /* address of a variable plus offset */
+	PTX_O_SREG, PTX_O_VEC, PTX_O_MEM, PTX_O_SINK, PTX_O_NAME, PTX_O_LIST,
+};
+struct ptx_opd {
+	enum ptx_opd_kind kind;
+	bool negated;  /* !%p */
+	uint32_t reg;  /* offset; special registers: enum ptx_sreg */
+	uint8_t size;  /* registers: bytes a lane */
+	bool single;   /* floats */
+	bool has_base; /* memory: reg is the base */
+	uint64_t value;
+	int64_t offset;
+	const struct ptx_sym *sym;
+	struct ptx_str name;
+	struct ptx_opd *items; /* vectors, lists */
+	uint32_t n_items;
+	struct ptx_opd *second; /* d|p */
+};
+
+#define PTX_MAX_MODS 20
+#define PTX_MAX_OPDS 8
+struct ptx_stmt { /* one instruction as written */
+	uint32_t line;
+	uint32_t first, last; /* tokens, for messages */
+	struct ptx_str op;
+	struct ptx_str mod[PTX_MAX_MODS];
+	bool taken[PTX_MAX_MODS];
+	uint32_t n_mod;
+	struct ptx_opd opd[PTX_MAX_OPDS];
+	uint32_t n_opd;
+	bool guarded, guard_not;
+	uint32_t guard;
+};
+
+struct ptx_fixup { /* a branch target not yet known */
+	uint32_t index; /* of an instruction, or of ext */
+	bool in_ext;
+	struct ptx_str name;
+	uint32_t scope, line;
+};
+struct ptx_label {
+	uint32_t pc;
+};
+struct ptx_constant {
+	uint64_t value;
+	uint8_t size;
+	bool dynamic; /* add where dynamic shared memory begins */
+	uint32_t off;
+};
+
+struct ptx_dec {
+	struct ptx_load *ld;
+	struct ptx_kernel *k;
+	uint32_t owner; /* number of this kernel, from 1 */
+	struct ptx_stmt *stmt;
+	struct ptx_inst *code;
+	uint32_t n_code, cap_code;
+	uint32_t *ext;
+	uint32_t n_ext, cap_ext;
+	struct ptx_stage *stages;
+	uint32_t n_stages, cap_stages;
+	struct ptx_constant **consts;
+	uint32_t n_consts, cap_consts, const_bytes;
+	struct ptx_map const_map[2];
+	uint32_t reg_bytes, local_bytes, shared_bytes, dyn_align;
+	struct ptx_map names;  /* (scope, name) → struct ptx_sym */
+	struct ptx_map labels; /* (scope, name) → struct ptx_label */
+	uint32_t *parent;      /* of each scope; 0 = the module */
+	uint32_t n_scopes, cap_scopes, scope, depth;
+	struct ptx_fixup *fixups;
+	uint32_t n_fixups, cap_fixups;
+	uint32_t sites;
+	uint32_t sink[4];  /* registers for '_' */
+	uint32_t carry;    /* the carry flag: a predicate, in the innermost function */
+	uint32_t *returns; /* branches to the end of the function being inlined */
+	uint32_t n_returns, cap_returns;
+	uint32_t inline_depth;
+};
+
+/* ---- ptx_operand.c */
+uint32_t ptx_new_reg(struct ptx_dec *d, unsigned size); /* offset; size 0: a predicate */
+/* Gives a variable of the shared or local space its place. */
+void ptx_place(struct ptx_dec *d, struct ptx_sym *sym, uint32_t *bytes);
+struct ptx_sym *ptx_lookup(struct ptx_dec *d, struct ptx_str name);
+uint32_t ptx_parse_operand(struct ptx_dec *d, uint32_t at, struct ptx_opd *out);
+/* Operands of instructions: offsets with PTX_CONST. */
+uint32_t ptx_const(struct ptx_dec *d, uint64_t value, unsigned size);
+uint32_t ptx_src(struct ptx_dec *d, const struct ptx_opd *o, const struct ptx_type *t);
+uint32_t ptx_src_any(struct ptx_dec *d, const struct ptx_opd *o, const struct ptx_type *t,
+		     uint8_t *size); /* may be a wider register: *size says */
+uint32_t ptx_dst(struct ptx_dec *d, const struct ptx_opd *o, unsigned size);
+uint32_t ptx_dst_any(struct ptx_dec *d, const struct ptx_opd *o, unsigned min_size, uint8_t *size);
+uint32_t ptx_dst_pred(struct ptx_dec *d, const struct ptx_opd *o);
+/* A predicate source; a negated one is an error unless `negated` is given. */
+uint32_t ptx_src_pred(struct ptx_dec *d, const struct ptx_opd *o, bool *negated);
+
+/* ---- ptx_body.c */
+struct ptx_inst *ptx_emit(struct ptx_dec *d, enum ptx_kind kind);   /* guarded as the statement */
+/* The same with the rest of the instruction: for handlers whose operands emit helpers first. */
+void ptx_emit_built(struct ptx_dec *d, enum ptx_kind kind, const struct ptx_inst *built);
+struct ptx_inst *ptx_helper(struct ptx_dec *d, enum ptx_kind kind); /* not counted */
+uint32_t ptx_ext(struct ptx_dec *d, uint32_t value);                /* its index */
+void ptx_branch_to(struct ptx_dec *d, uint32_t index, bool in_ext, struct ptx_str name);
+_Noreturn void ptx_unsupported(struct ptx_dec *d, const char *why);
+_Noreturn void ptx_bad(struct ptx_dec *d, const char *what);
+bool ptx_take(struct ptx_dec *d, const char *mod); /* ".ftz" */
+/* The first of several modifiers that is there: its index, or -1. `list` is NULL-terminated. */
+int ptx_take_any(struct ptx_dec *d, const char *const *list);
+const struct ptx_type *ptx_take_type(struct ptx_dec *d); /* NULL: none left */
+const struct ptx_type *ptx_need_type(struct ptx_dec *d);
+int ptx_take_round(struct ptx_dec *d); /* -1: none */
+void ptx_need_operands(struct ptx_dec *d, uint32_t min, uint32_t max);
+void ptx_decode_kernel(struct ptx_load *ld, struct ptx_func *f, struct ptx_kernel *k,
+		       uint32_t number);
+
+/* ---- handlers */
+struct ptx_opcode {
+	const char *name;
+	void (*decode)(struct ptx_dec *d, const struct ptx_opcode *self);
+	const char *operands; /* ptx_dec_alu.c: their types */
+	const char *subs;     /* ptx_dec_alu.c: modifiers that are part of the name */
+	int arg;
+};
+extern const struct ptx_opcode ptx_alu_opcodes[], ptx_data_opcodes[], ptx_mem_opcodes[],
+	ptx_ctl_opcodes[], ptx_sync_opcodes[];
+void ptx_decode_call(struct ptx_dec *d); /* ptx_body.c */
+
+/* ---- ptx_live.c */
+/* Gives registers whose values are never needed at the same time one place, and estimates the
+ * registers of a thread. Returns the new size of a warp's registers. */
+uint32_t ptx_compact_registers(struct ptx_dec *d, uint32_t *estimate);
+
+/* ---- ptx_parse.c */
+struct ptx_var {
+	struct ptx_str name;
+	void *addr;
+	size_t size;
+};
+struct ptx_module {
+	struct ptx_pool keep;
+	struct ptx_memory mem;
+	struct ptx_kernel **kernels;
+	uint32_t n_kernels, cap_kernels;
+	struct ptx_var *vars; /* .global and .const */
+	uint32_t n_vars, cap_vars;
+	unsigned target_sm;
+};
+void ptx_parse_module(struct ptx_load *ld);
+/* `at` behind the state space: reads "[.align n] [.v2] .type name[dims]…", several names apart. */
+uint32_t ptx_parse_var(struct ptx_load *ld, uint32_t at, struct ptx_var_decl *out);
+
+#endif

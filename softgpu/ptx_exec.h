@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ptx_exec.h: the state of a running grid. A job is one ptx_run(); its workers (threads) take
+ * blocks from a counter; a worker runs the warps of its blocks in turn, a slice at a time.
+ *
+ * The lanes of a warp that are at different places form groups. The group with the lowest PC
+ * runs; when it reaches another's PC they merge. A group that waits (for lanes of its own warp or
+ * at a barrier of the block) is parked. A slice ends when no group can run or after a number of
+ * backward branches, so that warps that spin on each other make progress.
+ */
+#ifndef SOFTGPU_PTX_EXEC_H
+#define SOFTGPU_PTX_EXEC_H
+
+#include <pthread.h>
+
+#include "ptx_ir.h"
+
+#define PTX_MAX_WARPS 32
+#define PTX_BARRIERS 16
+#define PTX_RANGES 16
+
+struct ptx_range {
+	uint64_t lo, span; /* [lo, lo + span) may be accessed */
+};
+
+enum ptx_wait { PTX_RUN, PTX_WAIT_WARP, PTX_WAIT_BAR };
+struct ptx_group {
+	uint32_t pc, mask;
+	enum ptx_wait wait;
+};
+
+enum ptx_step {
+	PTX_STEP_DONE,    /* every lane has exited */
+	PTX_STEP_BARRIER, /* every live lane waits at a barrier */
+	PTX_STEP_YIELD,   /* the slice is over */
+	PTX_STEP_FAULT,   /* the job has failed */
+};
+
+enum ptx_warp_state { PTX_WARP_READY, PTX_WARP_WAITING, PTX_WARP_DONE };
+struct ptx_warp {
+	uint8_t *bank[2]; /* registers, constants */
+	struct ptx_block *block;
+	struct ptx_worker *worker;
+	uint8_t *local; /* 32 × local_bytes */
+	uint32_t id, live;
+	enum ptx_warp_state state;
+	uint32_t turn; /* slices in a row that ended by spinning */
+	uint32_t n_groups;
+	struct ptx_group groups[PTX_LANES + 1];
+	uint32_t tid[3][PTX_LANES];
+};
+
+struct ptx_barrier {
+	uint32_t arrived;  /* threads */
+	uint32_t expected; /* threads; 0 = all live warps */
+	uint32_t waiting;  /* warps, a bit each */
+	uint32_t popc, any, all;
+};
+
+struct ptx_block {
+	struct ptx_worker *worker;
+	uint32_t ctaid[3], index;
+	uint32_t n_warps, live_warps;
+	uint8_t *shared;
+	uint32_t shared_bytes;
+	struct ptx_barrier barriers[PTX_BARRIERS];
+	struct ptx_warp *warps;
+	struct ptx_arena *arena;
+	struct ptx_block *next; /* in its worker's list of started blocks */
+};
+
+struct ptx_job {
+	const struct ptx_kernel *k;
+	const struct ptx_launch *l;
+	const struct ptx_memory *mem;
+	uint32_t n_warps; /* of a block */
+	uint64_t n_blocks;
+	uint64_t workspace; /* of the grid barrier; 0 = not cooperative */
+	uint64_t grid_id;
+	const uint8_t *params;
+	_Atomic uint64_t next_block;
+	atomic_bool stop;
+	pthread_mutex_t lock; /* of the error */
+	enum ptx_status status;
+	struct ptx_error *err;
+};
+
+struct ptx_worker {
+	struct ptx_job *job;
+	bool leads; /* the caller's: may start others */
+	struct ptx_result res;
+	struct ptx_range ranges[PTX_RANGES];
+	struct ptx_block *blocks; /* started, not finished; the first one runs */
+};
+
+/* ---- ptx_exec.c */
+enum ptx_step ptx_warp_run(struct ptx_warp *w, int budget);
+static inline uint8_t *ptx_reg(const struct ptx_warp *w, uint32_t code)
+{
+	return w->bank[code & PTX_CONST] + (code & ~PTX_CONST);
+}
+static inline uint32_t ptx_pred(const struct ptx_warp *w, uint32_t code)
+{
+	return *(const uint32_t *)ptx_reg(w, code);
+}
+static inline void ptx_set_pred(const struct ptx_warp *w, uint32_t code, uint32_t value,
+				uint32_t mask)
+{
+	uint32_t *p = (uint32_t *)ptx_reg(w, code);
+	*p = (*p & ~mask) | (value & mask);
+}
+static inline uint32_t ptx_guarded(const struct ptx_warp *w, const struct ptx_inst *in,
+				   uint32_t mask)
+{
+	if (!in->guarded)
+		return mask;
+	uint32_t g = ptx_pred(w, in->guard);
+	return mask & (in->guard_not ? ~g : g);
+}
+void ptx_group_push(struct ptx_warp *w, uint32_t pc, uint32_t mask, enum ptx_wait wait);
+/* Copies the lanes of mask. */
+void ptx_blend(const struct ptx_warp *w, uint32_t d, const void *value, unsigned size,
+	       uint32_t mask);
+
+/* Ends the job with an error that names kernel and thread; the first one wins. false, always. */
+bool ptx_fault(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane,
+	       enum ptx_status status, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+
+/* ---- ptx_exec_ops.c: one instruction for the lanes of mask; false: the job has failed */
+void ptx_exec_alux(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+void ptx_exec_cvt(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+void ptx_exec_setp(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+void ptx_exec_set(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+void ptx_exec_selp(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+void ptx_exec_pred(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+void ptx_exec_carry(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+void ptx_exec_sreg(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+void ptx_exec_pack(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+void ptx_exec_unpack(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+void ptx_exec_isspace(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+
+/* ---- ptx_exec_mem.c */
+void ptx_exec_ldparam(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+bool ptx_exec_ld(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+bool ptx_exec_st(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+void ptx_addresses(const struct ptx_warp *w, const struct ptx_inst *in, uint64_t *addr);
+/* Host address of one lane's access of `bytes` bytes, checked; NULL: the job has failed. `space`:
+ * where it turned out to be. */
+uint8_t *ptx_locate(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane, uint64_t addr,
+		    uint32_t bytes, enum ptx_space *space);
+/* Reads a lane's value out of a register of `size` bytes a lane. */
+uint64_t ptx_lane_get(const void *reg, unsigned size, unsigned lane);
+void ptx_lane_set(void *reg, unsigned size, unsigned lane, uint64_t value);
+
+/* ---- ptx_exec_atom.c, ptx_syscall.c */
+bool ptx_exec_atom(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+bool ptx_exec_syscall(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+
+/* ---- ptx_exec_sync.c */
+/* A group of lanes `mask` has reached a warp-wide instruction, `active` of them by its guard:
+ * executes it for the lanes that need not wait and parks the others. Returns the lanes that go on. */
+uint32_t ptx_exec_warp_op(struct ptx_warp *w, const struct ptx_inst *in, uint32_t pc,
+			  uint32_t mask);
+void ptx_exec_activemask(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+/* All live lanes of the warp wait: joins the barrier, releases it if complete. false: failed. */
+bool ptx_barrier_arrive(struct ptx_warp *w);
+void ptx_barrier_recheck(struct ptx_block *b); /* after a warp has ended */
+
+#endif

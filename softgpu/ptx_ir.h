@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ptx_ir.h: the decoded form of a kernel, shared by the decoder (ptx_dec_*.c) and the interpreter
+ * (ptx_exec_*.c). Internal to the PTX half of softgpu/.
+ *
+ * A warp's registers are one block of memory: each PTX register has 32 lanes of 2, 4 or 8 bytes;
+ * a predicate is one 32-bit mask. Constants (immediates, addresses of variables) lie in a second
+ * block of the same form, shared by all warps. An operand is an offset into one of the two: bit 0
+ * says which (PTX_CONST), the rest is the offset. Device functions are inlined at each call, so
+ * a PC alone says where a lane is.
+ */
+#ifndef SOFTGPU_PTX_IR_H
+#define SOFTGPU_PTX_IR_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ptx.h"
+#include "ptx_lanes.h"
+
+#define PTX_CONST 1u
+
+/* Generic addresses: the top four bits name the window; device pointers have 0 there. */
+#define PTX_WINDOW_SHIFT 60
+#define PTX_SHARED_BASE (1ull << PTX_WINDOW_SHIFT)
+#define PTX_LOCAL_BASE (2ull << PTX_WINDOW_SHIFT)
+#define PTX_PARAM_BASE (3ull << PTX_WINDOW_SHIFT)
+
+enum ptx_space {
+	PTX_SPACE_GLOBAL, /* the order of the four is that of the windows */
+	PTX_SPACE_SHARED,
+	PTX_SPACE_LOCAL,
+	PTX_SPACE_PARAM, /* of the kernel; a call's parameters are local memory */
+	PTX_SPACE_CONST, /* global memory that is not counted as such */
+	PTX_SPACE_GENERIC,
+};
+
+enum ptx_kind {
+	PTX_K_ALU,  /* d = fn(a, b, c, e) */
+	PTX_K_ALUX, /* the same with flush-to-zero, rounding mode, saturation */
+	PTX_K_CVT,  /* chain of stages */
+	PTX_K_SETP,
+	PTX_K_SET,
+	PTX_K_SELP,
+	PTX_K_PRED,
+	PTX_K_CARRY,
+	PTX_K_SREG,
+	PTX_K_PACK,
+	PTX_K_UNPACK,
+	PTX_K_ISSPACE,
+	PTX_K_LD,
+	PTX_K_LDPARAM, /* a kernel parameter at a fixed offset: the same in all lanes */
+	PTX_K_ST,
+	PTX_K_ATOM,
+	PTX_K_BRA,
+	PTX_K_BRX,
+	PTX_K_EXIT,
+	PTX_K_TRAP,
+	PTX_K_BAR,
+	PTX_K_WARPBAR,
+	PTX_K_SHFL,
+	PTX_K_VOTE,
+	PTX_K_MATCH,
+	PTX_K_REDUX,
+	PTX_K_ACTIVEMASK,
+	PTX_K_FENCE,
+	PTX_K_NANOSLEEP,
+	PTX_K_NOP,
+	PTX_K_SYSCALL,
+};
+
+enum { /* ptx_inst.flags of arithmetic */
+	PTX_F_FTZ_IN = 1,
+	PTX_F_FTZ_OUT = 2,
+	PTX_F_SAT = 4,
+	PTX_F_PAIR = 8, /* comparisons: two halves a lane */
+};
+enum ptx_round { PTX_RN, PTX_RZ, PTX_RM, PTX_RP };
+enum ptx_logic { PTX_AND, PTX_OR, PTX_XOR, PTX_NOT, PTX_MOV, PTX_SEL };
+enum ptx_carry {
+	PTX_C_ADD = 0, /* a + b (+ CC) */
+	PTX_C_SUB = 1,
+	PTX_C_MADLO = 2,
+	PTX_C_MADHI = 3,
+	PTX_C_KIND = 3,
+	PTX_C_IN = 4,     /* reads the carry flag */
+	PTX_C_OUT = 8,    /* writes it */
+	PTX_C_SIGNED = 16, /* mad.hi of signed operands */
+};
+enum ptx_atom_op {
+	PTX_A_ADD, PTX_A_MIN, PTX_A_MAX, PTX_A_AND, PTX_A_OR, PTX_A_XOR, PTX_A_EXCH, PTX_A_CAS,
+	PTX_A_INC, PTX_A_DEC,
+};
+enum ptx_scalar { /* how an atomic or a reduction reads its values */
+	PTX_T_U, PTX_T_S, PTX_T_F, PTX_T_F16, PTX_T_BF16, PTX_T_F16X2, PTX_T_BF16X2,
+};
+enum ptx_vote { PTX_V_ALL, PTX_V_ANY, PTX_V_UNI, PTX_V_BALLOT, PTX_V_MATCH_ANY, PTX_V_MATCH_ALL };
+enum ptx_shfl { PTX_S_UP, PTX_S_DOWN, PTX_S_BFLY, PTX_S_IDX };
+enum ptx_bar { PTX_B_SYNC, PTX_B_ARRIVE, PTX_B_POPC, PTX_B_AND, PTX_B_OR };
+enum ptx_syscall { PTX_SYS_PRINTF, PTX_SYS_ASSERT, PTX_SYS_MALLOC, PTX_SYS_FREE };
+enum ptx_order { PTX_ORDER_NONE = 0, PTX_ORDER_ACQUIRE = 1, PTX_ORDER_RELEASE = 2 };
+
+enum ptx_sreg {
+	PTX_R_TID_X, PTX_R_TID_Y, PTX_R_TID_Z,
+	PTX_R_NTID_X, PTX_R_NTID_Y, PTX_R_NTID_Z,
+	PTX_R_CTAID_X, PTX_R_CTAID_Y, PTX_R_CTAID_Z,
+	PTX_R_NCTAID_X, PTX_R_NCTAID_Y, PTX_R_NCTAID_Z,
+	PTX_R_LANEID, PTX_R_WARPID, PTX_R_NWARPID, PTX_R_SMID, PTX_R_NSMID, PTX_R_GRIDID,
+	PTX_R_LT, PTX_R_LE, PTX_R_EQ, PTX_R_GE, PTX_R_GT,
+	PTX_R_CLOCK, PTX_R_CLOCK_HI, PTX_R_CLOCK64, PTX_R_TIMER, PTX_R_TIMER_LO, PTX_R_TIMER_HI,
+	PTX_R_DYN_SMEM, PTX_R_TOTAL_SMEM, PTX_R_ENVREG1, PTX_R_ENVREG2,
+	PTX_R_ZERO, PTX_R_ONE,
+};
+
+struct ptx_inst {
+	uint8_t kind;
+	uint8_t op;    /* of its kind: enum ptx_logic, ptx_sreg, … */
+	uint8_t size;  /* bytes a lane: of the destination, or of a memory element */
+	uint8_t rsize; /* loads and stores: bytes a lane of the register */
+	uint8_t flags; /* PTX_F_* */
+	uint8_t round; /* enum ptx_round */
+	uint8_t count; /* 1: an instruction of the program; 0: a helper of the decoder */
+	uint8_t space;
+	uint8_t vec;     /* registers of a vector load, store, pack; stages of a conversion */
+	uint8_t asize;   /* bytes a lane of the address register */
+	uint8_t sign;    /* loads: sign-extend; setp and votes: operand negated */
+	uint8_t order;   /* enum ptx_order */
+	uint8_t scalar;  /* enum ptx_scalar */
+	bool guarded, guard_not;
+	bool combine; /* setp, set: with predicate c by `op` */
+	uint32_t guard;
+	uint32_t d, d2, a, b, c, e; /* operands */
+	uint32_t target;            /* branches: a PC; lists: where in ptx_kernel.ext */
+	uint32_t line;
+	uint32_t site; /* memory: which cached range to try */
+	int64_t imm;   /* memory: added to the address */
+	union {
+		ptx_fn *fn;
+		ptx_cmp_fn *cmp;
+	};
+};
+
+/* One conversion stage. */
+struct ptx_stage {
+	ptx_fn *fn;
+	bool rounds; /* under the rounding mode */
+};
+
+struct ptx_kernel {
+	const struct ptx_module *module;
+	struct ptx_kernel_info info;
+	const struct ptx_inst *code;
+	uint32_t n_code;
+	const uint32_t *ext;            /* register lists, branch tables */
+	const struct ptx_stage *stages; /* conversions */
+	const uint8_t *consts;          /* the second block of operands */
+	uint32_t const_bytes;
+	uint32_t reg_bytes;  /* of one warp */
+	uint32_t dyn_shared; /* where dynamic shared memory begins */
+	bool uses_envreg;
+	_Atomic(struct ptx_arena *) spare; /* run-time memory of the last launch, to use again */
+};
+
+void ptx_arena_free(struct ptx_arena *a); /* ptx_run.c */
+
+#endif

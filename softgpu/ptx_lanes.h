@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ptx_lanes.h: the operations of PTX that map 32 lanes of inputs to 32 lanes of output, each a
+ * plain loop that the compiler vectorises. They know nothing of masks, guards or registers: the
+ * interpreter calls them with the register itself as destination when the whole warp takes part,
+ * else with a scratch buffer that it blends in.
+ *
+ * The bodies (ptx_lanes_*.inc.h) are compiled once for the plain architecture and, on x86-64, once
+ * for AVX2+FMA; which set is used is decided at first use. The decoder finds a function by its
+ * canonical PTX name ("mad.lo.s32"): what is not in the table is not supported.
+ */
+#ifndef SOFTGPU_PTX_LANES_H
+#define SOFTGPU_PTX_LANES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PTX_LANES 32
+
+/* Destination and up to four sources, each 32 lanes of the type in the name. The destination is
+ * either one of the sources or disjoint from them. */
+typedef void ptx_fn(void *d, const void *a, const void *b, const void *c, const void *e);
+/* One bit a lane. */
+typedef uint32_t ptx_cmp_fn(const void *a, const void *b);
+
+struct ptx_lane_fn {
+	const char *key;
+	ptx_fn *fn;
+};
+struct ptx_lane_cmp {
+	const char *key;
+	ptx_cmp_fn *fn;
+};
+struct ptx_lane_set {
+	const struct ptx_lane_fn *fns;
+	size_t n_fns;
+	const struct ptx_lane_cmp *cmps;
+	size_t n_cmps;
+	/* d[i] = s[i] where bit i of mask is set; by bytes a lane: [1] = 2, [2] = 4, [3] = 8 */
+	void (*blend[4])(void *d, const void *s, uint32_t mask);
+	/* What a warp's 64-bit addresses look like: 0 all the same, 1 a run of `size` bytes a
+	 * lane, 2 anything else. */
+	int (*shape)(const uint64_t *addr, uint32_t size);
+	/* out[i] = in[i] + add, for 64-bit and for (wrapping) 32-bit addresses */
+	void (*addr64)(uint64_t *out, const uint64_t *in, uint64_t add);
+	void (*addr32)(uint64_t *out, const uint32_t *in, uint32_t add);
+	/* largest addr[i] - base over the lanes of mask */
+	uint64_t (*reach)(const uint64_t *addr, uint64_t base, uint32_t mask);
+};
+
+extern const struct ptx_lane_set ptx_lanes_base;
+#if defined(__x86_64__)
+extern const struct ptx_lane_set ptx_lanes_avx2;
+#endif
+
+/* The set for this CPU. */
+const struct ptx_lane_set *ptx_lanes(void);
+/* NULL: no such operation. */
+ptx_fn *ptx_lanes_find(const char *key);
+ptx_cmp_fn *ptx_lanes_find_cmp(const char *key);
+
+/* half ← double and back, exact roundings (0 nearest even, 1 zero, 2 down, 3 up); shared with
+ * the atomics */
+uint16_t ptx_f16_from(double v, int rounding);
+double ptx_f16_to(uint16_t h);
+uint16_t ptx_bf16_from(double v, int rounding);
+double ptx_bf16_to(uint16_t h);
+
+#endif

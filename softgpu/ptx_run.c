@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ptx_run.c: a launch: checks its geometry, runs the blocks. The caller's thread works alone until
+ * the launch proves long; then threads are started for the rest of the grid and joined at the end.
+ *
+ * A worker finishes one block before it starts the next, unless the block's warps only spin: then
+ * it starts another one (or goes on with one that it had left), so that blocks may wait for each
+ * other. In a cooperative launch every block may be started; otherwise a limited number.
+ */
+#include <fenv.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ptx_exec.h"
+
+#define MAX_SHARED 232448      /* 227 KiB, the most that compute capability 9.0 allows */
+#define MAX_BLOCK_BYTES ((uint64_t)1 << 30)
+#define SLICE 256              /* backward branches before the next warp has its turn */
+#define SLICE_SPINNING 32      /* … in a cooperative launch, where blocks wait for blocks */
+#define SPIN_ROUNDS 16         /* rounds of nothing but spinning before another block starts */
+#define STARTED_MAX 64         /* blocks of one worker, not cooperative */
+#define RECRUIT_AFTER_NS 50000 /* a thread costs some 20 µs */
+#define MAX_WORKERS 256
+
+/* Memory of one resident block. */
+struct ptx_arena {
+	struct ptx_block block;
+	struct ptx_warp warps[PTX_MAX_WARPS];
+	uint32_t n_warps, shared_bytes;
+	uint8_t *mem; /* registers, local and shared memory */
+};
+
+struct crew { /* the threads of a launch */
+	struct ptx_worker first;
+	struct ptx_worker *others[MAX_WORKERS];
+	pthread_t threads[MAX_WORKERS];
+	unsigned n_others, max;
+	uint64_t start_ns;
+	bool recruited;
+};
+
+static uint64_t clock_ns(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+/* ---- errors */
+bool ptx_fault(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane,
+	       enum ptx_status status, const char *fmt, ...)
+{
+	struct ptx_job *j = w->worker->job;
+	const uint32_t *c = w->block->ctaid;
+	char what[120];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	pthread_mutex_lock(&j->lock);
+	if (j->status == PTX_OK) {
+		j->status = status;
+		j->err->line = (int)in->line;
+		snprintf(j->err->text, sizeof(j->err->text),
+			 "%s; kernel '%.60s', block (%u,%u,%u), thread (%u,%u,%u)", what,
+			 j->k->info.name, c[0], c[1], c[2], w->tid[0][lane], w->tid[1][lane],
+			 w->tid[2][lane]);
+	}
+	pthread_mutex_unlock(&j->lock);
+	atomic_store(&j->stop, true);
+	return false;
+}
+
+/* ---- resident blocks */
+void ptx_arena_free(struct ptx_arena *a)
+{
+	if (a)
+		free(a->mem);
+	free(a);
+}
+
+static void set_thread_indices(struct ptx_arena *a, const uint32_t dim[3])
+{
+	uint32_t x = 0, y = 0, z = 0;
+	for (uint32_t i = 0; i < a->n_warps * PTX_LANES; i++) {
+		struct ptx_warp *w = &a->warps[i / PTX_LANES];
+		w->tid[0][i % PTX_LANES] = x;
+		w->tid[1][i % PTX_LANES] = y;
+		w->tid[2][i % PTX_LANES] = z;
+		if (++x == dim[0]) {
+			x = 0;
+			if (++y == dim[1]) {
+				y = 0;
+				z++;
+			}
+		}
+	}
+}
+
+/* An arena for this kernel and geometry: the last launch's, or a new one. NULL: no memory. */
+static struct ptx_arena *arena_get(struct ptx_worker *worker)
+{
+	const struct ptx_job *j = worker->job;
+	struct ptx_kernel *k = (struct ptx_kernel *)(uintptr_t)j->k; /* only its spare arena */
+	uint32_t shared = k->dyn_shared + j->l->dynamic_shared_bytes;
+	size_t local = (size_t)k->info.local_bytes * PTX_LANES;
+	size_t regs = (k->reg_bytes + 127) & ~(size_t)127;
+	struct ptx_arena *a = atomic_exchange(&k->spare, NULL);
+	if (a && (a->n_warps != j->n_warps || a->shared_bytes != shared)) {
+		ptx_arena_free(a);
+		a = NULL;
+	}
+	if (!a) {
+		size_t bytes = j->n_warps * (regs + local) + shared + 512;
+		a = calloc(1, sizeof(*a));
+		if (!a || posix_memalign((void **)&a->mem, 128, bytes)) {
+			free(a);
+			return NULL;
+		}
+		memset(a->mem, 0, bytes);
+		a->n_warps = j->n_warps;
+		a->shared_bytes = shared;
+	}
+	struct ptx_block *b = &a->block;
+	b->worker = worker;
+	b->arena = a;
+	b->warps = a->warps;
+	b->n_warps = a->n_warps;
+	b->shared_bytes = shared;
+	b->shared = a->mem + j->n_warps * (regs + local);
+	b->shared += (128 - ((uintptr_t)b->shared & 127)) & 127;
+	for (uint32_t i = 0; i < a->n_warps; i++) {
+		struct ptx_warp *w = &a->warps[i];
+		w->bank[0] = a->mem + i * regs;
+		w->bank[1] = (uint8_t *)(uintptr_t)k->consts; /* never written */
+		w->local = a->mem + j->n_warps * regs + i * local;
+		w->block = b;
+		w->worker = worker;
+		w->id = i;
+	}
+	set_thread_indices(a, j->l->block);
+	return a;
+}
+
+static void arena_put(const struct ptx_kernel *kernel, struct ptx_arena *a)
+{
+	struct ptx_kernel *k = (struct ptx_kernel *)(uintptr_t)kernel;
+	struct ptx_arena *none = NULL;
+	if (!atomic_compare_exchange_strong(&k->spare, &none, a))
+		ptx_arena_free(a);
+}
+
+static void block_begin(struct ptx_block *b, uint64_t index)
+{
+	const struct ptx_launch *l = b->worker->job->l;
+	uint32_t threads = l->block[0] * l->block[1] * l->block[2];
+	b->index = (uint32_t)index;
+	b->ctaid[0] = (uint32_t)(index % l->grid[0]);
+	b->ctaid[1] = (uint32_t)(index / l->grid[0] % l->grid[1]);
+	b->ctaid[2] = (uint32_t)(index / l->grid[0] / l->grid[1]);
+	b->live_warps = b->n_warps;
+	memset(b->barriers, 0, sizeof(b->barriers));
+	memset(b->worker->ranges, 0, sizeof(b->worker->ranges));
+	for (uint32_t i = 0; i < b->n_warps; i++) {
+		struct ptx_warp *w = &b->warps[i];
+		uint32_t rest = threads - i * PTX_LANES;
+		w->live = rest >= PTX_LANES ? ~0u : (1u << rest) - 1;
+		w->groups[0] = (struct ptx_group){0, w->live, PTX_RUN};
+		w->n_groups = 1;
+		w->turn = 0;
+		w->state = PTX_WARP_READY;
+	}
+}
+
+enum block_end { BLOCK_DONE, BLOCK_SPINS, BLOCK_FAULT };
+
+/* One warp's slice. False: the job has failed. *spun: it has used up its slice. */
+static bool run_slice(struct ptx_warp *w, int budget, bool *spun)
+{
+	*spun = false;
+	switch (ptx_warp_run(w, budget)) {
+	case PTX_STEP_DONE:
+		w->state = PTX_WARP_DONE;
+		w->block->live_warps--;
+		ptx_barrier_recheck(w->block);
+		return true;
+	case PTX_STEP_BARRIER:
+		return ptx_barrier_arrive(w);
+	case PTX_STEP_YIELD:
+		*spun = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void recruit_if_long(struct ptx_worker *k);
+
+static enum block_end run_block(struct ptx_block *b)
+{
+	struct ptx_worker *k = b->worker;
+	struct ptx_job *j = k->job;
+	int budget = j->l->cooperative ? SLICE_SPINNING : SLICE;
+	unsigned rounds = j->l->cooperative ? 1 : SPIN_ROUNDS, spinning = 0, slices = 0;
+	while (b->live_warps) {
+		bool any = false, all_spun = true, spun;
+		for (uint32_t i = 0; i < b->n_warps; i++) {
+			if (b->warps[i].state != PTX_WARP_READY)
+				continue;
+			if (atomic_load_explicit(&j->stop, memory_order_relaxed))
+				return BLOCK_FAULT;
+			if (!run_slice(&b->warps[i], budget, &spun))
+				return BLOCK_FAULT;
+			any = true;
+			all_spun &= spun;
+			if (++slices % 16 == 0)
+				recruit_if_long(k);
+		}
+		if (b->live_warps && !any) {
+			for (uint32_t i = 0; i < b->n_warps; i++) {
+				struct ptx_warp *w = &b->warps[i];
+				if (w->state == PTX_WARP_WAITING)
+					ptx_fault(w, &j->k->code[w->groups[0].pc],
+						  (unsigned)__builtin_ctz(w->groups[0].mask),
+						  PTX_BARRIER,
+						  "a barrier that other warps never reach");
+			}
+			return BLOCK_FAULT;
+		}
+		spinning = any && all_spun ? spinning + 1 : 0;
+		if (spinning >= rounds)
+			return BLOCK_SPINS;
+	}
+	return BLOCK_DONE;
+}
+
+/* ---- workers */
+/* Takes the next block of the grid, if there is one. */
+static struct ptx_block *start_block(struct ptx_worker *k, struct ptx_arena **spare)
+{
+	struct ptx_job *j = k->job;
+	if (atomic_load_explicit(&j->next_block, memory_order_relaxed) >= j->n_blocks)
+		return NULL;
+	struct ptx_arena *a = *spare ? *spare : arena_get(k);
+	*spare = NULL;
+	uint64_t index = a ? atomic_fetch_add(&j->next_block, 1) : 0;
+	if (!a) {
+		pthread_mutex_lock(&j->lock);
+		if (j->status == PTX_OK) {
+			j->status = PTX_NO_MEMORY;
+			snprintf(j->err->text, sizeof(j->err->text),
+				 "no memory for a block of kernel '%.60s'", j->k->info.name);
+		}
+		pthread_mutex_unlock(&j->lock);
+		atomic_store(&j->stop, true);
+		return NULL;
+	}
+	if (index >= j->n_blocks) {
+		*spare = a;
+		return NULL;
+	}
+	block_begin(&a->block, index);
+	return &a->block;
+}
+
+/* The first block spins: another one first from now on. */
+static void rotate(struct ptx_worker *k, uint32_t *n_started, struct ptx_arena **spare)
+{
+	struct ptx_block *b = k->blocks, *more = NULL, **tail = &k->blocks;
+	if (k->job->l->cooperative || *n_started < STARTED_MAX)
+		more = start_block(k, spare);
+	if (more) {
+		++*n_started;
+		more->next = k->blocks;
+		k->blocks = more;
+		return;
+	}
+	if (!b->next) {
+		sched_yield(); /* alone: it waits for another worker, or for the host */
+		return;
+	}
+	k->blocks = b->next;
+	b->next = NULL;
+	while (*tail)
+		tail = &(*tail)->next;
+	*tail = b;
+}
+
+static void work(struct ptx_worker *k)
+{
+	struct ptx_job *j = k->job;
+	struct ptx_arena *spare = NULL;
+	uint32_t n_started = 0;
+	fenv_t host;
+	/* the host's rounding mode and flush-to-zero are not the guest's */
+	fegetenv(&host);
+	fesetenv(FE_DFL_ENV);
+	while (!atomic_load_explicit(&j->stop, memory_order_relaxed)) {
+		if (!k->blocks) {
+			k->blocks = start_block(k, &spare);
+			if (!k->blocks)
+				break;
+			k->blocks->next = NULL;
+			n_started++;
+		}
+		struct ptx_block *b = k->blocks;
+		enum block_end end = run_block(b);
+		if (end == BLOCK_SPINS) {
+			rotate(k, &n_started, &spare);
+		} else if (end == BLOCK_DONE) {
+			k->blocks = b->next;
+			n_started--;
+			if (spare)
+				arena_put(j->k, spare);
+			spare = b->arena;
+		}
+		recruit_if_long(k);
+	}
+	for (struct ptx_block *b = k->blocks, *next; b; b = next) {
+		next = b->next;
+		ptx_arena_free(b->arena);
+	}
+	if (spare)
+		arena_put(j->k, spare);
+	fesetenv(&host);
+}
+
+static void *work_thread(void *arg)
+{
+	work(arg);
+	return NULL;
+}
+
+static unsigned cpu_count(void)
+{
+	static atomic_uint cached;
+	unsigned n = atomic_load(&cached);
+	if (!n) {
+		cpu_set_t set;
+		n = sched_getaffinity(0, sizeof(set), &set) ? 1 : (unsigned)CPU_COUNT(&set);
+		atomic_store(&cached, n ? n : 1);
+	}
+	return n;
+}
+
+/* Only the caller's worker recruits; it is the first member of its crew. */
+static void recruit_if_long(struct ptx_worker *k)
+{
+	struct crew *c = (struct crew *)k;
+	struct ptx_job *j = k->job;
+	if (!k->leads || c->recruited || clock_ns() - c->start_ns < RECRUIT_AFTER_NS)
+		return;
+	c->recruited = true;
+	uint64_t next = atomic_load(&j->next_block);
+	uint64_t left = next < j->n_blocks ? j->n_blocks - next : 0;
+	sigset_t all, old;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are for the host's threads */
+	while (c->n_others + 1 < c->max && c->n_others < left) {
+		struct ptx_worker *w = calloc(1, sizeof(*w));
+		if (!w)
+			break;
+		w->job = j;
+		if (pthread_create(&c->threads[c->n_others], NULL, work_thread, w)) {
+			free(w);
+			break;
+		}
+		c->others[c->n_others++] = w;
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+/* ---- a launch */
+static enum ptx_status bad_launch(struct ptx_error *err, const struct ptx_kernel *k, const char *fmt,
+				  ...) __attribute__((format(printf, 3, 4)));
+static enum ptx_status bad_launch(struct ptx_error *err, const struct ptx_kernel *k, const char *fmt,
+				  ...)
+{
+	char what[140];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	err->line = 0;
+	snprintf(err->text, sizeof(err->text), "launch of kernel '%.60s': %s", k->info.name, what);
+	return PTX_BAD_LAUNCH;
+}
+
+static enum ptx_status check_launch(const struct ptx_kernel *k, const struct ptx_launch *l,
+				    struct ptx_error *err)
+{
+	const uint32_t *g = l->grid, *b = l->block, *req = k->info.required;
+	uint64_t threads = (uint64_t)b[0] * b[1] * b[2];
+	uint64_t shared = (uint64_t)k->dyn_shared + l->dynamic_shared_bytes;
+	if (!g[0] || !g[1] || !g[2] || g[0] > INT32_MAX || g[1] > 65535 || g[2] > 65535)
+		return bad_launch(err, k, "bad grid (%u,%u,%u)", g[0], g[1], g[2]);
+	if (!threads || b[0] > 1024 || b[1] > 1024 || b[2] > 64 || threads > k->info.max_threads)
+		return bad_launch(err, k, "bad block (%u,%u,%u): the kernel allows %u threads", b[0],
+				  b[1], b[2], k->info.max_threads);
+	if (req[0] && (b[0] != req[0] || b[1] != req[1] || b[2] != req[2]))
+		return bad_launch(err, k, "block (%u,%u,%u), but it requires (%u,%u,%u)", b[0], b[1],
+				  b[2], req[0], req[1], req[2]);
+	if (shared > MAX_SHARED)
+		return bad_launch(err, k, "%llu bytes of shared memory; the most is %u",
+				  (unsigned long long)shared, MAX_SHARED);
+	if (k->info.param_bytes && !l->params)
+		return bad_launch(err, k, "parameters are missing");
+	uint64_t bytes = ((uint64_t)k->reg_bytes + k->info.local_bytes * 32ull) * (threads / 32 + 1);
+	if (bytes > MAX_BLOCK_BYTES)
+		return bad_launch(err, k, "a block needs %llu MiB for registers and local memory",
+				  (unsigned long long)(bytes >> 20));
+	return PTX_OK;
+}
+
+enum ptx_status ptx_run(const struct ptx_kernel *k, const struct ptx_launch *l,
+			const struct ptx_memory *mem, struct ptx_result *res, struct ptx_error *err)
+{
+	static _Atomic uint64_t grid_ids;
+	uint8_t params[4096] __attribute__((aligned(16)));
+	uint8_t *big = NULL, *workspace = NULL;
+	struct ptx_job j = {.k = k, .l = l, .mem = mem, .err = err, .status = PTX_OK};
+	*res = (struct ptx_result){0};
+	*err = (struct ptx_error){0};
+	if (check_launch(k, l, err) != PTX_OK)
+		return PTX_BAD_LAUNCH;
+	j.n_warps = (l->block[0] * l->block[1] * l->block[2] + PTX_LANES - 1) / PTX_LANES;
+	j.n_blocks = (uint64_t)l->grid[0] * l->grid[1] * l->grid[2];
+	j.grid_id = atomic_fetch_add(&grid_ids, 1) + 1;
+	if (k->info.param_bytes > sizeof(params))
+		big = malloc(k->info.param_bytes);
+	if (l->cooperative && k->uses_envreg) {
+		workspace = mem->alloc(mem->self, 64, 64);
+		if (workspace)
+			memset(workspace, 0, 64);
+	}
+	if ((k->info.param_bytes > sizeof(params) && !big) ||
+	    (l->cooperative && k->uses_envreg && !workspace)) {
+		free(big);
+		snprintf(err->text, sizeof(err->text), "no memory to launch '%.60s'", k->info.name);
+		return PTX_NO_MEMORY;
+	}
+	uint8_t *p = big ? big : params;
+	if (k->info.param_bytes)
+		memcpy(p, l->params, k->info.param_bytes);
+	j.params = p;
+	j.workspace = (uint64_t)(uintptr_t)workspace;
+	pthread_mutex_init(&j.lock, NULL);
+
+	struct crew c;
+	c.first = (struct ptx_worker){.job = &j};
+	c.max = l->max_workers ? l->max_workers : cpu_count();
+	c.max = c.max > MAX_WORKERS ? MAX_WORKERS : c.max;
+	c.first.leads = c.max > 1 && j.n_blocks > 1;
+	c.n_others = 0;
+	c.recruited = false;
+	c.start_ns = c.first.leads ? clock_ns() : 0;
+	work(&c.first);
+	*res = c.first.res;
+	for (unsigned i = 0; i < c.n_others; i++) {
+		pthread_join(c.threads[i], NULL);
+		res->warp_instructions += c.others[i]->res.warp_instructions;
+		res->thread_instructions += c.others[i]->res.thread_instructions;
+		res->global_bytes += c.others[i]->res.global_bytes;
+		free(c.others[i]);
+	}
+	pthread_mutex_destroy(&j.lock);
+	if (workspace)
+		mem->free(mem->self, workspace);
+	free(big);
+	return j.status;
+}

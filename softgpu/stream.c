@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * stream.c: streams and domains: making, asking, waiting, freeing. item.c has what is submitted
+ * to them.
+ */
+#include "core.h"
+
+#include <stdlib.h>
+
+#include "../common/clock.h"
+#include "../common/futex.h"
+
+/* ---- streams */
+
+void sg_stream_discard(struct sg_stream *s)
+{
+	struct sg_stream **at = &s->domain->streams;
+	while (*at != s)
+		at = &(*at)->next;
+	*at = s->next;
+	free(s);
+}
+
+static struct sg_stream *add_stream(struct sg_domain *d, enum sg_stream_kind kind, int priority)
+{
+	struct sg_stream *s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->domain = d;
+	s->kind = kind;
+	s->priority = priority;
+	s->id = ++sg_core.stream_ids;
+	s->next = d->streams;
+	d->streams = s;
+	return s;
+}
+
+CUresult sg_stream_new(struct sg_domain *d, enum sg_stream_kind kind, int priority,
+                       struct sg_stream **out)
+{
+	if (kind == SG_STREAM_LEGACY && d->legacy)
+		return CUDA_ERROR_INVALID_VALUE; /* a domain has one */
+	CUresult r = sg_core_enter();
+	if (r != CUDA_SUCCESS)
+		return r;
+	*out = add_stream(d, kind, priority);
+	sg_core_leave();
+	return *out ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+void sg_stream_free(struct sg_stream *s)
+{
+	if (sg_core_enter() != CUDA_SUCCESS)
+		return;
+	s->released = true;
+	if (!s->unfinished)
+		sg_stream_discard(s);
+	sg_core_leave();
+}
+
+/* Does a sync of s wait for o? One of the legacy stream waits for the blocking streams too. */
+static bool covers(const struct sg_stream *s, const struct sg_stream *o)
+{
+	return o == s || (s->kind == SG_STREAM_LEGACY && o->kind == SG_STREAM_BLOCKING);
+}
+
+/* An unfinished item that a sync of `s` (NULL: of the whole domain) waits for and that was
+ * submitted before `before_ns`. */
+static struct sg_item *unfinished_of(struct sg_domain *d, const struct sg_stream *s)
+{
+	for (struct sg_stream *o = d->streams; o; o = o->next)
+		if (o->tail && (!s || covers(s, o)))
+			return o->tail;
+	return NULL;
+}
+
+/* Waits for what is unfinished now; not for what others submit meanwhile. */
+static CUresult sync_streams(struct sg_domain *d, struct sg_stream *s)
+{
+	CUresult r = sg_core_enter();
+	if (r != CUDA_SUCCESS)
+		return r;
+	sg_timeline_run(rein_now_ns());
+	uint32_t n = 0, room = 0;
+	for (struct sg_stream *o = d->streams; o; o = o->next)
+		room += o->tail && (!s || covers(s, o));
+	struct sg_item *few[16], **items = few;
+	if (room > REIN_ARRAY_LEN(few) && !(items = malloc(room * sizeof(struct sg_item *)))) {
+		sg_core_leave();
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	for (struct sg_stream *o = d->streams; room && o; o = o->next) {
+		if (!o->tail || (s && !covers(s, o)))
+			continue;
+		o->tail->refs++;
+		items[n++] = o->tail;
+	}
+	sg_core_leave();
+	for (uint32_t i = 0; i < n; i++) {
+		r = sg_core_enter();
+		if (r != CUDA_SUCCESS)
+			break;
+		sg_item_wait(items[i]);
+	}
+	if (items != few)
+		free(items);
+	if (r != CUDA_SUCCESS || (r = sg_core_enter()) != CUDA_SUCCESS)
+		return r;
+	sg_executor_reap_here(); /* what was freed in stream order is free when a sync returns */
+	sg_core_leave();
+	return sg_domain_error(d);
+}
+
+CUresult sg_stream_sync(struct sg_stream *s)
+{
+	return sync_streams(s->domain, s);
+}
+
+CUresult sg_stream_query(struct sg_stream *s)
+{
+	CUresult r = sg_core_enter();
+	if (r != CUDA_SUCCESS)
+		return r;
+	sg_timeline_run(rein_now_ns());
+	r = (CUresult)rein_load_relaxed(&s->domain->error);
+	if (r == CUDA_SUCCESS && unfinished_of(s->domain, s))
+		r = CUDA_ERROR_NOT_READY;
+	sg_core_leave();
+	return r;
+}
+
+uint64_t sg_stream_id(const struct sg_stream *s)
+{
+	return s->id;
+}
+
+struct sg_domain *sg_stream_domain(const struct sg_stream *s)
+{
+	return s->domain;
+}
+
+enum sg_stream_kind sg_stream_kind_of(const struct sg_stream *s)
+{
+	return s->kind;
+}
+
+int sg_stream_priority(const struct sg_stream *s)
+{
+	return s->priority;
+}
+
+/* ---- domains */
+
+CUresult sg_domain_new(int device, struct sg_domain **out)
+{
+	CUresult r = sg_core_start();
+	if (r == CUDA_SUCCESS)
+		r = sg_core_enter();
+	if (r != CUDA_SUCCESS)
+		return r;
+	struct sg_domain *d = NULL;
+	if (device < 0 || (uint32_t)device >= sg_core.model->n_devices)
+		r = CUDA_ERROR_INVALID_DEVICE;
+	else if (!(d = calloc(1, sizeof(*d))) || !(d->legacy = add_stream(d, SG_STREAM_LEGACY, 0)))
+		r = CUDA_ERROR_OUT_OF_MEMORY;
+	if (r == CUDA_SUCCESS)
+		d->device = device;
+	else
+		free(d);
+	sg_core_leave();
+	*out = r == CUDA_SUCCESS ? d : NULL;
+	return r;
+}
+
+struct sg_stream *sg_domain_legacy(struct sg_domain *d)
+{
+	return d->legacy;
+}
+
+CUresult sg_domain_sync(struct sg_domain *d)
+{
+	return sync_streams(d, NULL);
+}
+
+CUresult sg_domain_error(const struct sg_domain *d)
+{
+	return (CUresult)rein_load_acquire(&d->error);
+}
+
+void sg_domain_fail(struct sg_domain *d, CUresult error, const char *text)
+{
+	if (sg_core_enter() != CUDA_SUCCESS)
+		return;
+	sg_core_poison(d, error, text);
+	sg_core_leave();
+}
+
+void sg_domain_free(struct sg_domain *d)
+{
+	sync_streams(d, NULL);
+	if (sg_core_enter() != CUDA_SUCCESS)
+		return; /* forked, or the process ends: nobody may touch it any more */
+	while (d->unreaped) {
+		sg_executor_reap_here();
+		sg_core_leave();
+		if (sg_core_enter() != CUDA_SUCCESS)
+			return; /* the process ends meanwhile */
+	}
+	while (d->streams)
+		sg_stream_discard(d->streams);
+	free(d);
+	sg_core_leave();
+}

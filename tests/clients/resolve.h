@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * resolve.h: what the resolve_*.c clients share: whose function is this address, and a piece of
+ * work whose result is known. The work runs through whatever functions the client has found.
+ */
+#ifndef REIN_TESTS_RESOLVE_H
+#define REIN_TESTS_RESOLVE_H
+
+#include <cuda.h>
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+
+#ifdef __aarch64__
+#define OLDEST_GLIBC "GLIBC_2.17"
+#else
+#define OLDEST_GLIBC "GLIBC_2.2.5"
+#endif
+
+struct driver {
+	CUresult (*init)(unsigned int);
+	CUresult (*device_get)(CUdevice *, int);
+	CUresult (*retain)(CUcontext *, CUdevice);
+	CUresult (*release)(CUdevice);
+	CUresult (*set_current)(CUcontext);
+	CUresult (*mem_alloc)(CUdeviceptr *, size_t);
+	CUresult (*mem_free)(CUdeviceptr);
+	CUresult (*memset_d32)(CUdeviceptr, unsigned int, size_t);
+	CUresult (*memcpy_dtoh)(void *, CUdeviceptr, size_t);
+	CUresult (*stream_sync)(CUstream);
+};
+
+/* "what: file" of the object that holds the address, "what: none" for NULL. */
+static inline void print_owner(const char *what, const void *addr)
+{
+	Dl_info info;
+	const char *file = "none";
+	if (addr)
+		file = dladdr(addr, &info) ? info.dli_fname : "unknown";
+	const char *slash = strrchr(file, '/');
+	printf("%s: %s\n", what, slash ? slash + 1 : file);
+}
+
+/* 0, or the number of the step that failed. */
+static inline int run_work(const struct driver *d)
+{
+	enum { N = 1000 };
+	unsigned int host[N];
+	CUdevice device;
+	CUcontext context;
+	CUdeviceptr memory;
+
+	memset(host, 0, sizeof(host));
+	if (d->init(0) || d->device_get(&device, 0) || d->retain(&context, device))
+		return 1;
+	if (d->set_current(context) || d->mem_alloc(&memory, sizeof(host)))
+		return 2;
+	if (d->memset_d32(memory, 0x5eed5eed, N) || d->memcpy_dtoh(host, memory, sizeof(host)))
+		return 3;
+	for (int i = 0; i < N; i++)
+		if (host[i] != 0x5eed5eed)
+			return 4;
+	if (d->stream_sync(NULL) || d->mem_free(memory) || d->release(device))
+		return 5;
+	return 0;
+}
+
+static inline int report_work(const struct driver *d)
+{
+	int step = run_work(d);
+	if (step)
+		printf("work: failed in step %d\n", step);
+	else
+		puts("work: right");
+	return step;
+}
+
+#endif

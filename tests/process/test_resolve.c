@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_resolve.c: every way in which a program finds the driver's functions leads to our hooks,
+ * alone and beside other interposers, before and after ours; results stay right; and a process
+ * without CUDA notices nothing.
+ */
+#include "tests/harness.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char output[16384];
+
+/* Runs a client with what `preload` names, separated by spaces: "rein" or files of tests/preload.
+ */
+static void run_with(const char *preload, const char *libraries, char *const argv[])
+{
+	char env_preload[2048] = "LD_PRELOAD=", env_library[600], env_device[64], words[128];
+	snprintf(env_library, sizeof(env_library), "LD_LIBRARY_PATH=%s", libraries);
+	snprintf(words, sizeof(words), "%s", preload);
+	for (char *save, *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
+		char file[128];
+		if (!strcmp(w, "rein"))
+			snprintf(file, sizeof(file), "librein.so");
+		else
+			snprintf(file, sizeof(file), "tests/preload/%s.so", w);
+		snprintf(env_preload + strlen(env_preload),
+		         sizeof(env_preload) - strlen(env_preload), "%s:", built(file));
+	}
+	snprintf(env_device, sizeof(env_device), "SOFTGPU_SHM=test-resolve-%d", (int)getppid());
+	char *env[] = {env_preload, env_library, env_device, "REIN_RUN_DIR=/nonexistent", NULL};
+	int status = proc_run(argv, env, output, sizeof(output), 20000);
+	ck_assert_msg(status == 0, "%s under '%s' ended with %d:\n%s", argv[0], preload, status,
+	              output);
+}
+
+static void run(const char *client, const char *preload)
+{
+	char path[512];
+	snprintf(path, sizeof(path), "tests/clients/%s", client);
+	char *argv[] = {(char *)built(path), NULL};
+	run_with(preload, built("softgpu"), argv);
+}
+
+/* The output has exactly this line. */
+static void has(const char *line)
+{
+	size_t len = strlen(line);
+	for (const char *at = output; (at = strstr(at, line)); at++)
+		if ((at == output || at[-1] == '\n') && (at[len] == '\n' || !at[len]))
+			return;
+	ck_abort_msg("no line '%s' in:\n%s", line, output);
+}
+
+/* Where the client must find a hooked function: in ours, or, without us, in the driver. */
+static void linked_finds(const char *hooked)
+{
+	static const char *const ways[] = {"linked cuMemsetD32_v2", "linked cuInit",
+	                                   "default cuMemsetD32_v2", "main's cuMemsetD32_v2"};
+	char line[128];
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		snprintf(line, sizeof(line), "%s: %s", ways[i], hooked);
+		has(line);
+	}
+	has("linked cuMemAlloc_v2: libcuda.so.1");
+	has("next getppid: libc.so.6");
+	has("same address: yes");
+}
+
+static void dlopen_finds(const char *hooked)
+{
+	static const char *const ways[] = {"dlsym cuMemsetD32_v2", "dlsym cuInit"};
+	char line[128];
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		snprintf(line, sizeof(line), "%s: %s", ways[i], hooked);
+		has(line);
+	}
+	has("dlsym cuMemAlloc_v2: libcuda.so.1");
+	has("dlsym cuNoSuchFunction: none");
+	has("errno: 42");
+	has("error after success: no");
+	has("error after failure: yes");
+	has("error twice: no");
+	has("dlvsym cuMemsetD32_v2: none"); /* drivers have no versions */
+	has("error after a wrong version: yes");
+	has("dlvsym getpid: libc.so.6");
+	has("next dlvsym getpid: libc.so.6");
+}
+
+static void proc_finds(const char *hooked)
+{
+	static const char *const ways[][2] = {
+	    {"cuInit 13000 0", "cuInit"},
+	    {"cuMemsetD32 13000 0", "cuMemsetD32_v2"},
+	    {"cuMemcpyHtoD 2000 0", "cuMemcpyHtoD"},
+	    {"cuMemcpyHtoD 3020 1", "cuMemcpyHtoD_v2"},
+	    {"cuMemcpyHtoD 6050 2", "cuMemcpyHtoD_v2"},
+	    {"cuMemcpyHtoD 13000 2", "cuMemcpyHtoD_v2_ptds"},
+	    {"cuStreamWaitValue32 11060 0", "cuStreamWaitValue32"},
+	    {"cuStreamWaitValue32 12000 2", "cuStreamWaitValue32_v2_ptsz"},
+	    {"cuCtxCreate 11040 0", "cuCtxCreate_v3"},
+	    {"cuCtxCreate 13000 0", "cuCtxCreate_v4"},
+	    {"cuGetProcAddress 11030 0", "cuGetProcAddress"},
+	    {"cuGetProcAddress 12000 0", "cuGetProcAddress_v2"},
+	};
+	char line[128];
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		snprintf(line, sizeof(line), "%s: %s %s", ways[i][0], hooked, ways[i][1]);
+		has(line);
+	}
+	has("cuMemAlloc 13000 0: libcuda.so.1 cuMemAlloc_v2");
+	has("cuNoSuchFunction 13000 0: none ");
+}
+
+TEST(without_us)
+{
+	run("resolve_linked", "");
+	linked_finds("libcuda.so.1");
+	has("work: right");
+	run("resolve_dlopen", "");
+	dlopen_finds("libcuda.so.1");
+	has("work: right");
+	run("resolve_proc", "");
+	proc_finds("libcuda.so.1");
+	has("work: right");
+}
+TEST_END
+
+TEST(alone)
+{
+	run("resolve_linked", "rein");
+	linked_finds("librein.so");
+	has("next cuMemsetD32_v2: librein.so");
+	has("next cuMemAlloc_v2: libcuda.so.1");
+	has("work: right");
+	run("resolve_dlopen", "rein");
+	dlopen_finds("librein.so");
+	has("work: right");
+	run("resolve_proc", "rein");
+	proc_finds("librein.so");
+	has("work: right");
+}
+TEST_END
+
+TEST(beside_a_libc_interposer)
+{
+	static const char *const orders[] = {"wrap_libc rein", "rein wrap_libc"};
+	for (int i = 0; i < 2; i++) {
+		run("resolve_linked", orders[i]);
+		linked_finds("librein.so");
+		has("next cuMemsetD32_v2: librein.so");
+		has("[wrapped] work: right");
+		run("resolve_dlopen", orders[i]);
+		dlopen_finds("librein.so");
+		has("[wrapped] work: right");
+		run("resolve_proc", orders[i]);
+		proc_finds("librein.so");
+		has("[wrapped] work: right");
+	}
+}
+TEST_END
+
+/* It takes part in every look-up, and all of them still end in our hooks. */
+TEST(beside_a_dlsym_interposer)
+{
+	static const char *const orders[] = {"wrap_dlsym rein", "rein wrap_dlsym"};
+	for (int i = 0; i < 2; i++) {
+		run("resolve_linked", orders[i]);
+		linked_finds("librein.so");
+		has("wrap_dlsym: asked yes");
+		has("work: right");
+		run("resolve_dlopen", orders[i]);
+		dlopen_finds("librein.so");
+		has("wrap_dlsym: asked yes");
+		has("work: right");
+		run("resolve_proc", orders[i]);
+		proc_finds("librein.so");
+		has("work: right");
+	}
+}
+TEST_END
+
+/* Each call passes both interposers once, whichever comes first. */
+TEST(beside_a_cuda_interposer)
+{
+	run("resolve_linked", "wrap_cuda rein");
+	has("linked cuMemsetD32_v2: wrap_cuda.so");
+	has("wrap_cuda: 1");
+	has("work: right");
+	run("resolve_linked", "rein wrap_cuda");
+	linked_finds("librein.so");
+	has("wrap_cuda: 1");
+	has("work: right");
+}
+TEST_END
+
+static int lines_with(const char *text)
+{
+	int n = 0;
+	for (const char *at = output; (at = strstr(at, text)); at++)
+		n++;
+	return n;
+}
+
+TEST(no_driver_is_an_error_code_and_one_line)
+{
+	char *argv[] = {(char *)built("tests/clients/resolve_odd"), "none", NULL};
+	run_with("rein", "/nonexistent", argv);
+	ck_assert_int_eq(lines_with("cuInit: 801"), 3); /* CUDA_ERROR_NOT_SUPPORTED */
+	ck_assert_int_eq(lines_with("no CUDA driver"), 1);
+}
+TEST_END
+
+TEST(a_second_driver_is_left_alone)
+{
+	char copy[512], command[1200];
+	snprintf(copy, sizeof(copy), "%s/libcuda.so.1", temp_dir());
+	snprintf(command, sizeof(command), "cp '%s' '%s'", built("softgpu/libcuda.so.1"), copy);
+	ck_assert_int_eq(system(command), 0);
+	char *argv[] = {(char *)built("tests/clients/resolve_odd"), "two",
+	                (char *)built("softgpu/libcuda.so.1"), copy, NULL};
+	run_with("rein", built("softgpu"), argv);
+	has("first cuInit: librein.so");
+	has("second cuInit: libcuda.so.1");
+	has("first cuInit again: librein.so");
+}
+TEST_END
+
+TEST(first_use_by_many_threads)
+{
+	char *argv[] = {(char *)built("tests/clients/resolve_odd"), "threads", NULL};
+	for (int i = 0; i < 5; i++) {
+		run_with("rein", built("softgpu"), argv);
+		has("threads cuInit: librein.so");
+		has("wrong: 0");
+	}
+}
+TEST_END
+
+#if !defined(__SANITIZE_ADDRESS__) &&                                                              \
+    !defined(__SANITIZE_THREAD__) /* their runtime must be first */
+TEST(programs_without_cuda)
+{
+	char plain[4096], env_preload[600];
+	snprintf(env_preload, sizeof(env_preload), "LD_PRELOAD=%s", built("librein.so"));
+	char *env[] = {env_preload, NULL};
+	char *ls[] = {"ls", "/", NULL};
+	char *python[] = {"python3", "-c",
+	                  "import ctypes; print(ctypes.CDLL(None).strlen(b'four'))", NULL};
+	char *bash[] = {"bash", "-c", "echo $((6 * 7))", NULL};
+	char **const programs[] = {ls, python, bash};
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(proc_run(programs[i], NULL, plain, sizeof(plain), 20000), 0);
+		ck_assert_int_eq(proc_run(programs[i], env, output, sizeof(output), 20000), 0);
+		ck_assert_str_eq(plain, output);
+	}
+}
+TEST_END
+
+/* No thread, no socket, no file beyond the loader's, no memory shared. */
+TEST(idle_without_cuda)
+{
+	char env_preload[600];
+	snprintf(env_preload, sizeof(env_preload), "LD_PRELOAD=%s", built("librein.so"));
+	char *argv[] = {"strace", "-f", "-qq", "-E", env_preload, "/bin/true", NULL};
+	int status = proc_run(argv, NULL, output, sizeof(output), 20000);
+	if (status == 127 || strstr(output, "ptrace"))
+		return; /* no strace here, or none allowed */
+	ck_assert_int_eq(status, 0);
+	ck_assert_ptr_nonnull(strstr(output, "librein.so"));
+	static const char *const none[] = {"clone",   "socket", "connect", "memfd", "eventfd",
+	                                   "libcuda", "proc/",  "futex",   "/tmp/"};
+	char *after = strstr(output, "librein.so");
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		char *line = strstr(strchr(after, '\n'), none[i]);
+		ck_assert_msg(!line, "'%s' in:\n%s", none[i], output);
+	}
+}
+TEST_END
+#else
+TEST(programs_without_cuda)
+{
+}
+TEST_END
+TEST(idle_without_cuda)
+{
+}
+TEST_END
+#endif
+
+TESTS("resolve", without_us, alone, beside_a_libc_interposer, beside_a_dlsym_interposer,
+      beside_a_cuda_interposer, no_driver_is_an_error_code_and_one_line,
+      a_second_driver_is_left_alone, first_use_by_many_threads, programs_without_cuda,
+      idle_without_cuda)

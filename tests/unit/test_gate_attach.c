@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Joining a daemon (played here, over a real socket and real memfds), losing it, forking. */
+#include "tests/harness.h"
+#include "tests/unit/fake_driver.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/sock.h"
+#include "common/wire.h"
+
+static struct {
+	int listener, client, fd[REIN_FD_N];
+	struct rein_board *board;
+	struct rein_control *control;
+	struct rein_status *status;
+	struct rein_msg_hello hello;
+} daemon_side = {.listener = -1, .client = -1};
+
+static void *object(int i, size_t size)
+{
+	int fd = rein_memfd_new("rein-test", size);
+	ck_assert_int_ge(fd, 0);
+	struct rein_abi_header *h = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ck_assert_ptr_ne(h, MAP_FAILED);
+	*h = (struct rein_abi_header){REIN_ABI_MAGIC, REIN_ABI_MAJOR, REIN_ABI_MINOR, (uint32_t)size, 0};
+	if (i != REIN_FD_STATUS)
+		ck_assert_int_eq(rein_memfd_freeze(fd), 0);
+	daemon_side.fd[i] = fd;
+	return h;
+}
+
+static void make_objects(void)
+{
+	daemon_side.board = object(REIN_FD_BOARD, sizeof(struct rein_board));
+	daemon_side.control = object(REIN_FD_CONTROL, sizeof(struct rein_control));
+	daemon_side.status = object(REIN_FD_STATUS, sizeof(struct rein_status));
+	daemon_side.fd[REIN_FD_DOORBELL] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+static void daemon_listen(void)
+{
+	static char dir[256];
+	if (!dir[0])
+		strncpy(dir, temp_dir(), sizeof(dir) - 1);
+	setenv("REIN_RUN_DIR", dir, 1);
+	daemon_side.listener = rein_sock_listen(dir, REIN_CLIENT_SOCKET, 0600, 4);
+	ck_assert_int_ge(daemon_side.listener, 0);
+}
+
+static void daemon_accept(const struct rein_msg_welcome *w)
+{
+	struct pollfd p = {.fd = daemon_side.listener, .events = POLLIN};
+	unsigned none = 0;
+	ck_assert_int_eq(poll(&p, 1, 20000), 1);
+	int fd = accept4(daemon_side.listener, NULL, NULL, SOCK_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(rein_sock_recv(fd, &daemon_side.hello, sizeof(daemon_side.hello), NULL,
+	                                &none, 5000),
+	                 sizeof(daemon_side.hello));
+	ck_assert_int_eq(rein_sock_send(fd, w, sizeof(*w), daemon_side.fd, w->error ? 0 : REIN_FD_N),
+	                 0);
+	daemon_side.client = fd;
+}
+
+static const struct rein_msg_welcome welcome = {
+    .header = {REIN_ABI_MAGIC, REIN_MSG_WELCOME, 0, sizeof(welcome), REIN_ABI_MAJOR, REIN_ABI_MINOR},
+    .client_id = 7};
+
+static void *accept_main(void *w)
+{
+	daemon_accept(w);
+	return NULL;
+}
+
+/* Starts the shim against our daemon: cuInit waits for the first attempt to join. */
+static void join_daemon(const struct rein_msg_welcome *w)
+{
+	pthread_t t;
+	make_objects();
+	daemon_listen();
+	fake_start();
+	pthread_create(&t, NULL, accept_main, (void *)(uintptr_t)w);
+	ck_assert_int_eq(hook_cuInit(0), CUDA_SUCCESS);
+	pthread_join(t, NULL);
+}
+
+static bool attached(void *unused)
+{
+	return rein_attach_on();
+}
+
+static bool detached(void *unused)
+{
+	return !rein_attach_on();
+}
+
+static void hang_up(void)
+{
+	close(daemon_side.client);
+	close(daemon_side.listener);
+}
+
+static uint64_t rung(void)
+{
+	uint64_t n = 0;
+	return read(daemon_side.fd[REIN_FD_DOORBELL], &n, sizeof(n)) == sizeof(n) ? n : 0;
+}
+
+TEST(joins_and_declares)
+{
+	setenv("REIN_PRIO", "42", 1);
+	setenv("REIN_NAME", "tester", 1);
+	setenv("REIN_CLASS", "gold", 1);
+	join_daemon(&welcome);
+	ck_assert(eventually(attached, NULL, 10000));
+	ck_assert_int_eq(daemon_side.hello.prio, 42);
+	ck_assert_str_eq(daemon_side.hello.name, "tester");
+	ck_assert_str_eq(daemon_side.hello.class_name, "gold");
+	ck_assert_uint_ge(rung(), 1);
+	ck_assert_uint_eq(daemon_side.status->demand & REIN_DEMAND_ACTIVE, 0);
+	daemon_side.board->asleep = 1;
+	launch(NULL);
+	ck_assert_uint_ge(rung(), 1);
+	ck_assert_uint_eq(daemon_side.status->demand & REIN_DEMAND_ACTIVE, REIN_DEMAND_ACTIVE);
+	ck_assert_uint_eq(daemon_side.status->device[0].used, 1);
+	hook_cuStreamSynchronize(NULL);
+	ck_assert_uint_eq(daemon_side.status->demand & REIN_DEMAND_ACTIVE, 0);
+	ck_assert_uint_eq(rung(), 0); /* idle is not rung for … */
+	daemon_side.control->flags = REIN_CONTROL_NOTIFY_IDLE;
+	launch(NULL);
+	(void)rung();
+	hook_cuStreamSynchronize(NULL);
+	ck_assert_uint_eq(rung(), 1); /* … unless asked for */
+	daemon_side.board->asleep = 0;
+	launch(NULL);
+	ck_assert_uint_eq(rung(), 0); /* an arbiter that is awake sees for itself */
+}
+TEST_END
+
+static void *launch_main(void *unused)
+{
+	launch(NULL);
+	return NULL;
+}
+
+static bool held(void *unused)
+{
+	return daemon_side.status->demand & REIN_DEMAND_WAITING;
+}
+
+TEST(hang_up_frees_who_waits)
+{
+	pthread_t t;
+	join_daemon(&welcome);
+	ck_assert(eventually(attached, NULL, 10000));
+	daemon_side.control->verdict[0].lease_until_ns = rein_now_ns() + 600 * REIN_S;
+	daemon_side.control->verdict[0].gate = REIN_GATE_CLOSED;
+	pthread_create(&t, NULL, launch_main, NULL);
+	ck_assert(eventually(held, NULL, 10000));
+	uint64_t before = rein_now_ns();
+	hang_up();
+	pthread_join(t, NULL); /* woken, not lapsed */
+	ck_assert_uint_lt(rein_now_ns() - before, 100 * REIN_S);
+	ck_assert_uint_eq(given(NULL), 1);
+	ck_assert(eventually(detached, NULL, 10000));
+	launch(NULL);
+	ck_assert_uint_eq(given(NULL), 2);
+}
+TEST_END
+
+static bool knows(void *key)
+{
+	return rein_kmodel_estimate(&REIN_STATUS->kmodel, *(uint64_t *)key) == 5000;
+}
+
+TEST(joins_the_next_daemon)
+{
+	join_daemon(&welcome);
+	ck_assert(eventually(attached, NULL, 10000));
+	launch(NULL);
+	launch(NULL);
+	uint64_t key = rein_kmodel_key(1, (uint32_t[]){1, 1, 1}, (uint32_t[]){1, 1, 1}, 0);
+	for (int i = 0; i < 3; i++)
+		rein_kmodel_sample(&REIN_STATUS->kmodel, key, 5000, NULL);
+	hang_up();
+	ck_assert(eventually(detached, NULL, 10000));
+	ck_assert(eventually(knows, &key, 10000));
+	make_objects();
+	daemon_listen();
+	daemon_accept(&welcome);
+	ck_assert(eventually(attached, NULL, 10000));
+	ck_assert_uint_ge(rung(), 1);
+	/* what it must know anew: demand, devices, kernel times */
+	ck_assert_uint_eq(daemon_side.status->demand & REIN_DEMAND_ACTIVE, REIN_DEMAND_ACTIVE);
+	ck_assert_uint_eq(daemon_side.status->device[0].used, 1);
+	ck_assert_uint_eq(rein_kmodel_estimate(&daemon_side.status->kmodel, key), 5000);
+	hook_cuStreamSynchronize(NULL);
+	ck_assert_uint_eq(daemon_side.status->demand & REIN_DEMAND_ACTIVE, 0);
+	ck_assert_uint_eq(daemon_side.status->total.submissions, 0);
+}
+TEST_END
+
+TEST(helper_ends_a_quiet_request)
+{
+	join_daemon(&welcome);
+	ck_assert(eventually(attached, NULL, 10000));
+	daemon_side.control->linger_us = 200;
+	launch(NULL);
+	ck_assert(active());
+	finish(NULL);
+	for (int i = 0; i < 10000 && active(); i++)
+		usleep(1000);
+	ck_assert(!active()); /* nobody synchronised: the helper asked */
+}
+TEST_END
+
+TEST(refusal_is_no_harm)
+{
+	struct rein_msg_welcome no = welcome;
+	no.error = EPERM;
+	strcpy(no.text, "go away");
+	freopen("/dev/null", "w", stderr);
+	join_daemon(&no);
+	launch(NULL);
+	ck_assert(!rein_attach_on());
+	ck_assert_uint_eq(given(NULL), 1);
+}
+TEST_END
+
+TEST(wrong_version_is_refused)
+{
+	struct rein_msg_welcome other = welcome;
+	other.header.abi_major = REIN_ABI_MAJOR + 1;
+	freopen("/dev/null", "w", stderr);
+	join_daemon(&other);
+	launch(NULL);
+	ck_assert(!rein_attach_on());
+}
+TEST_END
+
+TEST(objects_are_checked_before_they_are_mapped)
+{
+	int fds[REIN_FD_N];
+	fake_start();
+	make_objects();
+	memcpy(fds, daemon_side.fd, sizeof(fds));
+	fds[REIN_FD_STATUS] = memfd_create("unsealed", MFD_CLOEXEC);
+	ck_assert_int_eq(ftruncate(fds[REIN_FD_STATUS], sizeof(struct rein_status)), 0);
+	ck_assert_int_eq(rein_attach_map(fds), -EPROTO);
+	fds[REIN_FD_STATUS] = rein_memfd_new("small", 4096);
+	ck_assert_int_eq(rein_attach_map(fds), -EPROTO);
+	fds[REIN_FD_STATUS] = daemon_side.fd[REIN_FD_DOORBELL];
+	ck_assert_int_eq(rein_attach_map(fds), -EPROTO);
+	ck_assert(!rein_attach_on());
+	ck_assert_int_eq(rein_attach_map(daemon_side.fd), 0);
+	ck_assert(rein_attach_on());
+}
+TEST_END
+
+TEST(forked_child_holds_nothing)
+{
+	join_daemon(&welcome);
+	ck_assert(eventually(attached, NULL, 10000));
+	launch(NULL);
+	hook_cuStreamSynchronize(NULL);
+	daemon_side.control->verdict[0].lease_until_ns = rein_now_ns() + 600 * REIN_S;
+	daemon_side.control->verdict[0].gate = REIN_GATE_CLOSED;
+	uint32_t before = daemon_side.status->demand;
+	pid_t pid = fork();
+	if (pid == 0) {
+		launch(NULL); /* passed through: not held, and not told of */
+		REIN_STATUS->demand = 99;
+		_exit(rein_attach_on() || given(NULL) != 2);
+	}
+	int status;
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	ck_assert_uint_eq(daemon_side.status->demand, before);
+	/* the child is gone, the parent still has its connection */
+	struct pollfd p = {.fd = daemon_side.client, .events = POLLIN};
+	ck_assert_int_eq(poll(&p, 1, 0), 0);
+	ck_assert(rein_attach_on());
+}
+TEST_END
+
+TEST(child_lets_go_of_the_socket)
+{
+	join_daemon(&welcome);
+	ck_assert(eventually(attached, NULL, 10000));
+	pid_t pid = fork();
+	if (pid == 0) {
+		for (int fd = 3; fd < 64; fd++) {
+			struct sockaddr_un peer;
+			socklen_t len = sizeof(peer);
+			memset(&peer, 0, sizeof(peer));
+			if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0 &&
+			    strstr(peer.sun_path, REIN_CLIENT_SOCKET))
+				_exit(1); /* it would keep the client alive */
+		}
+		_exit(0);
+	}
+	int status;
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+TEST_END
+
+TESTS("attaching", joins_and_declares, hang_up_frees_who_waits, joins_the_next_daemon,
+      helper_ends_a_quiet_request, refusal_is_no_harm, wrong_version_is_refused,
+      objects_are_checked_before_they_are_mapped, forked_child_holds_nothing,
+      child_lets_go_of_the_socket)

@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Backlog control: how deep a metered client's queue may get, and that nothing waits for ever. */
+#include "tests/harness.h"
+#include "tests/unit/fake_driver.h"
+
+#include <unistd.h>
+
+static CUstream stream;
+static rein_a32 gpu_stop;
+
+static void start(uint64_t backlog_ns, uint32_t launches)
+{
+	fake_start();
+	stream = new_stream(CU_STREAM_NON_BLOCKING);
+	rein_store_relaxed(&REIN_CONTROL->verdict[0].backlog_ns, backlog_ns);
+	rein_store_relaxed(&REIN_CONTROL->verdict[0].backlog_launches, launches);
+	rein_store_relaxed(&fake_kernel_ns, REIN_MS);
+	rein_backlog_patience_ns = 60 * REIN_S; /* the machine may be busy */
+}
+
+/* Completes one piece of work of `stream` after another. */
+static void *gpu_main(void *unused)
+{
+	struct fake_stream *s = (struct fake_stream *)stream;
+	while (!rein_load_acquire(&gpu_stop)) {
+		usleep(50);
+		if (rein_load_seqcst(&s->done) < rein_load_seqcst(&s->given))
+			rein_add_seqcst(&s->done, 1);
+	}
+	return NULL;
+}
+
+static pthread_t gpu_start(void)
+{
+	pthread_t t;
+	pthread_create(&t, NULL, gpu_main, NULL);
+	return t;
+}
+
+static void gpu_end(pthread_t t)
+{
+	rein_store_release(&gpu_stop, 1);
+	pthread_join(t, NULL);
+}
+
+static uint64_t waits(void)
+{
+	return rein_load_relaxed(&REIN_STATUS->total.backlog_waits);
+}
+
+static uint64_t lapses(void)
+{
+	return rein_load_relaxed(&REIN_STATUS->total.lapses);
+}
+
+static void launch_n(unsigned n, unsigned grid)
+{
+	for (unsigned i = 0; i < n; i++)
+		ck_assert_int_eq(hook_cuLaunchKernel((CUfunction)0x1000, grid, 1, 1, 32, 1, 1, 0,
+		                                     stream, NULL, NULL),
+		                 CUDA_SUCCESS);
+}
+
+/* Makes a kernel's time known: `ns`. */
+static void learn(unsigned grid, uint64_t ns)
+{
+	uint64_t key = rein_kmodel_key(0x1000, (uint32_t[]){grid, 1, 1}, (uint32_t[]){32, 1, 1}, 0);
+	for (int i = 0; i < 3; i++)
+		rein_kmodel_sample(&REIN_STATUS->kmodel, key, ns, NULL);
+}
+
+TEST(unmetered_never_waits_nor_marks)
+{
+	start(1, 1);
+	launch_n(1000, 1);
+	ck_assert_uint_eq(given(stream), 1000);
+	ck_assert_uint_eq(fake_records, 0);
+	ck_assert_uint_eq(waits(), 0);
+}
+TEST_END
+
+TEST(unknown_kernel_is_the_whole_backlog)
+{
+	start(4 * REIN_MS, 64);
+	REIN_BOARD->device[0].owners_gen = 1; /* shared device: nothing is learned */
+	pthread_t gpu = gpu_start();
+	set_gate(REIN_GATE_METERED, 0);
+	launch_n(30, 1);
+	gpu_end(gpu);
+	ck_assert_uint_eq(fake_depth_max, 1);
+	ck_assert_uint_gt(waits(), 0);
+	ck_assert_uint_eq(lapses(), 0);
+}
+TEST_END
+
+TEST(backlog_ns_bounds_the_queue)
+{
+	start(4 * REIN_MS, 64);
+	pthread_t gpu = gpu_start();
+	set_gate(REIN_GATE_METERED, 0);
+	learn(1, REIN_MS);
+	launch_n(100, 1);
+	gpu_end(gpu);
+	ck_assert_uint_eq(fake_depth_max, 4);
+}
+TEST_END
+
+TEST(backlog_launches_bounds_the_queue)
+{
+	start(REIN_S, 3);
+	pthread_t gpu = gpu_start();
+	set_gate(REIN_GATE_METERED, 0);
+	learn(1, REIN_MS);
+	launch_n(100, 1);
+	gpu_end(gpu);
+	ck_assert_uint_eq(fake_depth_max, 3);
+}
+TEST_END
+
+TEST(long_kernel_runs_alone)
+{
+	start(4 * REIN_MS, 64);
+	pthread_t gpu = gpu_start();
+	set_gate(REIN_GATE_METERED, 0);
+	learn(1, 10 * REIN_MS);
+	launch_n(10, 1);
+	gpu_end(gpu);
+	ck_assert_uint_eq(fake_depth_max, 1);
+	ck_assert_uint_eq(lapses(), 0);
+}
+TEST_END
+
+static void *launch_20(void *unused)
+{
+	launch_n(20, 1);
+	return NULL;
+}
+
+TEST(threads_share_one_backlog)
+{
+	pthread_t thread[3];
+	start(4 * REIN_MS, 64);
+	pthread_t gpu = gpu_start();
+	set_gate(REIN_GATE_METERED, 0);
+	learn(1, 2 * REIN_MS);
+	for (int i = 0; i < 3; i++)
+		pthread_create(&thread[i], NULL, launch_20, NULL);
+	for (int i = 0; i < 3; i++)
+		pthread_join(thread[i], NULL);
+	gpu_end(gpu);
+	ck_assert_uint_le(fake_depth_max, 2);
+	ck_assert_uint_eq(given(stream), 60);
+}
+TEST_END
+
+TEST(kernel_times_are_learned)
+{
+	uint64_t key = rein_kmodel_key(0x1000, (uint32_t[]){7, 1, 1}, (uint32_t[]){32, 1, 1}, 0);
+	start(4 * REIN_MS, 64);
+	pthread_t gpu = gpu_start();
+	set_gate(REIN_GATE_METERED, 0);
+	launch_n(20, 7);
+	gpu_end(gpu);
+	ck_assert_uint_eq(rein_kmodel_estimate(&REIN_STATUS->kmodel, key), REIN_MS);
+	ck_assert_uint_gt(fake_depth_max, 1);
+}
+TEST_END
+
+TEST(nothing_is_learned_while_the_device_is_shared)
+{
+	uint64_t key = rein_kmodel_key(0x1000, (uint32_t[]){7, 1, 1}, (uint32_t[]){32, 1, 1}, 0);
+	struct fake_stream *s;
+	start(4 * REIN_MS, 64);
+	s = (struct fake_stream *)stream;
+	set_gate(REIN_GATE_METERED, 0);
+	for (int i = 0; i < 5; i++) {
+		launch_n(1, 7);
+		rein_add_seqcst(&REIN_BOARD->device[0].owners_gen, 2); /* shared for a moment */
+		s->done = s->given;
+		rein_backlog_reap();
+	}
+	ck_assert_uint_eq(rein_kmodel_estimate(&REIN_STATUS->kmodel, key), 0);
+}
+TEST_END
+
+TEST(work_from_before_metering_counts)
+{
+	start(4 * REIN_MS, 64);
+	launch_n(50, 1);
+	learn(1, REIN_MS);
+	set_gate(REIN_GATE_METERED, 0);
+	pthread_t gpu = gpu_start();
+	launch_n(1, 1);
+	/* what was there when it was let through: nothing but itself */
+	ck_assert_uint_ge(rein_load_seqcst(&((struct fake_stream *)stream)->done), 50);
+	gpu_end(gpu);
+}
+TEST_END
+
+TEST(no_progress_ends_the_wait)
+{
+	start(4 * REIN_MS, 64);
+	rein_backlog_patience_ns = 50 * REIN_MS;
+	set_gate(REIN_GATE_METERED, 0);
+	launch_n(1, 1);
+	uint64_t before = rein_now_ns();
+	launch_n(1, 1); /* nothing ever completes */
+	ck_assert_uint_ge(rein_now_ns() - before, 50 * REIN_MS);
+	ck_assert_uint_eq(lapses(), 1);
+	launch_n(300, 1); /* more than there are marks: no waiting until something completes */
+	ck_assert_uint_eq(lapses(), 1);
+	ck_assert_uint_eq(given(stream), 302);
+	finish(stream);
+	rein_backlog_patience_ns = 60 * REIN_S;
+	pthread_t gpu = gpu_start();
+	rein_store_relaxed(&fake_depth_max, 0);
+	REIN_BOARD->device[0].owners_gen = 1;
+	launch_n(10, 1);
+	gpu_end(gpu);
+	ck_assert_uint_eq(fake_depth_max, 1); /* and then the bound holds again */
+}
+TEST_END
+
+static void *launch_1(void *unused)
+{
+	launch_n(1, 1);
+	return NULL;
+}
+
+TEST(end_of_metering_ends_the_wait)
+{
+	pthread_t thread;
+	start(4 * REIN_MS, 64);
+	set_gate(REIN_GATE_METERED, 0);
+	launch_n(1, 1);
+	pthread_create(&thread, NULL, launch_1, NULL);
+	usleep(5000);
+	set_gate(REIN_GATE_OPEN, 0);
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(given(stream), 2);
+	ck_assert_uint_eq(lapses(), 0);
+}
+TEST_END
+
+static bool is_waiting(void *unused)
+{
+	return demand() & REIN_DEMAND_WAITING;
+}
+
+TEST(gate_closes_while_waiting_for_room)
+{
+	pthread_t thread;
+	start(4 * REIN_MS, 64);
+	set_gate(REIN_GATE_METERED, 0);
+	launch_n(1, 1);
+	pthread_create(&thread, NULL, launch_1, NULL);
+	usleep(2000);
+	set_gate(REIN_GATE_METERED | REIN_GATE_CLOSED, 60 * REIN_S);
+	ck_assert(eventually(is_waiting, NULL, 10000));
+	finish(stream); /* there is room, but the gate is closed */
+	usleep(2000);
+	ck_assert_uint_eq(given(stream), 1);
+	set_gate(REIN_GATE_METERED, 0);
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(given(stream), 2);
+}
+TEST_END
+
+TEST(refused_and_blocking_work_gives_its_room_back)
+{
+	start(4 * REIN_MS, 64);
+	set_gate(REIN_GATE_METERED, 0);
+	fake_launch_result = CUDA_ERROR_INVALID_VALUE;
+	for (int i = 0; i < 300; i++)
+		ck_assert_int_eq(launch(stream), CUDA_ERROR_INVALID_VALUE);
+	fake_launch_result = CUDA_SUCCESS;
+	for (int i = 0; i < 300; i++)
+		hook_cuMemcpyDtoH_v2(NULL, 0, 1 << 30);
+	ck_assert_uint_eq(lapses(), 0);
+}
+TEST_END
+
+TEST(other_streams_share_the_backlog)
+{
+	CUstream other;
+	start(4 * REIN_MS, 64);
+	other = new_stream(0);
+	learn(1, 3 * REIN_MS);
+	set_gate(REIN_GATE_METERED, 0);
+	rein_backlog_patience_ns = 50 * REIN_MS;
+	launch(other);
+	uint64_t before = rein_now_ns();
+	launch(stream); /* no room beside it, and it never completes: the patience runs out */
+	ck_assert_uint_ge(rein_now_ns() - before, 50 * REIN_MS);
+	ck_assert_uint_eq(lapses(), 1);
+}
+TEST_END
+
+TEST(copies_are_estimated_by_their_size)
+{
+	start(4 * REIN_MS, 64);
+	set_gate(REIN_GATE_METERED, 0);
+	for (int i = 0; i < 4; i++) /* 10 MB: 1 ms each */
+		hook_cuMemcpyHtoDAsync_v2(0, NULL, 10000000, stream);
+	ck_assert_uint_eq(waits(), 0);
+	pthread_t gpu = gpu_start();
+	hook_cuMemcpyHtoDAsync_v2(0, NULL, 10000000, stream);
+	ck_assert_uint_eq(waits(), 1);
+	gpu_end(gpu);
+}
+TEST_END
+
+TEST(marks_prove_completion)
+{
+	start(4 * REIN_MS, 64);
+	set_gate(REIN_GATE_METERED, 0);
+	launch_n(1, 1);
+	ck_assert(active());
+	finish(stream);
+	uint32_t asked = fake_queries;
+	ck_assert_uint_eq(rein_backlog_reap(), 1);
+	rein_demand_try_idle();
+	ck_assert(!active());
+	ck_assert_uint_eq(fake_queries, asked);
+}
+TEST_END
+
+TEST(destroyed_context_takes_its_marks_along)
+{
+	start(4 * REIN_MS, 64);
+	set_gate(REIN_GATE_METERED, 0);
+	launch_n(1, 1);
+	ck_assert(rein_backlog_pending());
+	hook_cuCtxDestroy_v2(fake_context(0));
+	ck_assert(!rein_backlog_pending());
+	ck_assert(!active());
+	stream = new_stream(0);
+	launch_n(1, 1);
+	ck_assert_uint_eq(waits(), 0);
+}
+TEST_END
+
+TESTS("backlog", unmetered_never_waits_nor_marks, unknown_kernel_is_the_whole_backlog,
+      backlog_ns_bounds_the_queue, backlog_launches_bounds_the_queue, long_kernel_runs_alone,
+      threads_share_one_backlog, kernel_times_are_learned,
+      nothing_is_learned_while_the_device_is_shared, work_from_before_metering_counts,
+      no_progress_ends_the_wait, end_of_metering_ends_the_wait, gate_closes_while_waiting_for_room,
+      refused_and_blocking_work_gives_its_room_back, other_streams_share_the_backlog,
+      copies_are_estimated_by_their_size, marks_prove_completion,
+      destroyed_context_takes_its_marks_along)

@@ -1,0 +1,685 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_ptx_ops.c: every arithmetic operation of the interpreter against the same function compiled
+ * for the CPU, over edge cases and random values, by full warps and by warps of which half the
+ * lanes take part. Each row makes a kernel: load the inputs, do the operation, store the result.
+ */
+#include <fenv.h>
+#include <math.h>
+
+#include "tests/unit/ptx_util.h"
+
+typedef uint8_t u8;
+typedef int8_t s8;
+typedef uint16_t u16;
+typedef int16_t s16;
+typedef uint32_t u32;
+typedef int32_t s32;
+typedef uint64_t u64;
+typedef int64_t s64;
+typedef float f32;
+typedef double f64;
+typedef unsigned __int128 u128;
+typedef __int128 s128;
+
+/* ---- reference functions that are more than an expression */
+static u64 ref_bfe(u64 a, u32 b, u32 c, int width, bool sign)
+{
+	u64 r = 0;
+	u32 pos = b & 0xff, len = c & 0xff;
+	bool top = sign && len && (pos + len - 1 < (u32)width ? a >> (pos + len - 1) & 1
+							     : a >> (width - 1) & 1);
+	for (u32 i = 0; i < (u32)width; i++) {
+		bool bit = i < len && pos + i < (u32)width ? (a >> (pos + i)) & 1 : top;
+		r |= (u64)bit << i;
+	}
+	return r;
+}
+static u64 ref_bfi(u64 a, u64 b, u32 c, u32 d, int width)
+{
+	u32 pos = c & 0xff, len = d & 0xff;
+	u64 f = b;
+	for (u32 i = 0; i < len && pos + i < (u32)width; i++)
+		f = (f & ~(1ull << (pos + i))) | ((a >> i & 1) << (pos + i));
+	return f;
+}
+static u32 ref_bfind(u64 a, int width, bool sign, bool shift)
+{
+	if (sign && a >> (width - 1) & 1)
+		a = ~a;
+	for (int i = width - 1; i >= 0; i--)
+		if (a >> i & 1)
+			return shift ? (u32)(width - 1 - i) : (u32)i;
+	return ~0u;
+}
+static u64 ref_brev(u64 a, int width)
+{
+	u64 r = 0;
+	for (int i = 0; i < width; i++)
+		r |= (a >> i & 1) << (width - 1 - i);
+	return r;
+}
+static u32 ref_prmt(u32 a, u32 b, u32 c)
+{
+	u32 r = 0;
+	for (int i = 0; i < 4; i++) {
+		u32 sel = c >> (4 * i), byte = (u32)((((u64)b << 32) | a) >> (8 * (sel & 7))) & 0xff;
+		if (sel & 8)
+			byte = byte & 0x80 ? 0xff : 0;
+		r |= byte << (8 * i);
+	}
+	return r;
+}
+static u32 ref_lop3(u32 a, u32 b, u32 c, u32 lut)
+{
+	u32 r = 0;
+	for (int i = 0; i < 32; i++)
+		r |= (lut >> ((a >> i & 1) * 4 + (b >> i & 1) * 2 + (c >> i & 1)) & 1) << i;
+	return r;
+}
+static u32 ref_dp4a(u32 a, u32 b, u32 c)
+{
+	for (int i = 0; i < 32; i += 8)
+		c += (u32)((s8)(a >> i) * (s8)(b >> i));
+	return c;
+}
+static s64 clamp_int(s128 v, s128 lo, s128 hi)
+{
+	return (s64)(v < lo ? lo : v > hi ? hi : v);
+}
+/* double to an integer type, saturating; a NaN gives `nan` */
+static s64 to_int(f64 v, int bits, bool sign, s64 nan)
+{
+	f64 lo = sign ? -ldexp(1, bits - 1) : 0, hi = ldexp(1, sign ? bits - 1 : bits);
+	if (isnan(v))
+		return nan;
+	if (v <= lo)
+		return (s64)lo;
+	if (v >= hi)
+		return sign ? (s64)((1ull << (bits - 1)) - 1) : (s64)(~0ull >> (64 - bits));
+	return sign ? (s64)v : (s64)(u64)v;
+}
+static f32 flush(f32 x)
+{
+	return fpclassify(x) == FP_SUBNORMAL ? copysignf(0, x) : x;
+}
+static f64 rounded(int mode, int op, f64 a, f64 b, f64 c, bool single)
+{
+	volatile f32 x = (f32)a, y = (f32)b, z = (f32)c, r32;
+	volatile f64 d = a, e = b, f = c, r;
+	fesetround(mode);
+	if (single) {
+		r32 = op == '+' ? x + y : op == '*' ? x * y : op == '/' ? x / y
+			: op == 's' ? sqrtf(x) : op == 'c' ? (f32)d : fmaf(x, y, z);
+		r = r32;
+	} else {
+		r = op == '+' ? d + e : op == '*' ? d * e : op == '/' ? d / e
+			: op == 's' ? sqrt(d) : fma(d, e, f);
+	}
+	fesetround(FE_TONEAREST);
+	return r;
+}
+static f32 truncated(s64 a)
+{
+	volatile s64 v = a;
+	fesetround(FE_TOWARDZERO);
+	volatile f32 r = (f32)v;
+	fesetround(FE_TONEAREST);
+	return r;
+}
+static f32 min32(f32 a, f32 b)
+{
+	if (isnan(a))
+		return b;
+	if (isnan(b) || a < b)
+		return a;
+	return a == b && signbit(a) ? a : b;
+}
+static f32 max32(f32 a, f32 b)
+{
+	return -min32(-a, -b);
+}
+static f64 min64(f64 a, f64 b)
+{
+	if (isnan(a))
+		return b;
+	if (isnan(b) || a < b)
+		return a;
+	return a == b && signbit(a) ? a : b;
+}
+
+/* X(id, text, D, A, B, C, expression of a, b, c); text: %d is the result, %a %b %c the inputs */
+#define INTEGER(X)                                                                                 \
+	X(add_u16, "add.u16 %d, %a, %b;", u16, u16, u16, u16, a + b)                               \
+	X(add_s32, "add.s32 %d, %a, %b;", u32, u32, u32, u32, a + b)                               \
+	X(add_u64, "add.u64 %d, %a, %b;", u64, u64, u64, u64, a + b)                               \
+	X(add_sat, "add.sat.s32 %d, %a, %b;", s32, s32, s32, s32,                                  \
+	  clamp_int((s128)a + b, INT32_MIN, INT32_MAX))                                            \
+	X(sub_sat, "sub.sat.s32 %d, %a, %b;", s32, s32, s32, s32,                                  \
+	  clamp_int((s128)a - b, INT32_MIN, INT32_MAX))                                            \
+	X(sub_s16, "sub.s16 %d, %a, %b;", u16, u16, u16, u16, a - b)                               \
+	X(sub_s64, "sub.s64 %d, %a, %b;", u64, u64, u64, u64, a - b)                               \
+	X(add_imm, "add.s32 %d, %a, -7;", u32, u32, u32, u32, a - 7)                               \
+	X(mul_lo_u16, "mul.lo.u16 %d, %a, %b;", u16, u16, u16, u16, (u32)a * b)                    \
+	X(mul_lo_s32, "mul.lo.s32 %d, %a, %b;", u32, u32, u32, u32, a *b)                          \
+	X(mul_lo_u64, "mul.lo.u64 %d, %a, %b;", u64, u64, u64, u64, a *b)                          \
+	X(mul_hi_u16, "mul.hi.u16 %d, %a, %b;", u16, u16, u16, u16, (u32)a *b >> 16)               \
+	X(mul_hi_s16, "mul.hi.s16 %d, %a, %b;", s16, s16, s16, s16, (s32)a *b >> 16)               \
+	X(mul_hi_u32, "mul.hi.u32 %d, %a, %b;", u32, u32, u32, u32, (u64)a *b >> 32)               \
+	X(mul_hi_s32, "mul.hi.s32 %d, %a, %b;", s32, s32, s32, s32, (s64)a *b >> 32)               \
+	X(mul_hi_u64, "mul.hi.u64 %d, %a, %b;", u64, u64, u64, u64, (u128)a *b >> 64)              \
+	X(mul_hi_s64, "mul.hi.s64 %d, %a, %b;", s64, s64, s64, s64, (s128)a *b >> 64)              \
+	X(mul_wide_u16, "mul.wide.u16 %d, %a, %b;", u32, u16, u16, u16, (u32)a *b)                 \
+	X(mul_wide_s16, "mul.wide.s16 %d, %a, %b;", s32, s16, s16, s16, (s32)a *b)                 \
+	X(mul_wide_u32, "mul.wide.u32 %d, %a, %b;", u64, u32, u32, u32, (u64)a *b)                 \
+	X(mul_wide_s32, "mul.wide.s32 %d, %a, %b;", s64, s32, s32, s32, (s64)a *b)                 \
+	X(mad_lo_s32, "mad.lo.s32 %d, %a, %b, %c;", u32, u32, u32, u32, a *b + c)                  \
+	X(mad_lo_u64, "mad.lo.u64 %d, %a, %b, %c;", u64, u64, u64, u64, a *b + c)                  \
+	X(mad_hi_u32, "mad.hi.u32 %d, %a, %b, %c;", u32, u32, u32, u32, ((u64)a * b >> 32) + c)    \
+	X(mad_hi_sat, "mad.hi.sat.s32 %d, %a, %b, %c;", s32, s32, s32, s32,                        \
+	  clamp_int(((s128)a * b >> 32) + c, INT32_MIN, INT32_MAX))                                \
+	X(mad_wide_u32, "mad.wide.u32 %d, %a, %b, %c;", u64, u32, u32, u64, (u64)a *b + c)         \
+	X(mad_wide_s32, "mad.wide.s32 %d, %a, %b, %c;", u64, s32, s32, u64,                        \
+	  (u64)((s64)a * b) + c)                                                                   \
+	X(mul24_lo, "mul24.lo.s32 %d, %a, %b;", u32, s32, s32, s32,                                \
+	  (u64)((s64)((s32)((u32)a << 8) >> 8) * ((s32)((u32)b << 8) >> 8)))                       \
+	X(mul24_hi, "mul24.hi.u32 %d, %a, %b;", u32, u32, u32, u32,                                \
+	  (u64)(a & 0xffffff) * (b & 0xffffff) >> 16)                                              \
+	X(mad24, "mad24.lo.u32 %d, %a, %b, %c;", u32, u32, u32, u32,                               \
+	  (a & 0xffffff) * (b & 0xffffff) + c)                                                     \
+	X(sad_s32, "sad.s32 %d, %a, %b, %c;", u32, s32, s32, u32,                                  \
+	  c + (u32)((s64)a > b ? (s64)a - b : (s64)b - a))                                         \
+	X(sad_u16, "sad.u16 %d, %a, %b, %c;", u16, u16, u16, u16, c + (a > b ? a - b : b - a))     \
+	X(div_u32, "div.u32 %d, %a, %b;", u32, u32, u32, u32, b ? a / b : ~0u)                     \
+	X(div_s32, "div.s32 %d, %a, %b;", s32, s32, s32, s32, b ? (s64)a / b : -1)                 \
+	X(div_u64, "div.u64 %d, %a, %b;", u64, u64, u64, u64, b ? a / b : ~0ull)                   \
+	X(div_s64, "div.s64 %d, %a, %b;", s64, s64, s64, s64, b ? (s64)((s128)a / b) : -1)         \
+	X(div_s16, "div.s16 %d, %a, %b;", s16, s16, s16, s16, b ? a / b : -1)                      \
+	X(rem_u32, "rem.u32 %d, %a, %b;", u32, u32, u32, u32, b ? a % b : a)                       \
+	X(rem_s32, "rem.s32 %d, %a, %b;", s32, s32, s32, s32, b ? (s64)a % b : a)                  \
+	X(rem_s64, "rem.s64 %d, %a, %b;", s64, s64, s64, s64, b ? (s64)((s128)a % b) : a)          \
+	X(min_s32, "min.s32 %d, %a, %b;", s32, s32, s32, s32, a < b ? a : b)                       \
+	X(min_u64, "min.u64 %d, %a, %b;", u64, u64, u64, u64, a < b ? a : b)                       \
+	X(max_u32, "max.u32 %d, %a, %b;", u32, u32, u32, u32, a > b ? a : b)                       \
+	X(max_s16, "max.s16 %d, %a, %b;", s16, s16, s16, s16, a > b ? a : b)                       \
+	X(abs_s32, "abs.s32 %d, %a;", u32, s32, s32, s32, a < 0 ? 0 - (u32)a : (u32)a)             \
+	X(abs_s64, "abs.s64 %d, %a;", u64, s64, s64, s64, a < 0 ? 0 - (u64)a : (u64)a)             \
+	X(neg_s32, "neg.s32 %d, %a;", u32, u32, u32, u32, 0 - a)                                   \
+	X(neg_s64, "neg.s64 %d, %a;", u64, u64, u64, u64, 0 - a)                                   \
+	X(and_b32, "and.b32 %d, %a, %b;", u32, u32, u32, u32, a &b)                                \
+	X(or_b64, "or.b64 %d, %a, %b;", u64, u64, u64, u64, a | b)                                 \
+	X(xor_b16, "xor.b16 %d, %a, %b;", u16, u16, u16, u16, a ^ b)                               \
+	X(not_b32, "not.b32 %d, %a;", u32, u32, u32, u32, ~a)                                      \
+	X(cnot_b32, "cnot.b32 %d, %a;", u32, u32, u32, u32, !a)                                    \
+	X(shl_b32, "shl.b32 %d, %a, %b;", u32, u32, u32, u32, b > 31 ? 0 : a << b)                 \
+	X(shl_b64, "shl.b64 %d, %a, %b;", u64, u64, u32, u32, b > 63 ? 0 : a << b)                 \
+	X(shl_b16, "shl.b16 %d, %a, %b;", u16, u16, u32, u32, b > 15 ? 0 : a << b)                 \
+	X(shr_u32, "shr.u32 %d, %a, %b;", u32, u32, u32, u32, b > 31 ? 0 : a >> b)                 \
+	X(shr_s32, "shr.s32 %d, %a, %b;", s32, s32, u32, u32, a >> (b > 31 ? 31 : b))              \
+	X(shr_s64, "shr.s64 %d, %a, %b;", s64, s64, u32, u32, a >> (b > 63 ? 63 : b))              \
+	X(shr_u16, "shr.u16 %d, %a, %b;", u16, u16, u32, u32, b > 15 ? 0 : a >> b)                 \
+	X(shr_s16, "shr.s16 %d, %a, %b;", s16, s16, u32, u32, a >> (b > 15 ? 15 : b))              \
+	X(shf_lw, "shf.l.wrap.b32 %d, %a, %b, %c;", u32, u32, u32, u32,                            \
+	  (((u64)b << 32 | a) << (c & 31)) >> 32)                                                  \
+	X(shf_rw, "shf.r.wrap.b32 %d, %a, %b, %c;", u32, u32, u32, u32,                            \
+	  ((u64)b << 32 | a) >> (c & 31))                                                          \
+	X(shf_lc, "shf.l.clamp.b32 %d, %a, %b, %c;", u32, u32, u32, u32,                           \
+	  (((u64)b << 32 | a) << (c > 32 ? 32 : c)) >> 32)                                         \
+	X(shf_rc, "shf.r.clamp.b32 %d, %a, %b, %c;", u32, u32, u32, u32,                           \
+	  ((u64)b << 32 | a) >> (c > 32 ? 32 : c))                                                 \
+	X(popc32, "popc.b32 %d, %a;", u32, u32, u32, u32, __builtin_popcount(a))                   \
+	X(popc64, "popc.b64 %d, %a;", u32, u64, u64, u64, __builtin_popcountll(a))                 \
+	X(clz32, "clz.b32 %d, %a;", u32, u32, u32, u32, a ? __builtin_clz(a) : 32)                 \
+	X(clz64, "clz.b64 %d, %a;", u32, u64, u64, u64, a ? __builtin_clzll(a) : 64)               \
+	X(brev32, "brev.b32 %d, %a;", u32, u32, u32, u32, ref_brev(a, 32))                         \
+	X(brev64, "brev.b64 %d, %a;", u64, u64, u64, u64, ref_brev(a, 64))                         \
+	X(bfind_u32, "bfind.u32 %d, %a;", u32, u32, u32, u32, ref_bfind(a, 32, false, false))      \
+	X(bfind_s32, "bfind.s32 %d, %a;", u32, u32, u32, u32, ref_bfind(a, 32, true, false))       \
+	X(bfind_s64, "bfind.shiftamt.s64 %d, %a;", u32, u64, u64, u64,                             \
+	  ref_bfind(a, 64, true, true))                                                            \
+	X(bfind_u64, "bfind.shiftamt.u64 %d, %a;", u32, u64, u64, u64,                             \
+	  ref_bfind(a, 64, false, true))                                                           \
+	X(bfe_u32, "bfe.u32 %d, %a, %b, %c;", u32, u32, u32, u32, ref_bfe(a, b, c, 32, false))     \
+	X(bfe_s32, "bfe.s32 %d, %a, %b, %c;", u32, u32, u32, u32, ref_bfe(a, b, c, 32, true))      \
+	X(bfe_u64, "bfe.u64 %d, %a, %b, %c;", u64, u64, u32, u32, ref_bfe(a, b, c, 64, false))     \
+	X(bfe_s64, "bfe.s64 %d, %a, %b, %c;", u64, u64, u32, u32, ref_bfe(a, b, c, 64, true))      \
+	X(bfi_b32, "bfi.b32 %d, %a, %b, %c, 9;", u32, u32, u32, u32, ref_bfi(a, b, c, 9, 32))      \
+	X(bfi_b64, "bfi.b64 %d, %a, %b, %c, 40;", u64, u64, u64, u32, ref_bfi(a, b, c, 40, 64))    \
+	X(prmt, "prmt.b32 %d, %a, %b, %c;", u32, u32, u32, u32, ref_prmt(a, b, c))                 \
+	X(prmt_f4e, "prmt.b32.f4e %d, %a, %b, %c;", u32, u32, u32, u32,                            \
+	  (u32)(((u64)b << 32 | a) >> (8 * (c & 3))))                                              \
+	X(lop3_96, "lop3.b32 %d, %a, %b, %c, 0x96;", u32, u32, u32, u32, a ^ b ^ c)                \
+	X(lop3_e8, "lop3.b32 %d, %a, %b, %c, 0xe8;", u32, u32, u32, u32, ref_lop3(a, b, c, 0xe8))  \
+	X(lop3_1a, "lop3.b32 %d, %a, %b, %c, 0x1a;", u32, u32, u32, u32, ref_lop3(a, b, c, 0x1a))  \
+	X(dp4a, "dp4a.s32.s32 %d, %a, %b, %c;", u32, u32, u32, u32, ref_dp4a(a, b, c))             \
+	X(slct, "slct.b32.s32 %d, %a, %b, %c;", u32, u32, u32, s32, c >= 0 ? a : b)                \
+	X(selp, "{.reg .pred q; setp.gt.s32 q, %c, 5; selp.b32 %d, %a, %b, q;}", u32, u32, u32,    \
+	  s32, c > 5 ? a : b)                                                                      \
+	X(selp64, "{.reg .pred q; setp.ne.b64 q, %a, %b; selp.b64 %d, %a, %c, q;}", u64, u64, u64, \
+	  u64, a != b ? a : c)                                                                     \
+	X(carry_add, "{.reg .b32 t; add.cc.u32 t, %a, %b; addc.u32 %d, %c, %a;}", u32, u32, u32,   \
+	  u32, c + a + (u32)(((u64)a + b) >> 32))                                                  \
+	X(carry_sub, "{.reg .b32 t; sub.cc.u32 t, %a, %b; subc.u32 %d, %c, %a;}", u32, u32, u32,   \
+	  u32, c - a - (a < b))                                                                    \
+	X(carry_mad, "{.reg .b32 t; mad.lo.cc.u32 t, %a, %b, %c; madc.hi.u32 %d, %a, %b, %c;}",    \
+	  u32, u32, u32, u32, (u32)((u64)a * b >> 32) + c + (u32)(((u64)(u32)(a * b) + c) >> 32))  \
+	X(carry_64, "{.reg .b64 t; add.cc.u64 t, %a, %b; addc.u64 %d, %c, 0;}", u64, u64, u64,     \
+	  u64, c + (u64)(((u128)a + b) >> 64))                                                     \
+	X(pack, "{.reg .b32 x, y; mov.b64 {x, y}, %a; mov.b64 %d, {y, x};}", u64, u64, u64, u64,   \
+	  a << 32 | a >> 32)                                                                       \
+	X(pack16, "{.reg .b16 x, y; mov.b32 {x, y}, %a; mov.b32 %d, {y, x};}", u32, u32, u32, u32, \
+	  a << 16 | a >> 16)
+
+#define COMPARE(X)                                                                                 \
+	X(setp_and, "{.reg .pred p, q; setp.lt.s32 p, %a, %b; setp.ge.and.u32 p|q, %b, %c, p;"     \
+		    " selp.b32 %d, 1, 0, p; @q add.u32 %d, %d, 2;}",                               \
+	  u32, u32, u32, u32,                                                                      \
+	  ((s32)a < (s32)b && b >= c) + 2 * ((s32)a < (s32)b && !(b >= c)))                        \
+	X(setp_or, "{.reg .pred p, q; setp.eq.u32 p, %a, %b; setp.hi.or.u32 q, %b, %c, !p;"        \
+		   " selp.b32 %d, 1, 0, q;}",                                                      \
+	  u32, u32, u32, u32, b > c || a != b)                                                     \
+	X(setp_xor, "{.reg .pred p, q; setp.le.s64 p, %a, %b; setp.gt.xor.s64 q, %b, %c, p;"       \
+		    " selp.b64 %d, 1, 0, q;}",                                                     \
+	  u64, s64, s64, s64, (b > c) != (a <= b))                                                 \
+	X(pred_ops, "{.reg .pred p, q, r; setp.ne.b32 p, %a, %b; setp.lo.u32 q, %a, %b;"           \
+		    " not.pred r, p; or.pred r, r, q; xor.pred r, r, p; and.pred q, q, p;"         \
+		    " selp.b32 %d, 1, 0, r; @!q or.b32 %d, %d, 2;}",                               \
+	  u32, u32, u32, u32, ((a == b || a < b) != (a != b)) | (!(a < b && a != b)) << 1)         \
+	X(set_u32, "set.gt.u32.s32 %d, %a, %b;", u32, s32, s32, s32, a > b ? ~0u : 0)              \
+	X(set_f32, "set.lt.u32.f32 %d, %a, %b;", u32, f32, f32, f32, a < b ? ~0u : 0)              \
+	X(lt_f, "{.reg .pred p; setp.lt.f32 p, %a, %b; selp.b32 %d, 1, 0, p;}", u32, f32, f32,     \
+	  f32, a < b)                                                                              \
+	X(ltu_f, "{.reg .pred p; setp.ltu.f32 p, %a, %b; selp.b32 %d, 1, 0, p;}", u32, f32, f32,   \
+	  f32, !(a >= b))                                                                          \
+	X(ne_f, "{.reg .pred p; setp.ne.f32 p, %a, %b; selp.b32 %d, 1, 0, p;}", u32, f32, f32,     \
+	  f32, a < b || a > b)                                                                     \
+	X(neu_f, "{.reg .pred p; setp.neu.f64 p, %a, %b; selp.b32 %d, 1, 0, p;}", u32, f64, f64,   \
+	  f64, !(a == b))                                                                          \
+	X(equ_f, "{.reg .pred p; setp.equ.f64 p, %a, %b; selp.b32 %d, 1, 0, p;}", u32, f64, f64,   \
+	  f64, !(a < b || a > b))                                                                  \
+	X(geu_f, "{.reg .pred p; setp.geu.f64 p, %a, %b; selp.b32 %d, 1, 0, p;}", u32, f64, f64,   \
+	  f64, !(a < b))                                                                           \
+	X(num_f, "{.reg .pred p; setp.num.f32 p, %a, %b; selp.b32 %d, 1, 0, p;}", u32, f32, f32,   \
+	  f32, !isnan(a) && !isnan(b))                                                             \
+	X(nan_f, "{.reg .pred p; setp.nan.f64 p, %a, %b; selp.b32 %d, 1, 0, p;}", u32, f64, f64,   \
+	  f64, isnan(a) || isnan(b))                                                               \
+	X(ftz_eq, "{.reg .pred p; setp.eq.ftz.f32 p, %a, %b; selp.b32 %d, 1, 0, p;}", u32, f32,    \
+	  f32, f32, flush(a) == flush(b))                                                          \
+	X(testp_n, "{.reg .pred p; testp.normal.f32 p, %a; selp.b32 %d, 1, 0, p;}", u32, f32, f32, \
+	  f32, isnormal(a))                                                                        \
+	X(testp_s, "{.reg .pred p; testp.subnormal.f64 p, %a; selp.b32 %d, 1, 0, p;}", u32, f64,   \
+	  f64, f64, fpclassify(a) == FP_SUBNORMAL)                                                 \
+	X(testp_f, "{.reg .pred p; testp.finite.f32 p, %a; selp.b32 %d, 1, 0, p;}", u32, f32, f32, \
+	  f32, isfinite(a))
+
+#define FLOAT(X)                                                                                   \
+	X(add_f32, "add.f32 %d, %a, %b;", f32, f32, f32, f32, a + b)                               \
+	X(sub_f32, "sub.rn.f32 %d, %a, %b;", f32, f32, f32, f32, a - b)                            \
+	X(mul_f32, "mul.f32 %d, %a, %b;", f32, f32, f32, f32, a *b)                                \
+	X(fma_f32, "fma.rn.f32 %d, %a, %b, %c;", f32, f32, f32, f32, fmaf(a, b, c))                \
+	X(mad_f32, "mad.rn.f32 %d, %a, %b, %c;", f32, f32, f32, f32, fmaf(a, b, c))                \
+	X(div_f32, "div.rn.f32 %d, %a, %b;", f32, f32, f32, f32, a / b)                            \
+	X(min_f32, "min.f32 %d, %a, %b;", f32, f32, f32, f32, min32(a, b))                         \
+	X(max_f32, "max.f32 %d, %a, %b;", f32, f32, f32, f32, max32(a, b))                         \
+	X(minn_f32, "min.NaN.f32 %d, %a, %b;", f32, f32, f32, f32,                                 \
+	  isnan(a) || isnan(b) ? NAN : min32(a, b))                                                \
+	X(neg_f32, "neg.f32 %d, %a;", f32, f32, f32, f32, -a)                                      \
+	X(abs_f32, "abs.f32 %d, %a;", f32, f32, f32, f32, fabsf(a))                                \
+	X(sqrt_f32, "sqrt.rn.f32 %d, %a;", f32, f32, f32, f32, sqrtf(a))                           \
+	X(rcp_f32, "rcp.rn.f32 %d, %a;", f32, f32, f32, f32, 1 / a)                                \
+	X(copysign32, "copysign.f32 %d, %a, %b;", f32, f32, f32, f32, copysignf(b, a))             \
+	X(add_f64, "add.f64 %d, %a, %b;", f64, f64, f64, f64, a + b)                               \
+	X(mul_f64, "mul.rn.f64 %d, %a, %b;", f64, f64, f64, f64, a *b)                             \
+	X(fma_f64, "fma.rn.f64 %d, %a, %b, %c;", f64, f64, f64, f64, fma(a, b, c))                 \
+	X(div_f64, "div.rn.f64 %d, %a, %b;", f64, f64, f64, f64, a / b)                            \
+	X(sqrt_f64, "sqrt.rn.f64 %d, %a;", f64, f64, f64, f64, sqrt(a))                            \
+	X(min_f64, "min.f64 %d, %a, %b;", f64, f64, f64, f64, min64(a, b))                         \
+	X(max_f64, "max.f64 %d, %a, %b;", f64, f64, f64, f64, -min64(-a, -b))                      \
+	X(neg_f64, "neg.f64 %d, %a;", f64, f64, f64, f64, -a)                                      \
+	X(abs_f64, "abs.f64 %d, %a;", f64, f64, f64, f64, fabs(a))                                 \
+	X(sat_f32, "add.sat.f32 %d, %a, %b;", f32, f32, f32, f32,                                  \
+	  a + b > 0 ? fminf(a + b, 1) : 0.0f)                                                      \
+	X(ftz_mul, "mul.ftz.f32 %d, %a, %b;", f32, f32, f32, f32, flush(flush(a) * flush(b)))      \
+	X(ftz_fma, "fma.rn.ftz.f32 %d, %a, %b, %c;", f32, f32, f32, f32,                           \
+	  flush(fmaf(flush(a), flush(b), flush(c))))                                               \
+	X(add_rz, "add.rz.f32 %d, %a, %b;", f32, f32, f32, f32,                                    \
+	  rounded(FE_TOWARDZERO, '+', a, b, c, true))                                              \
+	X(add_rm, "add.rm.f32 %d, %a, %b;", f32, f32, f32, f32,                                    \
+	  rounded(FE_DOWNWARD, '+', a, b, c, true))                                                \
+	X(mul_rp, "mul.rp.f32 %d, %a, %b;", f32, f32, f32, f32,                                    \
+	  rounded(FE_UPWARD, '*', a, b, c, true))                                                  \
+	X(fma_rz, "fma.rz.f32 %d, %a, %b, %c;", f32, f32, f32, f32,                                \
+	  rounded(FE_TOWARDZERO, 'f', a, b, c, true))                                              \
+	X(div_rm64, "div.rm.f64 %d, %a, %b;", f64, f64, f64, f64,                                  \
+	  rounded(FE_DOWNWARD, '/', a, b, c, false))                                               \
+	X(fma_rp64, "fma.rp.f64 %d, %a, %b, %c;", f64, f64, f64, f64,                              \
+	  rounded(FE_UPWARD, 'f', a, b, c, false))                                                 \
+	X(sqrt_rz, "sqrt.rz.f32 %d, %a;", f32, f32, f32, f32,                                      \
+	  rounded(FE_TOWARDZERO, 's', a, b, c, true))                                              \
+	X(mov_imm, "add.f32 %d, %a, 0f3FC00000;", f32, f32, f32, f32, a + 1.5f)                    \
+	X(mov_immd, "add.f64 %d, %a, 0d3FF8000000000000;", f64, f64, f64, f64, a + 1.5)
+
+/* within a few units in the last place of the exact result */
+#define APPROXIMATE(X)                                                                             \
+	X(div_approx, "div.approx.f32 %d, %a, %b;", f32, f32, f32, f32, a / b)                     \
+	X(div_full, "div.full.f32 %d, %a, %b;", f32, f32, f32, f32, a / b)                         \
+	X(rsqrt, "rsqrt.approx.f32 %d, %a;", f32, f32, f32, f32, (f32)(1 / sqrt((f64)a)))          \
+	X(rcp_approx, "rcp.approx.ftz.f32 %d, %a;", f32, f32, f32, f32, flush(1 / flush(a)))       \
+	X(sin, "sin.approx.f32 %d, %a;", f32, f32, f32, f32, (f32)sin((f64)a))                     \
+	X(cos, "cos.approx.f32 %d, %a;", f32, f32, f32, f32, (f32)cos((f64)a))                     \
+	X(ex2, "ex2.approx.f32 %d, %a;", f32, f32, f32, f32, (f32)exp2((f64)a))                    \
+	X(lg2, "lg2.approx.f32 %d, %a;", f32, f32, f32, f32, (f32)log2((f64)a))                    \
+	X(tanh, "tanh.approx.f32 %d, %a;", f32, f32, f32, f32, (f32)tanh((f64)a))                  \
+	X(rsqrt64, "rsqrt.approx.f64 %d, %a;", f64, f64, f64, f64, 1 / sqrt(a))                    \
+	X(rcp64, "rcp.approx.ftz.f64 %d, %a;", f64, f64, f64, f64, 1 / a)
+
+#define CONVERT(X)                                                                                 \
+	X(u64_u32, "cvt.u64.u32 %d, %a;", u64, u32, u32, u32, a)                                   \
+	X(s64_s32, "cvt.s64.s32 %d, %a;", s64, s32, s32, s32, a)                                   \
+	X(u32_u64, "cvt.u32.u64 %d, %a;", u32, u64, u64, u64, a)                                   \
+	X(s32_s8, "cvt.s32.s8 %d, %a;", s32, u32, u32, u32, (s8)a)                                 \
+	X(u16_u8, "cvt.u16.u8 %d, %a;", u16, u16, u16, u16, (u8)a)                                 \
+	X(s8_s32, "cvt.s8.s32 %d, %a;", s32, s32, s32, s32, (s8)a)                                 \
+	X(u8_u32, "cvt.u8.u32 %d, %a;", u32, u32, u32, u32, (u8)a)                                 \
+	X(s16_s64, "cvt.s16.s64 %d, %a;", s16, s64, s64, s64, a)                                   \
+	X(sat_s8, "cvt.sat.s8.s32 %d, %a;", s32, s32, s32, s32, clamp_int(a, -128, 127))           \
+	X(sat_u8, "cvt.sat.u8.s32 %d, %a;", u32, s32, s32, s32, clamp_int(a, 0, 255))              \
+	X(sat_s32u, "cvt.sat.s32.u64 %d, %a;", s32, u64, u64, u64, clamp_int(a, 0, INT32_MAX))     \
+	X(sat_u64, "cvt.sat.u64.s64 %d, %a;", u64, s64, s64, s64, a < 0 ? 0 : a)                   \
+	X(f32_s32, "cvt.rn.f32.s32 %d, %a;", f32, s32, s32, s32, (f32)a)                           \
+	X(f32_u64, "cvt.rn.f32.u64 %d, %a;", f32, u64, u64, u64, (f32)a)                           \
+	X(f32_s64z, "cvt.rz.f32.s64 %d, %a;", f32, s64, s64, s64,                                  \
+	  truncated(a))                                                                            \
+	X(f64_u32, "cvt.rn.f64.u32 %d, %a;", f64, u32, u32, u32, a)                                \
+	X(f64_s64, "cvt.rn.f64.s64 %d, %a;", f64, s64, s64, s64, (f64)a)                           \
+	X(f32_s16, "cvt.rn.f32.s16 %d, %a;", f32, s16, s16, s16, a)                                \
+	X(s32_f32, "cvt.rzi.s32.f32 %d, %a;", s32, f32, f32, f32, to_int(a, 32, true, 0))          \
+	X(s32_f32n, "cvt.rni.s32.f32 %d, %a;", s32, f32, f32, f32,                                 \
+	  to_int(nearbyint((f64)a), 32, true, 0))                                                  \
+	X(s32_f32m, "cvt.rmi.s32.f32 %d, %a;", s32, f32, f32, f32,                                 \
+	  to_int(floor((f64)a), 32, true, 0))                                                      \
+	X(s32_f32p, "cvt.rpi.s32.f32 %d, %a;", s32, f32, f32, f32, to_int(ceil((f64)a), 32, true, 0)) \
+	X(u32_f32, "cvt.rzi.u32.f32 %d, %a;", u32, f32, f32, f32, to_int(a, 32, false, 0))         \
+	X(u8_f32, "cvt.rzi.u8.f32 %d, %a;", u16, f32, f32, f32, to_int(a, 8, false, 0))            \
+	X(s64_f32, "cvt.rzi.s64.f32 %d, %a;", s64, f32, f32, f32, to_int(a, 64, true, INT64_MIN))  \
+	X(u64_f64, "cvt.rzi.u64.f64 %d, %a;", u64, f64, f64, f64, to_int(a, 64, false, INT64_MIN)) \
+	X(s32_f64, "cvt.rni.s32.f64 %d, %a;", s32, f64, f64, f64,                                  \
+	  to_int(nearbyint(a), 32, true, INT32_MIN))                                               \
+	X(f64_f32, "cvt.f64.f32 %d, %a;", f64, f32, f32, f32, a)                                   \
+	X(f32_f64, "cvt.rn.f32.f64 %d, %a;", f32, f64, f64, f64, (f32)a)                           \
+	X(f32_f64z, "cvt.rz.f32.f64 %d, %a;", f32, f64, f64, f64,                                  \
+	  rounded(FE_TOWARDZERO, 'c', a, 0, 0, true))                                              \
+	X(f32_f64p, "cvt.rp.f32.f64 %d, %a;", f32, f64, f64, f64,                                  \
+	  rounded(FE_UPWARD, 'c', a, 0, 0, true))                                                  \
+	X(round_f32, "cvt.rni.f32.f32 %d, %a;", f32, f32, f32, f32, nearbyintf(a))                 \
+	X(floor_f64, "cvt.rmi.f64.f64 %d, %a;", f64, f64, f64, f64, floor(a))                      \
+	X(sat_f32f, "cvt.sat.f32.f32 %d, %a;", f32, f32, f32, f32, a > 0 ? fminf(a, 1) : 0.0f)     \
+	X(ftz_f32f, "cvt.ftz.f64.f32 %d, %a;", f64, f32, f32, f32, flush(a))
+
+struct op {
+	const char *name, *text;
+	int d, a, b, c; /* bytes */
+	char kind;      /* of the result: u, f, or ~ = approximate f */
+	u64 (*ref)(u64 a, u64 b, u64 c);
+};
+
+#define DEFINE(id, text, D, A, B, C, ex)                                                           \
+	static u64 ref_of_##id(u64 xa, u64 xb, u64 xc)                                             \
+	{                                                                                          \
+		A a;                                                                               \
+		B b;                                                                               \
+		C c;                                                                               \
+		u64 out = 0;                                                                       \
+		memcpy(&a, &xa, sizeof(a));                                                        \
+		memcpy(&b, &xb, sizeof(b));                                                        \
+		memcpy(&c, &xc, sizeof(c));                                                        \
+		D d = (D)(ex);                                                                     \
+		memcpy(&out, &d, sizeof(d));                                                       \
+		return out;                                                                        \
+	}
+#define ENTRY(id, text, D, A, B, C, ex, k)                                                         \
+	{#id, text, sizeof(D), sizeof(A), sizeof(B), sizeof(C), k, ref_of_##id},
+#define ENTRY_U(...) ENTRY(__VA_ARGS__, 'u')
+#define ENTRY_F(...) ENTRY(__VA_ARGS__, 'f')
+#define ENTRY_A(...) ENTRY(__VA_ARGS__, '~')
+/* the result's C type says whether NaNs compare equal */
+#define ENTRY_T(id, text, D, A, B, C, ex)                                                          \
+	ENTRY(id, text, D, A, B, C, ex, _Generic((D)0, f32: 'f', f64: 'f', default: 'u'))
+INTEGER(DEFINE)
+COMPARE(DEFINE)
+FLOAT(DEFINE)
+APPROXIMATE(DEFINE)
+CONVERT(DEFINE)
+
+static const struct op integer_ops[] = {INTEGER(ENTRY_U)};
+static const struct op compare_ops[] = {COMPARE(ENTRY_U)};
+static const struct op float_ops[] = {FLOAT(ENTRY_F)};
+static const struct op approximate_ops[] = {APPROXIMATE(ENTRY_A)};
+static const struct op convert_ops[] = {CONVERT(ENTRY_T)};
+
+/* ---- a kernel for one operation */
+static const char *reg_type(int bytes)
+{
+	return bytes == 2 ? "b16" : bytes == 4 ? "b32" : "b64";
+}
+
+static void write_op(char *out, size_t len, const char *text)
+{
+	size_t n = 0;
+	for (; *text && n + 4 < len; text++) {
+		if (text[0] == '%' && strchr("abcd", text[1])) {
+			n += (size_t)snprintf(out + n, len - n, "%%v%c", text[1]);
+			text++;
+		} else {
+			out[n++] = *text;
+		}
+	}
+	out[n] = 0;
+}
+
+static void make_kernel(char *out, size_t len, const struct op *op, bool guarded)
+{
+	char body[512];
+	write_op(body, sizeof(body), op->text);
+	/* the operation is under a guard, so that half the lanes must keep their value */
+	snprintf(out, len,
+		 PTX_HEAD
+		 ".visible .entry k(.param .u64 p)\n{\n"
+		 ".reg .pred %%g; .reg .b32 %%i, %%odd; .reg .b64 %%base, %%off, %%at;\n"
+		 ".reg .%s %%va; .reg .%s %%vb; .reg .%s %%vc; .reg .%s %%vd;\n"
+		 "ld.param.u64 %%base, [p];\n"
+		 "mov.u32 %%i, %%ctaid.x; mov.u32 %%odd, %%tid.x; mad.lo.u32 %%i, %%i, %%ntid.x, %%odd;\n"
+		 "mul.wide.u32 %%off, %%i, 32; add.u64 %%at, %%base, %%off;\n"
+		 "ld.global.%s %%va, [%%at]; ld.global.%s %%vb, [%%at+8]; ld.global.%s %%vc, [%%at+16];\n"
+		 "mov.%s %%vd, 77;\n"
+		 "and.b32 %%odd, %%i, %d; setp.ne.u32 %%g, %%odd, 0;\n"
+		 "@%%g bra skip;\n%s\nskip:\n"
+		 "st.global.%s [%%at+24], %%vd;\nret;\n}\n",
+		 reg_type(op->a), reg_type(op->b), reg_type(op->c), reg_type(op->d), reg_type(op->a),
+		 reg_type(op->b), reg_type(op->c), reg_type(op->d), guarded ? 1 : 0, body,
+		 reg_type(op->d));
+}
+
+static const u64 edges[] = {
+	0, 1, 2, 3, 5, 31, 32, 33, 63, 64, 127, 128, 255, 0x7fff, 0x8000, 0xffff, 0x10000,
+	0x7fffffff, 0x80000000, 0xffffffff, 0x7fffffffffffffff, 0x8000000000000000, ~0ull,
+	/* f32: ±0, ±1, smallest, largest, denormals, infinities, NaN, 2^31, 2^63 */
+	0x3f800000, 0xbf800000, 0x00000001, 0x807fffff, 0x00800000, 0x7f7fffff, 0xff7fffff,
+	0x7f800000, 0xff800000, 0x7fc00000, 0xffc00001, 0x7f800001, 0x4f000000, 0xcf000000,
+	0x4f800000, 0x5f000000, 0x3f000000, 0x3fc00000, 0x40200000, 0x42ff0000, 0x3effffff,
+	/* the same in f64 */
+	0x3ff0000000000000, 0xbff0000000000000, 0x0000000000000001, 0x800fffffffffffff,
+	0x0010000000000000, 0x7fefffffffffffff, 0x7ff0000000000000, 0xfff0000000000000,
+	0x7ff8000000000000, 0x7ff0000000000001, 0x41e0000000000000, 0xc1e0000000000000,
+	0x43e0000000000000, 0x3fe0000000000000, 0x3ff8000000000000, 0x380fffffffffffff,
+	0x36a0000000000000, 0x47efffffefffffff,
+};
+#define N_EDGES (sizeof(edges) / sizeof(edges[0]))
+#define N_RANDOM 2048
+
+static bool is_nan(u64 v, int bytes)
+{
+	return bytes == 4 ? (v & 0x7fffffff) > 0x7f800000 : (v << 1) > (0x7ff0000000000000ull << 1);
+}
+
+static bool near(u64 got, u64 want, int bytes)
+{
+	f32 g32, w32;
+	f64 g, w;
+	memcpy(&g32, &got, 4);
+	memcpy(&w32, &want, 4);
+	memcpy(&g, &got, 8);
+	memcpy(&w, &want, 8);
+	if (bytes == 4) {
+		g = (f64)g32;
+		w = (f64)w32;
+	}
+	f64 tolerance = fabs(w) * (bytes == 4 ? 4e-7 : 1e-15) + (bytes == 4 ? 3e-45 : 1e-323);
+	return g == w || fabs(g - w) <= tolerance;
+}
+
+static void check_op(const struct op *op, bool guarded)
+{
+	char text[2048];
+	u64 state = 1;
+	size_t n = (N_EDGES * N_EDGES + N_RANDOM + 255) / 256 * 256;
+	u64(*v)[4] = device_alloc(NULL, n * sizeof(*v), 64);
+	for (size_t i = 0; i < n; i++) {
+		for (int k = 0; k < 3; k++) {
+			v[i][k] = next_random(&state);
+			if (i % 3 == 1) /* random numbers of moderate exponent */
+				v[i][k] = (v[i][k] & 0x803fffff807fffffull) | 0x3f8000003e800000ull;
+			if (i % 3 == 2)
+				v[i][k] >>= next_random(&state) % 64;
+		}
+		if (i < N_EDGES * N_EDGES) {
+			v[i][0] = edges[i / N_EDGES];
+			v[i][1] = edges[i % N_EDGES];
+			v[i][2] = edges[(i * 7 + i / N_EDGES) % N_EDGES];
+		}
+		v[i][3] = 0;
+	}
+	make_kernel(text, sizeof(text), op, guarded);
+	struct ptx_module *m = load_ptx(text);
+	u64 *param = (u64 *)v;
+	must_run(m, "k", (struct shape){.gx = (uint32_t)(n / 256), .bx = 256}, &param);
+	u64 keep = op->d == 8 ? ~0ull : (1ull << (8 * op->d)) - 1;
+	for (size_t i = 0; i < n; i++) {
+		u64 want = guarded && i & 1 ? 77 : op->ref(v[i][0], v[i][1], v[i][2]) & keep;
+		u64 got = v[i][3] & keep;
+		bool ok = got == want;
+		if (!ok && op->kind != 'u')
+			ok = (is_nan(got, op->d) && is_nan(want, op->d)) ||
+			     (op->kind == '~' && near(got, want, op->d));
+		ck_assert_msg(ok, "%s (%s): a=%llx b=%llx c=%llx: got %llx, want %llx", op->name,
+			      op->text, (unsigned long long)v[i][0], (unsigned long long)v[i][1],
+			      (unsigned long long)v[i][2], (unsigned long long)got,
+			      (unsigned long long)want);
+	}
+	ptx_module_free(m);
+	device_free(NULL, v);
+}
+
+static void check_all(const struct op *ops, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		check_op(&ops[i], false);
+		check_op(&ops[i], true);
+	}
+}
+#define CHECK(ops) check_all(ops, sizeof(ops) / sizeof(ops[0]))
+
+TEST(integer)
+{
+	CHECK(integer_ops);
+}
+TEST_END
+TEST(compare)
+{
+	CHECK(compare_ops);
+}
+TEST_END
+TEST(floating)
+{
+	CHECK(float_ops);
+}
+TEST_END
+TEST(approximate)
+{
+	CHECK(approximate_ops);
+}
+TEST_END
+TEST(convert)
+{
+	CHECK(convert_ops);
+}
+TEST_END
+
+/* Half precision, over all 65536 values: against _Float16-free arithmetic in double. */
+static f64 half_value(u32 h)
+{
+	int exp = h >> 10 & 31, man = h & 1023;
+	f64 v = exp == 31 ? (man ? NAN : INFINITY)
+		: exp ? ldexp(1024 + man, exp - 25) : ldexp(man, -24);
+	return h & 0x8000 ? -v : v;
+}
+/* nearest half by search: the values are monotonic in the bits */
+static u32 half_nearest(f64 v)
+{
+	u32 lo = 0, hi = 0x7c00;
+	u32 sign = signbit(v) ? 0x8000 : 0;
+	if (isnan(v))
+		return 0x7fff;
+	v = fabs(v);
+	if (v >= 65520)
+		return sign | 0x7c00;
+	while (hi - lo > 1) {
+		u32 mid = (lo + hi) / 2;
+		if (half_value(mid) <= v)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	f64 up = hi == 0x7c00 ? 65536 : half_value(hi), low = v - half_value(lo), high = up - v;
+	return sign | (low < high || (low == high && !(lo & 1)) ? lo : hi);
+}
+
+TEST(half)
+{
+	struct ptx_module *m = load_ptx(PTX_HEAD
+		".visible .entry k(.param .u64 p)\n{\n"
+		".reg .b64 %d<4>; .reg .b32 %r<6>; .reg .f32 %f<4>; .reg .b16 %h<6>;\n"
+		"ld.param.u64 %d0, [p]; mov.u32 %r0, %ctaid.x; mov.u32 %r1, %tid.x;\n"
+		"mad.lo.u32 %r0, %r0, 256, %r1; mul.wide.u32 %d1, %r0, 16; add.u64 %d0, %d0, %d1;\n"
+		"cvt.u16.u32 %h0, %r0; cvt.f32.f16 %f0, %h0; st.global.f32 [%d0], %f0;\n"
+		"mul.f32 %f1, %f0, 0f3FAAAAAB; cvt.rn.f16.f32 %h1, %f1; st.global.b16 [%d0+4], %h1;\n"
+		"mul.lo.u16 %h2, %h0, 31421; add.f16 %h3, %h0, %h2; st.global.b16 [%d0+6], %h3;\n"
+		"mul.f16 %h3, %h0, %h2; st.global.b16 [%d0+8], %h3;\n"
+		"fma.rn.f16 %h3, %h0, %h2, %h0; st.global.b16 [%d0+10], %h3;\n"
+		"mov.b32 %r2, {%h0, %h2}; mov.b32 %r3, {%h2, %h0}; sub.f16x2 %r4, %r2, %r3;\n"
+		"st.global.b32 [%d0+12], %r4; ret;\n}\n");
+	struct row {
+		f32 wide;
+		u16 third, sum, product, fused;
+		u16 diff[2];
+	} *v = device_alloc(NULL, 65536 * sizeof(*v), 64);
+	must_run(m, "k", (struct shape){.gx = 256, .bx = 256}, &v);
+	for (u32 i = 0; i < 65536; i++) {
+		f64 a = half_value(i), b = half_value((u16)(i * 31421u));
+		u32 want[6] = {half_nearest((f64)((f32)a * 4.0f / 3.0f)), half_nearest(a + b),
+			       half_nearest(a * b), half_nearest(fma(a, b, a)), half_nearest(a - b),
+			       half_nearest(b - a)};
+		u32 got[6] = {v[i].third, v[i].sum, v[i].product, v[i].fused, v[i].diff[0],
+			      v[i].diff[1]};
+		want[0] = half_nearest((f64)((f32)a * 0x1.555556p+0f));
+		ck_assert(v[i].wide == (f32)a || isnan(a));
+		for (int k = 0; k < 6; k++)
+			ck_assert_msg(got[k] == want[k], "half %04x, result %d: got %04x, want %04x",
+				      i, k, got[k], want[k]);
+	}
+	ptx_module_free(m);
+	device_free(NULL, v);
+}
+TEST_END
+
+TESTS("ptx_ops", integer, compare, floating, approximate, convert, half)

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+/* test_tools_ask.c: the `rein` command against a daemon that answers what the test wants. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "common/sock.h"
+#include "common/wire.h"
+#include "tests/unit/cli_run.h"
+#include "tools/start.h"
+
+struct answers { /* NULL: hang up */
+	const char *status, *clients, *set, *policy, *reload, *stop;
+	struct rein_msg_welcome welcome;
+};
+
+#define OK "\"schema_version\":1,\"ok\":true"
+#define CLIENT(id, pid, name, prio, state, held)                                                   \
+	"{\"id\":" #id ",\"pid\":" #pid ",\"name\":\"" name                                        \
+	"\",\"class\":\"default\",\"prio\":" #prio ",\"weight\":100,\"state\":\"" state            \
+	"\",\"submissions\":12345,\"gate_waits\":3,\"backlog_waits\":4,"                           \
+	"\"gate_wait_ms\":1.5,\"backlog_wait_ms\":1,\"share\":0.426,\"held_for\":" held "}"
+
+static const struct answers good = {
+    .status =
+	"{" OK ",\"pid\":77,\"version\":\"0.1.0\",\"uptime_s\":93784,\"policy\":\"prio\",\"mode\":"
+	"\"adaptive\",\"run_dir\":\"/run/x\",\"config\":[\"/etc/a.conf\",\"/etc/b.conf\"],"
+	"\"clients\":3,\"decisions\":42,\"devices\":[{\"uuid\":\"GPU-1\",\"clients\":3,"
+	"\"active\":2}]}",
+    .clients = "{" OK ",\"clients\":[" CLIENT(
+	1, 501, "be", 0, "held",
+	"{\"id\":2,\"pid\":502,\"name\":\"lc\"}") "," CLIENT(2, 502, "lc", 50, "running",
+                                                             "null") "," CLIENT(3, 503, "be", 0,
+                                                                                "idle\\u001b[5m\\n",
+                                                                                "null") "]}",
+    .set = "{" OK ",\"pid\":502,\"name\":\"lc\",\"class\":\"rt\",\"prio\":70,\"weight\":9}",
+    .policy =
+	"{" OK ",\"policy\":\"prio\",\"available\":[{\"name\":\"prio\",\"summary\":\"by number\"},"
+	"{\"name\":\"fifo\",\"summary\":\"as they come\"}]}",
+    .reload = "{" OK ",\"config\":[]}",
+    .stop = "{" OK "}",
+};
+
+static const char *choose(const struct answers *a, const char *request)
+{
+	CLI_AUTO_JSON json_t *r = json_loads(request, 0, NULL);
+	const char *op = rein_cli_str(r, "op");
+	if (strcmp(op, "status") == 0)
+		return a->status;
+	if (strcmp(op, "clients") == 0)
+		return a->clients;
+	if (strcmp(op, "policy") == 0)
+		return a->policy;
+	if (strcmp(op, "reload") == 0)
+		return a->reload;
+	if (strcmp(op, "stop") == 0)
+		return a->stop;
+	/* a set must name the client by its id, and say what to change */
+	if (strcmp(op, "set") == 0 && rein_cli_int(r, "id") == 2 && rein_cli_int(r, "prio") == 70)
+		return a->set;
+	return "{\"schema_version\":1,\"ok\":false,\"code\":\"EINVAL\",\"error\":\"not what the "
+	       "test expects\"}";
+}
+
+static void serve(const char *dir, const struct answers *a, int control, int client)
+{
+	for (;;) {
+		struct pollfd p[2] = {{.fd = control, .events = POLLIN},
+		                      {.fd = client, .events = POLLIN}};
+		poll(p, 2, -1);
+		int which = p[0].revents ? control : client;
+		REIN_AUTO_CLOSE int fd = accept(which, NULL, NULL);
+		char buf[4096];
+		ssize_t n = rein_sock_recv(fd, buf, sizeof(buf) - 1, NULL, NULL, 2000);
+		if (n <= 0)
+			continue;
+		buf[n] = 0;
+		const char *text = which == control ? choose(a, buf) : NULL;
+		int failed = 0;
+		if (which == client)
+			failed = rein_sock_send(fd, &a->welcome, sizeof(a->welcome), NULL, 0);
+		else if (text)
+			failed = rein_sock_send(fd, text, strlen(text), NULL, 0);
+		if (failed || (text == a->stop && text))
+			_exit(failed != 0);
+	}
+}
+
+/* A run directory with somebody answering in it. */
+static const char *daemon_with(const struct answers *a)
+{
+	static char base[64], dir[80];
+	static unsigned n;
+	if (!base[0])
+		snprintf(base, sizeof(base), "%s", temp_dir());
+	snprintf(dir, sizeof(dir), "%s/%u", base, n++);
+	ck_assert_int_eq(mkdir(dir, 0700), 0);
+	int control = rein_sock_listen(dir, REIN_CONTROL_SOCKET, 0600, 8);
+	int client = rein_sock_listen(dir, REIN_CLIENT_SOCKET, 0600, 8);
+	ck_assert_int_ge(control, 0);
+	ck_assert_int_ge(client, 0);
+	fflush(NULL);
+	if (fork() == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		serve(dir, a, control, client);
+	}
+	close(control);
+	close(client);
+	return dir;
+}
+
+TEST(ps)
+{
+	const char *dir = daemon_with(&good);
+	ck_assert_int_eq(REIN(dir, "ps"), 0);
+	ck_assert_str_eq(
+	    out, "PID  NAME  CLASS    PRIO  STATE      FOR     GPU  SUBMITTED  WAITS  WAIT-MS\n"
+		 "502  lc    default    50  running    -       43%      12345      7      2.5\n"
+		 "501  be    default     0  held       lc:502  43%      12345      7      2.5\n"
+		 "503  be    default     0  idle?[5m?  -       43%      12345      7      2.5\n");
+	ck_assert_int_eq(REIN(dir, "ps", "--json"), 0);
+	CLI_AUTO_JSON json_t *o = json_loads(out, 0, NULL);
+	ck_assert_int_eq(rein_cli_int(o, "schema_version"), 1);
+	ck_assert_uint_eq(json_array_size(json_object_get(o, "clients")), 3);
+}
+TEST_END
+
+TEST(ps_without_clients)
+{
+	struct answers a = good;
+	a.clients = "{" OK ",\"clients\":[]}";
+	ck_assert_int_eq(REIN(daemon_with(&a), "ps"), 0);
+	ck_assert_ptr_nonnull(strstr(out, "no program has joined"));
+}
+TEST_END
+
+TEST(set)
+{
+	const char *dir = daemon_with(&good);
+	ck_assert_int_eq(REIN(dir, "set", "lc", "--prio", "70"), 0);
+	ck_assert_str_eq(out, "502 lc: class rt, priority 70, weight 9\n");
+	ck_assert_int_eq(REIN(dir, "set", "--prio", "70", "502"), 0);
+	ck_assert_int_eq(REIN(dir, "set", "be", "--prio", "70"), 125);
+	ck_assert_ptr_nonnull(strstr(err, "2 programs are called 'be'; their PIDs: 501, 503"));
+	ck_assert_int_eq(REIN(dir, "set", "999", "--prio", "70"), 125);
+	ck_assert_ptr_nonnull(strstr(err, "no program with the PID '999'"));
+	ck_assert_int_eq(REIN(dir, "set", "lc", "--prio", "71"), 125);
+	ck_assert_ptr_nonnull(strstr(err, "set: the daemon refused; not what the test expects"));
+	ck_assert_int_eq(lines(err), 1);
+}
+TEST_END
+
+TEST(shows_status)
+{
+	const char *dir = daemon_with(&good);
+	ck_assert_int_eq(REIN(dir, "status"), 0);
+	ck_assert_str_eq(out, "daemon     reind 0.1.0, PID 77\n"
+	                      "uptime     1d 02:03:04\n"
+	                      "policy     prio\n"
+	                      "mode       adaptive\n"
+	                      "directory  /run/x\n"
+	                      "config     /etc/a.conf\n"
+	                      "           /etc/b.conf\n"
+	                      "clients    3\n"
+	                      "decisions  42\n"
+	                      "devices    GPU-1: 3 clients, 2 active\n");
+}
+TEST_END
+
+TEST(top)
+{
+	const char *dir = daemon_with(&good);
+	ck_assert_int_eq(REIN(dir, "top", "--batch", "--count", "2", "--interval", "0.1"), 0);
+	ck_assert_int_eq(lines(out), 2 * 6);
+	ck_assert_ptr_nonnull(strstr(out, "policy prio  clients 3  decisions 42\n"));
+	ck_assert_int_eq(REIN(dir, "top", "--json", "--count", "2", "--interval", "0.1"), 0);
+	ck_assert_int_eq(lines(out), 2);
+	CLI_AUTO_JSON json_t *o = json_loads(out, JSON_DISABLE_EOF_CHECK, NULL);
+	ck_assert_int_eq(rein_cli_int(json_object_get(o, "daemon"), "decisions"), 42);
+}
+TEST_END
+
+TEST(policy)
+{
+	const char *dir = daemon_with(&good);
+	ck_assert_int_eq(REIN(dir, "policy"), 0);
+	ck_assert_str_eq(out, "* prio     by number\n  fifo     as they come\n");
+	ck_assert_int_eq(REIN(dir, "policy", "prio"), 0);
+	ck_assert_str_eq(out, "policy     prio\n");
+	ck_assert_int_eq(REIN(dir, "reload"), 0);
+	ck_assert_str_eq(out, "config     none\n");
+}
+TEST_END
+
+TEST(stop_waits_for_the_end)
+{
+	const char *dir = daemon_with(&good);
+	ck_assert_int_eq(REIN(dir, "stop"), 0);
+	ck_assert_int_eq(REIN(dir, "stop"), 125);
+}
+TEST_END
+
+TEST(bad_answers)
+{
+	static const char *const text[] = {NULL,        "", "no JSON", "[]", "{}", "{\"ok\":false}",
+	                                   "{\"ok\":1}"};
+	for (size_t i = 0; i < REIN_ARRAY_LEN(text); i++) {
+		struct answers a = {.status = text[i]};
+		int status = REIN(daemon_with(&a), "status");
+		ck_assert_msg(status == 125 && lines(err) == 1, "case %zu: %d: %s", i, status, err);
+		ck_assert_str_eq(out, "");
+	}
+	/* right in form, wrong in every field: nothing to show, but no crash */
+	struct answers odd = good;
+	odd.status = "{" OK ",\"pid\":\"x\",\"devices\":7,\"config\":[1,{}],\"uptime_s\":1e300}";
+	odd.clients = "{" OK ",\"clients\":[1,null,[],{\"held_for\":{}}]}";
+	const char *dir = daemon_with(&odd);
+	ck_assert_int_eq(REIN(dir, "status"), 0);
+	ck_assert_int_eq(REIN(dir, "ps"), 0);
+	ck_assert_int_eq(lines(out), 5);
+}
+TEST_END
+
+TEST(no_permission)
+{
+	if (geteuid() != 0)
+		return; /* only root can become somebody else; the way is the same */
+	char dir[64];
+	snprintf(dir, sizeof(dir), "%s", daemon_with(&good));
+	char parent[80];
+	snprintf(parent, sizeof(parent), "%s/..", dir);
+	ck_assert_int_eq(chmod(dir, 0755), 0);
+	ck_assert_int_eq(chmod(parent, 0755), 0);
+	pid_t pid = fork();
+	int status;
+	if (pid == 0) {
+		setenv("REIN_RUN_DIR", dir, 1);
+		char *argv[] = {"rein", "ps", NULL}, path[128];
+		snprintf(path, sizeof(path), "%s/err", dir);
+		if (!freopen(path, "w", stderr) || setresuid(65534, 65534, 65534) < 0)
+			_exit(99);
+		status = rein_cli_main(2, argv);
+		fflush(NULL);
+		_exit(status);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(WEXITSTATUS(status), 125);
+	char path[128];
+	snprintf(path, sizeof(path), "%s/err", dir);
+	slurp(path, err, sizeof(err));
+	ck_assert_int_eq(lines(err), 1);
+	ck_assert_ptr_nonnull(strstr(err,
+	                             "control.sock; permission denied; run as root or as a member "
+	                             "of the `rein` group"));
+}
+TEST_END
+
+static struct rein_msg_welcome welcome(int error, int prio, const char *text)
+{
+	struct rein_msg_welcome w = {.header = {.magic = REIN_ABI_MAGIC,
+	                                        .type = REIN_MSG_WELCOME,
+	                                        .size = sizeof(w),
+	                                        .abi_major = REIN_ABI_MAJOR},
+	                             .error = error,
+	                             .prio = prio,
+	                             .class_name = "default"};
+	snprintf(w.text, sizeof(w.text), "%s", text);
+	return w;
+}
+
+/* `rein run`: what the daemon's answer to the check makes of it */
+TEST(run_asks_first)
+{
+	char library[128];
+	struct answers a = good;
+	a.welcome = welcome(0, 10, "");
+	const char *dir = daemon_with(&a);
+	snprintf(library, sizeof(library), "%s/librein.so", dir);
+	fclose(fopen(library, "w"));
+	setenv("REIN_LIB", library, 1);
+	setenv("LD_PRELOAD", "", 1);
+	ck_assert_int_eq(REIN(dir, "run", "--prio", "10", "--name", "x", "--dry-run", "true"), 0);
+	ck_assert_ptr_nonnull(
+	    strstr(out, "priority  10 (0 best effort, 99 most urgent), class default"));
+	ck_assert_ptr_nonnull(strstr(out, "REIN_PRIO=10\n"));
+	ck_assert_ptr_nonnull(strstr(out, "REIN_NAME=x\n"));
+	setenv("LD_PRELOAD", "/other.so", 1);
+	ck_assert_int_eq(REIN(dir, "run", "--dry-run", "--json", "true", "--x"), 0);
+	CLI_AUTO_JSON json_t *o = json_loads(out, 0, NULL);
+	const json_t *env = json_object_get(o, "env");
+	char want[256];
+	snprintf(want, sizeof(want), "%s:/other.so", library);
+	ck_assert_str_eq(rein_cli_str(env, "LD_PRELOAD"), want);
+	ck_assert_str_eq(rein_cli_str(env, "REIN_RUN_DIR"), dir);
+	ck_assert_ptr_null(json_object_get(env, "REIN_PRIO"));
+	ck_assert_str_eq(rein_cli_str(o, "daemon"), "answers");
+	ck_assert_uint_eq(json_array_size(json_object_get(o, "argv")), 2);
+	/* more than granted */
+	ck_assert_int_eq(REIN(dir, "run", "--prio", "11", "false"), 125);
+	ck_assert_ptr_nonnull(strstr(err, "priority 11 was not granted, only 10"));
+	ck_assert_int_eq(lines(err), 1);
+	/* the same by the environment */
+	setenv("REIN_PRIO", "11", 1);
+	ck_assert_int_eq(REIN(dir, "run", "false"), 125);
+	setenv("REIN_PRIO", "eleven", 1);
+	ck_assert_int_eq(REIN(dir, "run", "false"), 2);
+	ck_assert_ptr_nonnull(strstr(err, "REIN_PRIO"));
+	unsetenv("REIN_PRIO");
+	unsetenv("LD_PRELOAD");
+	/* the software GPU is not there */
+	ck_assert_int_eq(REIN(dir, "run", "--softgpu", "false"), 125);
+	ck_assert_ptr_nonnull(strstr(err, "software GPU was not found"));
+}
+TEST_END
+
+TEST(run_refused)
+{
+	struct answers a = good;
+	a.welcome = welcome(EINVAL, 0, "there is no class 'x'");
+	const char *dir = daemon_with(&a);
+	setenv("REIN_LIB", "/proc/self/exe", 1);
+	ck_assert_int_eq(REIN(dir, "run", "--class", "x", "true"), 125);
+	ck_assert_str_eq(err, "rein: the daemon refused; there is no class 'x'\n");
+	a.welcome.header.abi_major = REIN_ABI_MAJOR + 1;
+	ck_assert_int_eq(REIN(daemon_with(&a), "run", "true"), 125);
+	ck_assert_ptr_nonnull(strstr(err, "different versions"));
+	a.welcome.header.magic = 0;
+	ck_assert_int_eq(REIN(daemon_with(&a), "run", "true"), 125);
+	ck_assert_ptr_nonnull(strstr(err, "no usable answer"));
+}
+TEST_END
+
+TESTS("tools against a daemon", ps, ps_without_clients, set, shows_status, top, policy,
+      stop_waits_for_the_end, bad_answers, no_permission, run_asks_first, run_refused)

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+/* clients.c: `rein ps` and `rein set`. */
+#include "clients.h"
+
+#include <string.h>
+
+static const struct rein_cli_column columns[] = {
+    {"PID", true},  {"NAME", false}, {"CLASS", false},    {"PRIO", true},  {"STATE", false},
+    {"FOR", false}, {"GPU", true},   {"SUBMITTED", true}, {"WAITS", true}, {"WAIT-MS", true},
+};
+
+static enum rein_cli_order sort_order; /* qsort has no argument for it; rein has one thread */
+
+static double sort_key(const json_t *c)
+{
+	switch (sort_order) {
+	case CLI_BY_SHARE:
+		return rein_cli_real(c, "share");
+	case CLI_BY_WAIT:
+		return rein_cli_real(c, "gate_wait_ms") + rein_cli_real(c, "backlog_wait_ms");
+	default:
+		return rein_cli_real(c, "prio");
+	}
+}
+
+static int compare(const void *a, const void *b)
+{
+	const json_t *x = *(const json_t *const *)a, *y = *(const json_t *const *)b;
+	double kx = sort_key(x), ky = sort_key(y);
+	if (kx != ky)
+		return kx < ky ? 1 : -1;
+	return rein_cli_int(x, "pid") < rein_cli_int(y, "pid")
+	           ? -1
+	           : rein_cli_int(x, "pid") > rein_cli_int(y, "pid");
+}
+
+static void add_row(struct rein_cli_table *t, const json_t *c)
+{
+	char text[CLI_CELL_LEN];
+	const json_t *by = json_object_get(c, "held_for");
+	rein_cli_table_add(t, "%lld", rein_cli_int(c, "pid"));
+	rein_cli_table_add(t, "%s", rein_cli_clean(rein_cli_str(c, "name"), text, sizeof(text)));
+	rein_cli_table_add(t, "%s", rein_cli_clean(rein_cli_str(c, "class"), text, sizeof(text)));
+	rein_cli_table_add(t, "%lld", rein_cli_int(c, "prio"));
+	rein_cli_table_add(t, "%s", rein_cli_clean(rein_cli_str(c, "state"), text, sizeof(text)));
+	if (json_is_object(by))
+		rein_cli_table_add(t, "%s:%lld", rein_cli_clean(rein_cli_str(by, "name"), text, 40),
+		                   rein_cli_int(by, "pid"));
+	else
+		rein_cli_table_add(t, "-");
+	rein_cli_table_add(t, "%.0f%%", 100 * rein_cli_real(c, "share"));
+	rein_cli_table_add(t, "%lld", rein_cli_int(c, "submissions"));
+	rein_cli_table_add(t, "%lld",
+	                   rein_cli_int(c, "gate_waits") + rein_cli_int(c, "backlog_waits"));
+	rein_cli_table_add(t, "%.1f",
+	                   rein_cli_real(c, "gate_wait_ms") + rein_cli_real(c, "backlog_wait_ms"));
+}
+
+void rein_cli_clients_table(const json_t *answer, enum rein_cli_order order,
+                            struct rein_cli_table *t)
+{
+	const json_t *list = json_object_get(answer, "clients");
+	size_t n = json_array_size(list);
+	REIN_AUTO_FREE const json_t **sorted = calloc(n + 1, sizeof(*sorted));
+	rein_cli_table_init(t, columns, REIN_ARRAY_LEN(columns));
+	for (size_t i = 0; sorted && i < n; i++)
+		sorted[i] = json_array_get(list, i);
+	sort_order = order;
+	if (sorted)
+		qsort(sorted, n, sizeof(sorted[0]), compare);
+	for (size_t i = 0; sorted && i < n; i++)
+		add_row(t, sorted[i]);
+}
+
+static const char *state_colour(const struct rein_cli_table *t, size_t row)
+{
+	const char *state = t->cell[(row - 1) * t->n_columns + CLI_STATE_COLUMN];
+	if (strcmp(state, "running") == 0)
+		return "\033[32m";
+	if (strcmp(state, "held") == 0 || strcmp(state, "waiting") == 0)
+		return "\033[33m";
+	return "";
+}
+
+void rein_cli_clients_print(const struct rein_cli_table *t)
+{
+	char line[CLI_COLUMNS_MAX * CLI_CELL_LEN];
+	bool colour = rein_cli_colour();
+	if (rein_cli_table_rows(t) == 0) {
+		puts("no program has joined; start one with `rein run -- PROGRAM`");
+		return;
+	}
+	for (size_t row = 0; row <= rein_cli_table_rows(t); row++) {
+		rein_cli_table_line(t, row, line, sizeof(line));
+		if (colour)
+			printf("%s%s\033[0m\n", row ? state_colour(t, row) : "\033[1m", line);
+		else
+			puts(line);
+	}
+}
+
+int rein_cli_ps(struct rein_cli *cli, int argc, char **argv)
+{
+	static const struct option longs[] = {CLI_COMMON_OPTIONS};
+	int opt = rein_cli_option(cli, argc, argv, longs, false);
+	if (opt != CLI_OPT_END)
+		return rein_cli_option_exit(opt);
+	if (optind < argc)
+		return rein_cli_usage(cli, "unexpected argument '%s'", argv[optind]);
+	CLI_AUTO_JSON json_t *answer = NULL;
+	int status = rein_cli_ask(cli, json_pack("{s:s}", "op", "clients"), &answer);
+	if (status)
+		return status;
+	if (cli->json)
+		return rein_cli_print_json(json_incref(answer));
+	struct rein_cli_table t;
+	rein_cli_clients_table(answer, CLI_BY_PRIO, &t);
+	rein_cli_clients_print(&t);
+	rein_cli_table_free(&t);
+	return CLI_OK;
+}
+
+/* The id of the one client with this PID or name, or a reported failure. */
+static int find_client(const struct rein_cli *cli, const char *who, long long *id)
+{
+	CLI_AUTO_JSON json_t *answer = NULL;
+	int status = rein_cli_ask(cli, json_pack("{s:s}", "op", "clients"), &answer);
+	if (status)
+		return status;
+	long pid;
+	bool by_pid = rein_cli_number(who, 1, 1L << 30, &pid);
+	unsigned found = 0;
+	char pids[128] = "";
+	size_t i, n = 0;
+	json_t *c;
+	json_array_foreach(json_object_get(answer, "clients"), i, c)
+	{
+		if (by_pid ? rein_cli_int(c, "pid") != pid
+		           : strcmp(rein_cli_str(c, "name"), who) != 0)
+			continue;
+		found++;
+		*id = rein_cli_int(c, "id");
+		if (n < sizeof(pids))
+			n += (size_t)snprintf(pids + n, sizeof(pids) - n, "%s%lld", n ? ", " : "",
+			                      rein_cli_int(c, "pid"));
+	}
+	if (found == 0)
+		return rein_cli_fail(
+		    cli, CLI_FAILED,
+		    "set: no program with the %s '%s' has joined; `rein ps` lists those that have",
+		    by_pid ? "PID" : "name", who);
+	if (found > 1)
+		return rein_cli_fail(cli, CLI_FAILED,
+		                     "set: %u programs are called '%s'; their PIDs: %s; name one "
+		                     "by its PID",
+		                     found, who, pids);
+	return 0;
+}
+
+static int parse_set(struct rein_cli *cli, int argc, char **argv, json_t *request)
+{
+	static const struct option longs[] = {
+	    {"prio", required_argument, NULL, 'p'},
+	    {"weight", required_argument, NULL, 'w'},
+	    {"class", required_argument, NULL, 'c'},
+	    CLI_COMMON_OPTIONS,
+	};
+	int opt, prio;
+	long weight;
+	while ((opt = rein_cli_option(cli, argc, argv, longs, false)) >= 0) {
+		if (opt == 'p') {
+			if (!rein_cli_prio(cli, "priority", optarg, &prio))
+				return CLI_OPT_BAD;
+			json_object_set_new(request, "prio", json_integer(prio));
+		} else if (opt == 'w') {
+			if (!rein_cli_number(optarg, 1, 10000, &weight)) {
+				rein_cli_usage(cli, "weight '%s' is not accepted; 1 to 10000",
+				               optarg);
+				return CLI_OPT_BAD;
+			}
+			json_object_set_new(request, "weight", json_integer(weight));
+		} else if (opt == 'c') {
+			json_object_set_new(request, "class", json_string(optarg));
+		}
+	}
+	return opt;
+}
+
+int rein_cli_set(struct rein_cli *cli, int argc, char **argv)
+{
+	CLI_AUTO_JSON json_t *request = json_pack("{s:s}", "op", "set");
+	int opt = parse_set(cli, argc, argv, request);
+	if (opt != CLI_OPT_END)
+		return rein_cli_option_exit(opt);
+	if (argc - optind != 1)
+		return rein_cli_usage(cli, optind == argc ? "no PID or name given"
+		                                          : "more than one PID or name");
+	if (json_object_size(request) < 2)
+		return rein_cli_usage(cli, "nothing to change; give --prio, --weight or --class");
+	long long id = 0;
+	int status = find_client(cli, argv[optind], &id);
+	if (status)
+		return status;
+	json_object_set_new(request, "id", json_integer(id));
+	CLI_AUTO_JSON json_t *answer = NULL;
+	status = rein_cli_ask(cli, json_incref(request), &answer);
+	if (status)
+		return status;
+	if (cli->json)
+		return rein_cli_print_json(json_incref(answer));
+	char name[CLI_CELL_LEN], class_name[CLI_CELL_LEN];
+	printf("%lld %s: class %s, priority %lld, weight %lld\n", rein_cli_int(answer, "pid"),
+	       rein_cli_clean(rein_cli_str(answer, "name"), name, sizeof(name)),
+	       rein_cli_clean(rein_cli_str(answer, "class"), class_name, sizeof(class_name)),
+	       rein_cli_int(answer, "prio"), rein_cli_int(answer, "weight"));
+	return CLI_OK;
+}

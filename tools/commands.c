@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * commands.c: the table of subcommands, and how `rein` finds the one that is meant. A new
+ * subcommand is one function and one row here.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "cli.h"
+
+#include "../common/sock.h"
+
+#define PRIO_HELP                                                                                  \
+	"Priorities go from 0 to 99 and a HIGHER number is MORE urgent: 99 is the most urgent,\n"  \
+	"0 is best effort.\n"
+
+static int rein_cli_help(struct rein_cli *cli, int argc, char **argv);
+
+const struct rein_cli_command rein_cli_commands[] = {
+    {"run", rein_cli_run, "run a program under rein",
+     "[--prio N] [--class C] [--name S] [--softgpu] [--no-start] [--dry-run] [--json] "
+     "-- PROGRAM [ARG]...",
+     "  --prio N     priority of the program's GPU work (default: its class')\n"
+     "  --class C    a class of rein.conf (default: by the rules of rein.conf)\n"
+     "  --name S     name shown by `rein ps` (default: the program's)\n"
+     "  --softgpu    use the software GPU instead of the machine's driver\n"
+     "  --no-start   start no daemon; without one the program runs unscheduled and joins\n"
+     "               when a daemon comes\n"
+     "  --dry-run    say what would be done; start nothing\n"
+     "  --json       failures and --dry-run as one JSON object on stdout\n"
+     "Starts the daemon if none runs, then becomes the program: its PID is rein's own.\n"
+     "Exit status: 2 usage, 125 rein failed, 126 the program cannot be invoked, 127 it was\n"
+     "not found, otherwise the program's own.\n" PRIO_HELP},
+    {"ps", rein_cli_ps, "list the programs that have joined", "[--json]",
+     "STATE is idle, running (unfinished work, open gate), held (gate closed) or waiting\n"
+     "(held, and a thread of it waits). FOR names whom it is held for. GPU is the share of\n"
+     "the last second, an estimate. Most urgent first.\n" PRIO_HELP},
+    {"set", rein_cli_set, "change a running program's priority, weight or class",
+     "PID|NAME [--prio N] [--weight N] [--class C] [--json]",
+     "  --prio N     0 to 99\n"
+     "  --weight N   1 to 10000: its part among programs of equal priority\n"
+     "  --class C    a class of rein.conf; gives its priority and weight\n" PRIO_HELP},
+    {"status", rein_cli_status, "show what the daemon does", "[--json]", ""},
+    {"top", rein_cli_top, "watch the programs that have joined",
+     "[--batch] [--interval S] [--count N] [--json]",
+     "  --batch        plain tables, one after the other (implied when stdout is no terminal)\n"
+     "  --interval S   seconds between two readings, 0.1 to 3600 (default 1)\n"
+     "  --count N      end after N readings (default: go on)\n"
+     "  --json         one JSON object a reading, one a line\n"
+     "Keys: q quits, s changes the order (priority, GPU share, time waited).\n" PRIO_HELP},
+    {"policy", rein_cli_policy, "list the scheduling policies, or choose one", "[NAME] [--json]",
+     "Without NAME: the policies, the one in use marked with *.\n"},
+    {"reload", rein_cli_reload, "make the daemon read its configuration again", "[--json]",
+     "A configuration with a mistake is refused whole and the old one stays in use.\n"},
+    {"stop", rein_cli_stop, "end the daemon", "[--json]",
+     "All gates are opened first: the programs run on, unscheduled.\n"},
+    {"help", rein_cli_help, "show how a command is used", "[COMMAND]", ""},
+    {0},
+};
+
+const struct rein_cli_command *rein_cli_command_find(const char *name)
+{
+	for (const struct rein_cli_command *c = rein_cli_commands; c->name; c++)
+		if (strcmp(c->name, name) == 0)
+			return c;
+	return NULL;
+}
+
+static void print_overview(FILE *f)
+{
+	fprintf(f,
+	        "rein %s: real-time scheduling of GPU time for unmodified CUDA programs\n"
+	        "usage: rein COMMAND [OPTION]...\n\ncommands:\n",
+	        REIN_VERSION);
+	for (const struct rein_cli_command *c = rein_cli_commands; c->name; c++)
+		fprintf(f, "  %-8s %s\n", c->name, c->summary);
+	fputs("\n" PRIO_HELP "`rein help COMMAND` shows a command's options.\n", f);
+}
+
+static void print_command(const struct rein_cli_command *c)
+{
+	printf("rein %s: %s\nusage: rein %s %s\n%s", c->name, c->summary, c->name, c->usage,
+	       c->help);
+}
+
+static int rein_cli_help(struct rein_cli *cli, int argc, char **argv)
+{
+	static const struct option longs[] = {CLI_COMMON_OPTIONS};
+	int opt = rein_cli_option(cli, argc, argv, longs, false);
+	if (opt != CLI_OPT_END)
+		return rein_cli_option_exit(opt);
+	if (optind == argc) {
+		print_overview(stdout);
+		return CLI_OK;
+	}
+	const struct rein_cli_command *c = rein_cli_command_find(argv[optind]);
+	if (!c) {
+		cli->command = NULL; /* the hint is the list of commands */
+		return rein_cli_usage(cli, "there is no command '%s'", argv[optind]);
+	}
+	print_command(c);
+	return CLI_OK;
+}
+
+/* --json counts wherever it stands among the options, also after the one that is wrong. */
+static void find_json(struct rein_cli *cli, int argc, char **argv, const char *shorts,
+                      const struct option *longs)
+{
+	int opt;
+	optind = 0;
+	while ((opt = getopt_long(argc, argv, shorts, longs, NULL)) != -1)
+		if (opt == 'j')
+			cli->json = true;
+	optind = 0;
+}
+
+int rein_cli_option(struct rein_cli *cli, int argc, char **argv, const struct option *longs,
+                    bool in_order)
+{
+	/* getopt's own state says whether this is the first call for argv: main sets it to 0 */
+	const char *shorts = in_order ? "+:h" : ":h";
+	opterr = 0;
+	if (optind == 0)
+		find_json(cli, argc, argv, shorts, longs);
+	int opt = getopt_long(argc, argv, shorts, longs, NULL);
+	switch (opt) {
+	case -1:
+		return CLI_OPT_END;
+	case 'j':
+		return rein_cli_option(cli, argc, argv, longs, in_order);
+	case 'h':
+		print_command(cli->command);
+		return CLI_OPT_HELP;
+	case ':':
+		rein_cli_usage(cli, "option '%s' needs a value", argv[optind - 1]);
+		return CLI_OPT_BAD;
+	case '?':
+		if (optopt && optopt < 128 && argv[optind - 1][1] != '-')
+			rein_cli_usage(cli, "unknown option '-%c'", optopt);
+		else
+			rein_cli_usage(cli, "unknown or ambiguous option '%s'", argv[optind - 1]);
+		return CLI_OPT_BAD;
+	default:
+		return opt;
+	}
+}
+
+int rein_cli_main(int argc, char **argv)
+{
+	struct rein_cli cli = {0};
+	const char *word = argc > 1 ? argv[1] : "";
+	cli.command = rein_cli_command_find(word);
+	if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
+		puts("rein " REIN_VERSION);
+		return CLI_OK;
+	}
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+		print_overview(stdout);
+		return CLI_OK;
+	}
+	if (!*word) {
+		print_overview(stderr);
+		return CLI_USAGE;
+	}
+	for (int i = 2; !cli.command && i < argc; i++)
+		cli.json |= strcmp(argv[i], "--json") == 0;
+	if (!cli.command)
+		return rein_cli_usage(&cli, "there is no command '%s'", word);
+	if (rein_run_dir(cli.run_dir, sizeof(cli.run_dir)) < 0)
+		return rein_cli_fail(
+		    &cli, CLI_FAILED,
+		    "the run directory's path is too long for a socket; set REIN_RUN_DIR to "
+		    "one of under %zu bytes",
+		    sizeof(cli.run_dir) - 16);
+	optind = 0;
+	int status = cli.command->main(&cli, argc - 1, argv + 1);
+	/* a full disk or a closed pipe must not look like success */
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return rein_cli_fail(&cli, CLI_FAILED,
+		                     "cannot write to stdout; %s; free some space",
+		                     strerror(errno));
+	return status;
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * locate.h: where things are on this machine: rein's own parts, beside the running binary (a
+ * build folder) or in the folders of an installation, and programs, as execvp would find them.
+ */
+#ifndef REIN_TOOLS_LOCATE_H
+#define REIN_TOOLS_LOCATE_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "../common/util.h"
+
+/* librein.so: $REIN_LIB, beside the binary, ../lib/rein. 0, or -ENOENT with the places that were
+ * searched in `path`. */
+REIN_MUST_CHECK int rein_cli_locate_library(char path[PATH_MAX]);
+
+/* The software GPU's folder: softgpu/ beside `library`. Same results. */
+REIN_MUST_CHECK int rein_cli_locate_softgpu(const char *library, char path[PATH_MAX]);
+
+/* reind: beside the binary, ../libexec/rein, ../sbin, $PATH. Same results. */
+REIN_MUST_CHECK int rein_cli_locate_daemon(char path[PATH_MAX]);
+
+/* The file that execvp(name) would run: 0, -ENOENT, -EACCES (found, but not executable), -EISDIR,
+ * -ENAMETOOLONG. */
+REIN_MUST_CHECK int rein_cli_locate_program(const char *name, char path[PATH_MAX]);
+
+/* Would running this file change the identity (set-uid, set-gid, file capabilities)? The loader
+ * then ignores LD_PRELOAD. */
+bool rein_cli_is_privileged(const char *path);
+
+#endif

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * run.c: `rein run`: checks everything that can be checked, sees to a daemon, sets the
+ * environment that librein.so reads, and becomes the program. The order matters: whatever is the
+ * user's mistake is found before a daemon is started for it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "locate.h"
+#include "start.h"
+
+struct plan {
+	int prio;                      /* REIN_PRIO_UNSET: the class' */
+	const char *name, *class_name; /* NULL: not asked for */
+	bool softgpu, no_start, dry_run;
+	char **argv;
+	char program[PATH_MAX], library[PATH_MAX], softgpu_dir[PATH_MAX], daemon[PATH_MAX];
+	enum { DAEMON_ANSWERS, DAEMON_TO_START, DAEMON_NONE } daemon_state;
+	bool started;                    /* by us */
+	struct rein_msg_welcome granted; /* valid if the daemon answers */
+};
+
+/* $REIN_PRIO and its like are what the program would be run with; options go before them. */
+static const char *inherited(const char *name)
+{
+	const char *v = getenv(name);
+	return v && *v ? v : NULL;
+}
+
+static bool check_length(const struct rein_cli *cli, const char *what, const char *text,
+                         size_t room)
+{
+	if (!text || strlen(text) < room)
+		return true;
+	rein_cli_usage(cli, "the %s '%.20s…' is too long; at most %zu bytes", what, text, room - 1);
+	return false;
+}
+
+static int parse(struct rein_cli *cli, int argc, char **argv, struct plan *p)
+{
+	static const struct option longs[] = {
+	    {"prio", required_argument, NULL, 'p'},
+	    {"class", required_argument, NULL, 'c'},
+	    {"name", required_argument, NULL, 'n'},
+	    {"softgpu", no_argument, NULL, 'g'},
+	    {"no-start", no_argument, NULL, 's'},
+	    {"dry-run", no_argument, NULL, 'd'},
+	    CLI_COMMON_OPTIONS,
+	};
+	const char *prio = inherited("REIN_PRIO"), *prio_from = "REIN_PRIO: priority";
+	int opt;
+	p->name = inherited("REIN_NAME");
+	p->class_name = inherited("REIN_CLASS");
+	while ((opt = rein_cli_option(cli, argc, argv, longs, true)) >= 0) {
+		if (opt == 'p') {
+			prio = optarg;
+			prio_from = "priority";
+		} else if (opt == 'c') {
+			p->class_name = optarg;
+		} else if (opt == 'n') {
+			p->name = optarg;
+		} else if (opt == 'g') {
+			p->softgpu = true;
+		} else if (opt == 's') {
+			p->no_start = true;
+		} else if (opt == 'd') {
+			p->dry_run = true;
+		}
+	}
+	if (opt != CLI_OPT_END)
+		return opt;
+	p->argv = argv + optind;
+	if (prio && !rein_cli_prio(cli, prio_from, prio, &p->prio))
+		return CLI_OPT_BAD;
+	if (!check_length(cli, "name", p->name, REIN_NAME_LEN) ||
+	    !check_length(cli, "class", p->class_name, REIN_CLASS_LEN))
+		return CLI_OPT_BAD;
+	if (!p->argv[0]) {
+		rein_cli_usage(cli, "no program given");
+		return CLI_OPT_BAD;
+	}
+	return CLI_OPT_END;
+}
+
+static int fail_program(const struct rein_cli *cli, const char *name, int err)
+{
+	switch (err) {
+	case -ENOENT:
+	case -ENOTDIR:
+		return rein_cli_fail(cli, CLI_NOT_FOUND,
+		                     "cannot run '%s'; no such program; check its name and %s",
+		                     name, strchr(name, '/') ? "path" : "PATH");
+	case -EACCES:
+		return rein_cli_fail(
+		    cli, CLI_CANNOT,
+		    "cannot run '%s'; it is not executable for you; check its mode (chmod +x)",
+		    name);
+	case -EISDIR:
+		return rein_cli_fail(cli, CLI_CANNOT,
+		                     "cannot run '%s'; it is a directory; name a program in it",
+		                     name);
+	default:
+		return rein_cli_fail(cli, CLI_CANNOT, "cannot run '%s'; %s; check the file", name,
+		                     strerror(-err));
+	}
+}
+
+static int locate_parts(const struct rein_cli *cli, struct plan *p)
+{
+	int err = rein_cli_locate_program(p->argv[0], p->program);
+	if (err)
+		return fail_program(cli, p->argv[0], err);
+	if (rein_cli_locate_library(p->library))
+		return rein_cli_fail(
+		    cli, CLI_FAILED,
+		    "librein.so was not found; looked for %s; build it with `make`, or name it "
+		    "in REIN_LIB",
+		    p->library);
+	if (strpbrk(p->library, " :"))
+		return rein_cli_fail(
+		    cli, CLI_FAILED,
+		    "cannot preload '%s'; LD_PRELOAD takes no path with a space or a colon; move "
+		    "it, or name a copy in REIN_LIB",
+		    p->library);
+	if (p->softgpu && rein_cli_locate_softgpu(p->library, p->softgpu_dir))
+		return rein_cli_fail(
+		    cli, CLI_FAILED,
+		    "the software GPU was not found; there is no %s/libcuda.so.1; build it with "
+		    "`make`",
+		    p->softgpu_dir);
+	return 0;
+}
+
+/* What the daemon would grant, as one of the states of `plan`, or the exit status of a failure. */
+static int ask_daemon(const struct rein_cli *cli, struct plan *p)
+{
+	int err = rein_cli_ask_grant(cli, p->prio, p->name, p->class_name, &p->granted);
+	const struct rein_msg_welcome *g = &p->granted;
+	if (rein_cli_is_nobody(err)) {
+		p->daemon_state = DAEMON_NONE;
+		return 0;
+	}
+	if (err == -EACCES)
+		return rein_cli_fail(
+		    cli, CLI_FAILED,
+		    "cannot open %s/%s; permission denied; set REIN_RUN_DIR to the run directory "
+		    "of a daemon that serves you",
+		    cli->run_dir, REIN_CLIENT_SOCKET);
+	if (err)
+		return rein_cli_fail(cli, CLI_FAILED,
+		                     "the daemon at %s/%s gave no usable answer; %s; restart it",
+		                     cli->run_dir, REIN_CLIENT_SOCKET, strerror(-err));
+	if (g->header.abi_major != REIN_ABI_MAJOR)
+		return rein_cli_fail(
+		    cli, CLI_FAILED,
+		    "the daemon speaks ABI %u, rein speaks %u; they are of different versions; "
+		    "restart the daemon from this installation",
+		    g->header.abi_major, REIN_ABI_MAJOR);
+	char text[sizeof(g->text)];
+	rein_cli_clean(g->text, text, sizeof(text));
+	if (g->error)
+		return rein_cli_fail(cli, CLI_FAILED, "the daemon refused; %s",
+		                     *text ? text : strerror(g->error));
+	if (p->prio != REIN_PRIO_UNSET && g->prio < p->prio)
+		return rein_cli_fail(
+		    cli, CLI_FAILED,
+		    "priority %d was not granted, only %d%s%s; a higher number is more urgent and "
+		    "needs root, the `rein` group or a rule of rein.conf",
+		    p->prio, g->prio, *text ? "; " : "", text);
+	p->daemon_state = DAEMON_ANSWERS;
+	return 0;
+}
+
+static int see_to_daemon(const struct rein_cli *cli, struct plan *p)
+{
+	int status = ask_daemon(cli, p);
+	if (status || p->daemon_state == DAEMON_ANSWERS || p->no_start)
+		return status;
+	if (rein_cli_locate_daemon(p->daemon))
+		return rein_cli_fail(
+		    cli, CLI_FAILED,
+		    "no daemon answers at %s/%s and reind was not found to start one; looked for "
+		    "%s and in PATH; build it with `make`, or use --no-start to run unscheduled",
+		    cli->run_dir, REIN_CLIENT_SOCKET, p->daemon);
+	p->daemon_state = DAEMON_TO_START;
+	if (p->dry_run)
+		return 0;
+	status = rein_cli_start_daemon(cli, p->daemon);
+	if (status)
+		return status;
+	p->started = true;
+	status = ask_daemon(cli, p);
+	if (status == 0 && p->daemon_state != DAEMON_ANSWERS)
+		status = rein_cli_fail(
+		    cli, CLI_FAILED,
+		    "the daemon ended right after its start; run `%s` in the foreground to see "
+		    "why",
+		    p->daemon);
+	if (status)
+		rein_cli_undo_start(cli);
+	return status;
+}
+
+/* Puts `first` before what the list variable holds, once. */
+static int prepend(const char *variable, const char *first)
+{
+	const char *old = inherited(variable);
+	if (!old)
+		return setenv(variable, first, 1);
+	size_t n = strlen(first);
+	if (strncmp(old, first, n) == 0 && (old[n] == ':' || old[n] == 0))
+		return 0;
+	REIN_AUTO_FREE char *list = NULL;
+	if (asprintf(&list, "%s:%s", first, old) < 0) {
+		list = NULL;
+		return -1;
+	}
+	return setenv(variable, list, 1);
+}
+
+static const char *const variables[] = {"LD_PRELOAD", "LD_LIBRARY_PATH", "REIN_RUN_DIR",
+                                        "REIN_PRIO",  "REIN_CLASS",      "REIN_NAME"};
+
+static int set_environment(const struct rein_cli *cli, const struct plan *p)
+{
+	char prio[16];
+	int err = prepend("LD_PRELOAD", p->library);
+	err |= setenv("REIN_RUN_DIR", cli->run_dir, 1);
+	if (p->softgpu)
+		err |= prepend("LD_LIBRARY_PATH", p->softgpu_dir);
+	snprintf(prio, sizeof(prio), "%d", p->prio);
+	if (p->prio != REIN_PRIO_UNSET)
+		err |= setenv("REIN_PRIO", prio, 1);
+	if (p->class_name)
+		err |= setenv("REIN_CLASS", p->class_name, 1);
+	if (p->name)
+		err |= setenv("REIN_NAME", p->name, 1);
+	if (err)
+		return rein_cli_fail(cli, CLI_FAILED,
+		                     "cannot set the environment; out of memory; free some");
+	return 0;
+}
+
+static int show_plan_json(const struct rein_cli *cli, const struct plan *p)
+{
+	static const char *const states[] = {"answers", "to start", "none"};
+	json_t *env = json_object(), *argv = json_array();
+	for (size_t i = 0; i < REIN_ARRAY_LEN(variables); i++)
+		if (getenv(variables[i]))
+			json_object_set_new(env, variables[i], json_string(getenv(variables[i])));
+	for (char **a = p->argv; *a; a++)
+		json_array_append_new(argv, json_string(*a));
+	json_t *plan =
+	    json_pack("{s:s, s:o, s:o, s:s, s:s}", "program", p->program, "argv", argv, "env", env,
+	              "library", p->library, "daemon", states[p->daemon_state]);
+	if (!plan)
+		return rein_cli_fail(cli, CLI_FAILED,
+		                     "cannot show the plan as JSON; a path or an argument is "
+		                     "not UTF-8; leave --json out");
+	if (p->daemon_state == DAEMON_ANSWERS) {
+		json_object_set_new(plan, "prio", json_integer(p->granted.prio));
+		json_object_set_new(plan, "class", json_string(p->granted.class_name));
+	}
+	return rein_cli_print_json(plan);
+}
+
+static int show_plan(const struct rein_cli *cli, const struct plan *p)
+{
+	if (cli->json)
+		return show_plan_json(cli, p);
+	printf("program   %s\nlibrary   %s\n", p->program, p->library);
+	if (p->daemon_state == DAEMON_ANSWERS)
+		printf("daemon    answers at %s/%s\npriority  %d (0 best effort, 99 most urgent), "
+		       "class %s\n",
+		       cli->run_dir, REIN_CLIENT_SOCKET, p->granted.prio, p->granted.class_name);
+	else if (p->daemon_state == DAEMON_TO_START)
+		printf("daemon    none at %s/%s; would be started: %s --background\n", cli->run_dir,
+		       REIN_CLIENT_SOCKET, p->daemon);
+	else
+		printf("daemon    none at %s/%s; the program would run unscheduled\n", cli->run_dir,
+		       REIN_CLIENT_SOCKET);
+	for (size_t i = 0; i < REIN_ARRAY_LEN(variables); i++)
+		if (getenv(variables[i]))
+			printf("env       %s=%s\n", variables[i], getenv(variables[i]));
+	return CLI_OK;
+}
+
+int rein_cli_run(struct rein_cli *cli, int argc, char **argv)
+{
+	struct plan p = {.prio = REIN_PRIO_UNSET};
+	int opt = parse(cli, argc, argv, &p);
+	if (opt != CLI_OPT_END)
+		return rein_cli_option_exit(opt);
+	int status = locate_parts(cli, &p);
+	if (status == 0)
+		status = see_to_daemon(cli, &p);
+	if (status == 0)
+		status = set_environment(cli, &p);
+	if (status)
+		return status;
+	if (p.dry_run)
+		return show_plan(cli, &p);
+	if (p.daemon_state == DAEMON_NONE)
+		rein_cli_warn(
+		    "no daemon answers at %s/%s; running unscheduled until one is started",
+		    cli->run_dir, REIN_CLIENT_SOCKET);
+	if (rein_cli_is_privileged(p.program))
+		rein_cli_warn(
+		    "'%s' changes its identity (set-uid, set-gid or capabilities); the loader "
+		    "ignores "
+		    "LD_PRELOAD for it; it runs unscheduled",
+		    p.program);
+	execvp(p.program, p.argv);
+	int err = errno;
+	if (p.started)
+		rein_cli_undo_start(cli);
+	return fail_program(cli, p.argv[0], -err);
+}

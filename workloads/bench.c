@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * bench.c: what the shim adds to a launch, with an open gate. The driver is workloads/null, which
+ * does nothing, so that the difference between with and without is the shim alone. Each figure
+ * comes from child processes (this program again, --child) that alternate: without the shim,
+ * with it and no daemon, with it and joined to a private daemon; rounds are paired, and the
+ * medians and quartiles of the paired differences are printed.
+ *
+ * Also: what preloading costs a program that never uses CUDA (/bin/true).
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cuda.h>
+
+#include "lib/child.h"
+#include "lib/clock.h"
+#include "lib/daemon.h"
+#include "lib/jsonfile.h"
+#include "lib/options.h"
+#include "lib/probe.h"
+#include "lib/stats.h"
+#include "lib/table.h"
+
+#define CHILD_FLAG "--child"
+#define CHILD_TIMEOUT_NS 60000000000ull
+#define ROUNDS_MAX 99
+#define BATCH 2000      /* launches per timing in a burst */
+#define BATCHES 200     /* timings; their median counts */
+#define ISOLATED 200    /* launches, each after a synchronise and a pause */
+#define PAUSE_NS 400000 /* longer than any linger: the client is idle and the daemon knows */
+#define PAIRS 20000     /* of launch and synchronise, back to back */
+#define TRUE_RUNS 15    /* of /bin/true, each way, per round */
+
+enum what { BURST, PAIR, ALONE, WHATS };
+enum how { NATIVE, NO_DAEMON, DAEMON, HOWS };
+
+static const char *const what_key[WHATS] = {"burst", "launch_and_sync", "isolated"};
+static const char *const what_title[WHATS] = {
+    "launch in a burst",
+    "launch + synchronise, back to back",
+    "launch after 0.4 ms of idleness",
+};
+
+struct bench {
+	char build[PATH_MAX / 2], out[PATH_MAX / 2], run[PATH_MAX / 2], no_run[PATH_MAX / 2];
+	unsigned rounds;
+	struct wl_daemon daemon;
+	double ns[HOWS][WHATS][ROUNDS_MAX];
+	double true_ms[2][ROUNDS_MAX]; /* without and with the preload */
+};
+
+extern char **environ;
+
+/* ---- the child: measures itself and prints three numbers */
+
+struct driver {
+	CUresult (*launch)(CUfunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
+	                   unsigned, CUstream, void **, void **);
+	CUresult (*sync)(CUstream);
+	CUfunction function;
+	CUstream stream;
+};
+
+static void *need(void *library, const char *name)
+{
+	void *f = dlsym(library, name);
+	if (!f) {
+		fprintf(stderr, "bench: the null driver has no %s: %s\n", name, dlerror());
+		exit(1);
+	}
+	return f;
+}
+
+static struct driver open_driver(void)
+{
+	struct driver d;
+	CUcontext context;
+	CUmodule module;
+	void *lib = dlopen("libcuda.so.1", RTLD_NOW);
+	if (!lib) {
+		fprintf(stderr, "bench: %s\n", dlerror());
+		exit(1);
+	}
+	typeof(cuInit) *init = need(lib, "cuInit");
+	typeof(cuDevicePrimaryCtxRetain) *retain = need(lib, "cuDevicePrimaryCtxRetain");
+	typeof(cuCtxSetCurrent) *set_current = need(lib, "cuCtxSetCurrent");
+	typeof(cuModuleLoadData) *load = need(lib, "cuModuleLoadData");
+	typeof(cuModuleGetFunction) *get = need(lib, "cuModuleGetFunction");
+	typeof(cuStreamCreate) *create = need(lib, "cuStreamCreate");
+	d.launch = need(lib, "cuLaunchKernel");
+	d.sync = need(lib, "cuStreamSynchronize");
+	if (init(0) || retain(&context, 0) || set_current(context) || load(&module, "") ||
+	    get(&d.function, module, "null") || create(&d.stream, CU_STREAM_NON_BLOCKING)) {
+		fprintf(stderr, "bench: the null driver refuses to start\n");
+		exit(1);
+	}
+	return d;
+}
+
+static inline void launch(const struct driver *d)
+{
+	d->launch(d->function, 1, 1, 1, 1, 1, 1, 0, d->stream, NULL, NULL);
+}
+
+static void wait_ns(uint64_t ns)
+{
+	uint64_t end = wl_now_ns() + ns;
+	while (wl_now_ns() < end)
+		;
+}
+
+static double measure_burst(const struct driver *d)
+{
+	static double batch[BATCHES];
+	for (int b = 0; b < BATCHES; b++) {
+		uint64_t t0 = wl_now_ns();
+		for (int i = 0; i < BATCH; i++)
+			launch(d);
+		batch[b] = (double)(wl_now_ns() - t0) / BATCH;
+	}
+	d->sync(d->stream);
+	return wl_spread(batch, BATCHES).median;
+}
+
+static double measure_pairs(const struct driver *d)
+{
+	static double batch[PAIRS / 200];
+	for (int b = 0; b < PAIRS / 200; b++) {
+		uint64_t t0 = wl_now_ns();
+		for (int i = 0; i < 200; i++) {
+			launch(d);
+			d->sync(d->stream);
+		}
+		batch[b] = (double)(wl_now_ns() - t0) / 200;
+	}
+	return wl_spread(batch, PAIRS / 200).median;
+}
+
+/* one launch at a time: the clock's own cost is in both sides and cancels */
+static double measure_isolated(const struct driver *d)
+{
+	static double one[ISOLATED];
+	for (int i = 0; i < ISOLATED; i++) {
+		d->sync(d->stream);
+		wait_ns(PAUSE_NS);
+		uint64_t t0 = wl_now_ns();
+		launch(d);
+		one[i] = (double)(wl_now_ns() - t0);
+	}
+	return wl_spread(one, ISOLATED).median;
+}
+
+static int child(void)
+{
+	struct driver d = open_driver();
+	for (int i = 0; i < BATCH; i++) /* joins, warms up */
+		launch(&d);
+	d.sync(d.stream);
+	wait_ns(20000000);
+	double burst = measure_burst(&d), pairs = measure_pairs(&d), alone = measure_isolated(&d);
+	printf("result %.4f %.4f %.4f\n", burst, pairs, alone);
+	fflush(stdout);
+	pause(); /* until the parent has seen that we are still joined */
+	return 0;
+}
+
+/* ---- the parent */
+
+static int take_result(struct bench *b, struct wl_child *c, enum how how, unsigned round)
+{
+	char text[64];
+	struct wl_child *const one[] = {c};
+	uint64_t end = wl_now_ns() + CHILD_TIMEOUT_NS;
+	double v[WHATS];
+	int n = 0;
+	while (c->pid && wl_now_ns() < end) {
+		const char *at = strstr(c->out, "result ");
+		n = at ? sscanf(at, "result %lf %lf %lf\n", &v[0], &v[1], &v[2]) : 0;
+		if (n == WHATS && strchr(at, '\n'))
+			break;
+		if (wl_child_watch(one, 1, 100) == -EINTR)
+			return -1;
+	}
+	if (n != WHATS || c->pid == 0) {
+		fprintf(stderr, "bench: the measuring child gave no result (%s): %s\n",
+		        wl_child_describe(c, text, sizeof(text)), c->out);
+		return -1;
+	}
+	for (int w = 0; w < WHATS; w++)
+		b->ns[how][w][round] = v[w];
+	return 0;
+}
+
+static int measure_one(struct bench *b, enum how how, unsigned round)
+{
+	static struct wl_child c;
+	char library[PATH_MAX], preload[PATH_MAX], run[PATH_MAX];
+	char *argv[] = {"/proc/self/exe", CHILD_FLAG, NULL};
+	char *env[] = {library, run, preload, NULL};
+	snprintf(library, sizeof(library), "LD_LIBRARY_PATH=%s/workloads/null", b->build);
+	snprintf(run, sizeof(run), "REIN_RUN_DIR=%s", how == DAEMON ? b->run : b->no_run);
+	if (how == NATIVE)
+		snprintf(preload, sizeof(preload), "LD_PRELOAD");
+	else
+		snprintf(preload, sizeof(preload), "LD_PRELOAD=%s/librein.so", b->build);
+	int r = wl_child_start(&c, "bench child", argv, env);
+	if (r) {
+		fprintf(stderr, "bench: cannot start itself: %s\n", strerror(-r));
+		return -1;
+	}
+	r = take_result(b, &c, how, round);
+	if (!r && how == DAEMON && wl_daemon_has(&b->daemon, &c.pid, 1)) {
+		fprintf(stderr, "bench: %s\n", b->daemon.why);
+		r = -1;
+	}
+	wl_child_stop(&c, SIGTERM, 2000);
+	return r;
+}
+
+static int measure_launches(struct bench *b)
+{
+	for (unsigned round = 0; round < b->rounds; round++) {
+		if (isatty(2))
+			fprintf(stderr, "\r\033[Kbench: round %u of %u", round + 1, b->rounds);
+		/* alternate the order, so that a drift of the machine favours nobody */
+		for (int i = 0; i < HOWS; i++)
+			if (measure_one(b, (enum how)(round % 2 ? HOWS - 1 - i : i), round))
+				return -1;
+	}
+	return 0;
+}
+
+static double one_true_ms(char *const env[])
+{
+	char *argv[] = {"/bin/true", NULL};
+	pid_t pid;
+	int status;
+	uint64_t t0 = wl_now_ns();
+	int e = posix_spawn(&pid, argv[0], NULL, NULL, argv, env);
+	if (e || waitpid(pid, &status, 0) != pid || status != 0) {
+		fprintf(stderr, "bench: cannot run /bin/true: %s\n", strerror(e ? e : errno));
+		return -1;
+	}
+	return (double)(wl_now_ns() - t0) / 1e6;
+}
+
+static int measure_true(struct bench *b)
+{
+	char preload[PATH_MAX];
+	char *plain[] = {"PATH=/bin", NULL}, *with[] = {"PATH=/bin", preload, NULL};
+	snprintf(preload, sizeof(preload), "LD_PRELOAD=%s/librein.so", b->build);
+	for (unsigned round = 0; round < b->rounds; round++) {
+		double ms[2][TRUE_RUNS];
+		for (int i = 0; i < TRUE_RUNS; i++) {
+			ms[0][i] = one_true_ms(plain);
+			ms[1][i] = one_true_ms(with);
+			if (ms[0][i] < 0 || ms[1][i] < 0)
+				return -1;
+		}
+		b->true_ms[0][round] = wl_spread(ms[0], TRUE_RUNS).median;
+		b->true_ms[1][round] = wl_spread(ms[1], TRUE_RUNS).median;
+	}
+	return 0;
+}
+
+/* ---- telling */
+
+static struct wl_spread spread_of(const double *v, unsigned n)
+{
+	double copy[ROUNDS_MAX];
+	memcpy(copy, v, n * sizeof(v[0]));
+	return wl_spread(copy, n);
+}
+
+static struct wl_spread difference(const double *a, const double *b, unsigned n)
+{
+	double d[ROUNDS_MAX];
+	for (unsigned i = 0; i < n; i++)
+		d[i] = b[i] - a[i];
+	return wl_spread(d, n);
+}
+
+static void tell_one(const struct bench *b, struct wl_table *t, json_t *rows, enum how how,
+                     enum what what)
+{
+	struct wl_spread native = spread_of(b->ns[NATIVE][what], b->rounds),
+			 rein = spread_of(b->ns[how][what], b->rounds),
+			 added = difference(b->ns[NATIVE][what], b->ns[how][what], b->rounds);
+	double ratio = native.median > 0 ? rein.median / native.median : 0;
+	wl_table_row(t, what_title[what], how == DAEMON ? "joined" : "none",
+	             wl_cell("%.1f", native.median), wl_cell("%.1f", rein.median),
+	             wl_cell("%.1f", added.median), wl_cell("%.1f … %.1f", added.q1, added.q3),
+	             wl_cell("%.2f×", ratio));
+	json_array_append_new(rows, json_pack("{s:s, s:b, s:f, s:f, s:f, s:f, s:f, s:f}", "what",
+	                                      what_key[what], "daemon", how == DAEMON, "native_ns",
+	                                      native.median, "rein_ns", rein.median, "added_ns",
+	                                      added.median, "added_q1_ns", added.q1, "added_q3_ns",
+	                                      added.q3, "ratio", ratio));
+}
+
+static void cpu_model(char *buf, size_t len)
+{
+	char line[256];
+	FILE *f = fopen("/proc/cpuinfo", "re");
+	snprintf(buf, len, "unknown");
+	while (f && fgets(line, sizeof(line), f)) {
+		char *at = strstr(line, ": ");
+		if (at && strncmp(line, "model name", 10) == 0) {
+			snprintf(buf, len, "%.*s", (int)strcspn(at + 2, "\n"), at + 2);
+			break;
+		}
+	}
+	if (f)
+		fclose(f);
+}
+
+static int tell(const struct bench *b)
+{
+	struct wl_table t = {.columns = 7};
+	struct wl_spread plain = spread_of(b->true_ms[0], b->rounds),
+			 with = spread_of(b->true_ms[1], b->rounds),
+			 added = difference(b->true_ms[0], b->true_ms[1], b->rounds);
+	char cpu[128], path[PATH_MAX];
+	json_t *rows = json_array();
+	wl_table_row(&t, "null driver", "daemon", "native ns", "with rein ns", "added ns",
+	             "quartiles", "ratio");
+	for (int w = 0; w < WHATS; w++)
+		for (int how = DAEMON; how > NATIVE; how--)
+			tell_one(b, &t, rows, (enum how)how, (enum what)w);
+	cpu_model(cpu, sizeof(cpu));
+	printf(
+	    "What the shim adds to a launch with an open gate: medians of %u rounds on %s, %ld "
+	    "CPUs.\nThe driver does nothing, so the ratio is the worst there can be; a real launch "
+	    "takes microseconds.\n\n",
+	    b->rounds, cpu, sysconf(_SC_NPROCESSORS_ONLN));
+	wl_table_markdown(&t, stdout);
+	printf(
+	    "\nA program that never uses CUDA (/bin/true): %.3f ms, preloaded %.3f ms, added %.3f "
+	    "ms (quartiles %.3f … %.3f).\n",
+	    plain.median, with.median, added.median, added.q1, added.q3);
+	json_t *root = json_pack(
+	    "{s:i, s:s, s:i, s:i, s:s, s:o, s:{s:f, s:f, s:f}}", "schema_version", 1, "cpu", cpu,
+	    "cpus", (int)sysconf(_SC_NPROCESSORS_ONLN), "rounds", (int)b->rounds, "driver", "null",
+	    "rows", rows, "no_cuda_process", "native_ms", plain.median, "preloaded_ms", with.median,
+	    "added_ms", added.median);
+	snprintf(path, sizeof(path), "%s/launch.json", b->out);
+	if (wl_json_write_indented(root, path))
+		return -1;
+	printf("\n%s\n", path);
+	return 0;
+}
+
+static const char usage[] =
+    "usage: bench [options]\n"
+    "  --out DIR      where launch.json goes (default: bench/ in the build folder)\n"
+    "  --rounds N     rounds of each measurement (default 11)\n"
+    "Exit status: 0 done, 1 a measurement failed, 2 usage.\n";
+
+static void parse(struct bench *b, int argc, char **argv)
+{
+	static const struct option options[] = {
+	    {"out", 1, 0, 'o'}, {"rounds", 1, 0, 'r'}, {"help", 0, 0, 'h'}, {0}};
+	int c;
+	snprintf(b->out, sizeof(b->out), "%.2000s/bench", b->build);
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		switch (c) {
+		case 'o':
+			snprintf(b->out, sizeof(b->out), "%s", optarg);
+			break;
+		case 'r':
+			b->rounds = (unsigned)wl_option_integer("--rounds", optarg, 1, ROUNDS_MAX);
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			exit(0);
+		default:
+			fputs(usage, stderr);
+			exit(WL_EXIT_USAGE);
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "bench: unexpected argument '%s'\n%s", argv[optind], usage);
+		exit(WL_EXIT_USAGE);
+	}
+}
+
+static int measure(struct bench *b)
+{
+	if (wl_daemon_start(&b->daemon, NULL)) {
+		fprintf(stderr, "bench: %s\n%s", b->daemon.why, b->daemon.child.out);
+		return -1;
+	}
+	int r = measure_launches(b);
+	if (isatty(2))
+		fputs("\r\033[K", stderr);
+	if (wl_daemon_stop(&b->daemon) && !r) {
+		fprintf(stderr, "bench: %s\n", b->daemon.why);
+		r = -1;
+	}
+	return r ? r : measure_true(b);
+}
+
+int main(int argc, char **argv)
+{
+	static struct bench b = {.rounds = 11};
+	char absolute[PATH_MAX];
+	if (argc == 2 && strcmp(argv[1], CHILD_FLAG) == 0)
+		return child();
+	if (wl_build_folder(b.build, sizeof(b.build)))
+		return 1;
+	parse(&b, argc, argv);
+	if (wl_make_folder(b.out))
+		return 1;
+	if (!realpath(b.out, absolute) || strlen(absolute) >= sizeof(b.out) - 16) {
+		fprintf(stderr, "bench: %s: path unusable\n", b.out);
+		return 1;
+	}
+	strcpy(b.out, absolute);
+	snprintf(b.no_run, sizeof(b.no_run), "%.2000s/no-daemon", b.out);
+	if (wl_run_folder(b.out, b.run, sizeof(b.run)) || wl_make_folder(b.no_run))
+		return 1;
+	b.daemon.build = b.build;
+	b.daemon.run = b.run;
+	int r = measure(&b);
+	wl_run_folder_remove(b.out, b.run);
+	return r || tell(&b) ? 1 : 0;
+}

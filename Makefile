@@ -17,7 +17,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
 
 SAN_asan := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
-SAN_tsan := -fsanitize=thread -fno-omit-frame-pointer
+SAN_tsan := -fsanitize=thread -fno-omit-frame-pointer -Wno-tsan
 CFLAGS   ?= -O2 -g
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
             -Wno-unused-parameter -Werror
@@ -108,7 +108,7 @@ $(B)/softgpu/libcuda.so.1: $(call obj,$(call src,softgpu)) $(B)/obj/gen/softgpu_
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -shared -o $@ $^ -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic -Wl,--no-undefined \
-	  $(call pkg_libs,$(PKG_SOFT)) -lm -lpthread $(ALL_LDFLAGS)
+	  -Wl,-z,nodelete $(call pkg_libs,$(PKG_SOFT)) -lm -lpthread $(ALL_LDFLAGS)
 	$(Q)ln -sf libcuda.so.1 $(@D)/libcuda.so
 $(B)/reind: $(call obj,$(call src,daemon)) $(call lib,policy common)
 	$(call say,LD,$@)

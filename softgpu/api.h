@@ -145,9 +145,9 @@ struct sg_thread *sg_thread(void); /* NULL: out of memory */
 /* The calling thread's current context: INVALID_CONTEXT if none, CONTEXT_IS_DESTROYED, or its
  * sticky error. */
 CUresult sg_current(CUcontext *out);
-CUcontext sg_top(void); /* the current context or NULL, whatever its state */
+CUcontext sg_top(void);                   /* the current context or NULL, whatever its state */
 CUresult sg_context_check(CUcontext ctx); /* a context named by the application */
-CUcontext sg_primary(int device); /* NULL: out of memory; under sg_lock() */
+CUcontext sg_primary(int device);         /* NULL: out of memory; under sg_lock() */
 bool sg_device_ok(CUdevice dev);
 /* Resolves a stream argument: 0 and CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, or a handle. */
 CUresult sg_stream_get(CUstream handle, CUstream *out);
@@ -184,11 +184,10 @@ struct sg_range {
 	uint64_t id;       /* CU_POINTER_ATTRIBUTE_BUFFER_ID */
 };
 /* Reserves device memory and enters it. `template`: kind, device, ctx, pool, module. */
-CUresult sg_arena_alloc(const struct sg_range *template, size_t size, size_t align,
-			uintptr_t *out);
+CUresult sg_arena_alloc(const struct sg_range *template, size_t size, size_t align, uintptr_t *out);
 /* The same, waiting for memory whose stream-ordered free is under way if there is too little. */
 CUresult sg_arena_alloc_patient(CUcontext ctx, const struct sg_range *template, size_t bytes,
-				uintptr_t *out);
+                                uintptr_t *out);
 /* Enters memory that is not of the arena. HOST_MEMORY_ALREADY_REGISTERED if it overlaps. */
 CUresult sg_range_add(const struct sg_range *r);
 /* Removes the range that begins at base and gives its arena memory back. */
@@ -252,8 +251,8 @@ struct sg_op {
 		struct sg_copy_op copy;
 		struct sg_set_op set;
 		struct sg_host_op host;
-		CUevent event;  /* holds a reference */
-		CUgraph child;  /* owned by the node */
+		CUevent event; /* holds a reference */
+		CUgraph child; /* owned by the node */
 	};
 };
 CUresult sg_op_copy(struct sg_op *dst, const struct sg_op *src); /* deep, but for a child */
@@ -274,7 +273,7 @@ bool sg_memory_live(uintptr_t addr, size_t size);
 
 /* Validated ops from the API's arguments. */
 CUresult sg_kernel_op_init(struct sg_op *op, const CUlaunchConfig *config, CUfunction f,
-			   void **params, void **extra);
+                           void **params, void **extra);
 CUresult sg_copy_op_init(struct sg_op *op, const CUDA_MEMCPY3D *p);
 CUresult sg_set_op_init(struct sg_op *op, const CUDA_MEMSET_NODE_PARAMS *p);
 /* A CUfunction argument: a function, or a kernel taken for the context. */
@@ -320,7 +319,7 @@ CUgraph sg_graph_new(void);
 void sg_graph_free(CUgraph g);
 /* A new node; takes a deep copy of op, keeps a copy of deps. */
 CUresult sg_graph_add(CUgraph g, const CUgraphNode *deps, size_t n_deps, const struct sg_op *op,
-		      CUgraphNode *out);
+                      CUgraphNode *out);
 CUresult sg_graph_clone(CUgraph g, CUgraph *out);
 /* Grows an array of nodes by one, if it is not in it yet. */
 CUresult sg_nodes_add(CUgraphNode **nodes, size_t *n, CUgraphNode node);

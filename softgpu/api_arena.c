@@ -120,7 +120,7 @@ static CUresult reserve(int device)
 {
 	size_t size = sg_the_model()->memory_bytes * RESERVE_FACTOR;
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED) {
 		sg_say("cannot reserve %zu bytes of address space for device memory (%s); "
 		       "set SOFTGPU_MEMORY lower",

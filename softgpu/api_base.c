@@ -27,8 +27,7 @@ void sg_unlock(void)
 
 CUresult sg_ready(void)
 {
-	return rein_load_acquire(&state) == STATE_READY ? CUDA_SUCCESS
-							: CUDA_ERROR_NOT_INITIALIZED;
+	return rein_load_acquire(&state) == STATE_READY ? CUDA_SUCCESS : CUDA_ERROR_NOT_INITIALIZED;
 }
 
 const struct sg_model *sg_the_model(void)

@@ -261,7 +261,7 @@ CUresult sg_unsafe(void)
 	for (struct sg_capture *c = captures; c; c = c->next) {
 		bool mine = c->thread == t->id && c->mode != CU_STREAM_CAPTURE_MODE_RELAXED;
 		bool global = t->mode == CU_STREAM_CAPTURE_MODE_GLOBAL &&
-			      c->mode == CU_STREAM_CAPTURE_MODE_GLOBAL;
+		              c->mode == CU_STREAM_CAPTURE_MODE_GLOBAL;
 		if (mine || global) {
 			c->invalid = true;
 			r = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
@@ -290,7 +290,7 @@ CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode *mode)
 /* ---- begin and end */
 
 static CUresult begin(CUstream s, CUstreamCaptureMode mode, CUgraph graph, const CUgraphNode *deps,
-		      size_t n_deps)
+                      size_t n_deps)
 {
 	struct sg_thread *t = sg_thread();
 	struct sg_capture *c = calloc(1, sizeof(*c));
@@ -324,7 +324,7 @@ static CUresult begin(CUstream s, CUstreamCaptureMode mode, CUgraph graph, const
 }
 
 static CUresult begin_checked(CUstream hStream, CUstreamCaptureMode mode, CUgraph graph,
-			      const CUgraphNode *deps, size_t n_deps)
+                              const CUgraphNode *deps, size_t n_deps)
 {
 	CUstream s;
 	CUresult r = sg_stream_get(hStream, &s);
@@ -367,9 +367,9 @@ CUresult cuStreamBeginCapture_ptsz(CUstream hStream)
 }
 
 CUresult cuStreamBeginCaptureToGraph(CUstream hStream, CUgraph hGraph,
-				     const CUgraphNode *dependencies,
-				     const CUgraphEdgeData *dependencyData, size_t numDependencies,
-				     CUstreamCaptureMode mode)
+                                     const CUgraphNode *dependencies,
+                                     const CUgraphEdgeData *dependencyData, size_t numDependencies,
+                                     CUstreamCaptureMode mode)
 {
 	CUresult r = sg_ready();
 	if (r != CUDA_SUCCESS)
@@ -382,12 +382,12 @@ CUresult cuStreamBeginCaptureToGraph(CUstream hStream, CUgraph hGraph,
 }
 
 CUresult cuStreamBeginCaptureToGraph_ptsz(CUstream hStream, CUgraph hGraph,
-					  const CUgraphNode *dependencies,
-					  const CUgraphEdgeData *dependencyData,
-					  size_t numDependencies, CUstreamCaptureMode mode)
+                                          const CUgraphNode *dependencies,
+                                          const CUgraphEdgeData *dependencyData,
+                                          size_t numDependencies, CUstreamCaptureMode mode)
 {
 	return cuStreamBeginCaptureToGraph(SG_PT(hStream), hGraph, dependencies, dependencyData,
-					   numDependencies, mode);
+	                                   numDependencies, mode);
 }
 
 /* Marks a node and all it depends on. The walk is a stack of nodes still to visit. */
@@ -480,10 +480,10 @@ CUresult cuStreamEndCapture_ptsz(CUstream hStream, CUgraph *phGraph)
 /* ---- questions */
 
 CUresult cuStreamGetCaptureInfo_v3(CUstream hStream, CUstreamCaptureStatus *captureStatus_out,
-				   cuuint64_t *id_out, CUgraph *graph_out,
-				   const CUgraphNode **dependencies_out,
-				   const CUgraphEdgeData **edgeData_out,
-				   size_t *numDependencies_out)
+                                   cuuint64_t *id_out, CUgraph *graph_out,
+                                   const CUgraphNode **dependencies_out,
+                                   const CUgraphEdgeData **edgeData_out,
+                                   size_t *numDependencies_out)
 {
 	CUstream s;
 	CUresult r = sg_stream_get(hStream, &s);
@@ -496,9 +496,9 @@ CUresult cuStreamGetCaptureInfo_v3(CUstream hStream, CUstreamCaptureStatus *capt
 	if (!c && is_legacy(s))
 		r = legacy_meets(s->ctx);
 	if (r == CUDA_SUCCESS)
-		*captureStatus_out = !c		? CU_STREAM_CAPTURE_STATUS_NONE
-				     : c->invalid ? CU_STREAM_CAPTURE_STATUS_INVALIDATED
-						  : CU_STREAM_CAPTURE_STATUS_ACTIVE;
+		*captureStatus_out = !c           ? CU_STREAM_CAPTURE_STATUS_NONE
+		                     : c->invalid ? CU_STREAM_CAPTURE_STATUS_INVALIDATED
+		                                  : CU_STREAM_CAPTURE_STATUS_ACTIVE;
 	if (c && !c->invalid) {
 		if (id_out)
 			*id_out = c->id;
@@ -516,42 +516,42 @@ CUresult cuStreamGetCaptureInfo_v3(CUstream hStream, CUstreamCaptureStatus *capt
 }
 
 CUresult cuStreamGetCaptureInfo_v3_ptsz(CUstream hStream, CUstreamCaptureStatus *captureStatus_out,
-					cuuint64_t *id_out, CUgraph *graph_out,
-					const CUgraphNode **dependencies_out,
-					const CUgraphEdgeData **edgeData_out,
-					size_t *numDependencies_out)
+                                        cuuint64_t *id_out, CUgraph *graph_out,
+                                        const CUgraphNode **dependencies_out,
+                                        const CUgraphEdgeData **edgeData_out,
+                                        size_t *numDependencies_out)
 {
 	return cuStreamGetCaptureInfo_v3(SG_PT(hStream), captureStatus_out, id_out, graph_out,
-					 dependencies_out, edgeData_out, numDependencies_out);
+	                                 dependencies_out, edgeData_out, numDependencies_out);
 }
 
 CUresult cuStreamGetCaptureInfo_v2(CUstream hStream, CUstreamCaptureStatus *captureStatus_out,
-				   cuuint64_t *id_out, CUgraph *graph_out,
-				   const CUgraphNode **dependencies_out,
-				   size_t *numDependencies_out)
+                                   cuuint64_t *id_out, CUgraph *graph_out,
+                                   const CUgraphNode **dependencies_out,
+                                   size_t *numDependencies_out)
 {
 	return cuStreamGetCaptureInfo_v3(hStream, captureStatus_out, id_out, graph_out,
-					 dependencies_out, NULL, numDependencies_out);
+	                                 dependencies_out, NULL, numDependencies_out);
 }
 
 CUresult cuStreamGetCaptureInfo_v2_ptsz(CUstream hStream, CUstreamCaptureStatus *captureStatus_out,
-					cuuint64_t *id_out, CUgraph *graph_out,
-					const CUgraphNode **dependencies_out,
-					size_t *numDependencies_out)
+                                        cuuint64_t *id_out, CUgraph *graph_out,
+                                        const CUgraphNode **dependencies_out,
+                                        size_t *numDependencies_out)
 {
 	return cuStreamGetCaptureInfo_v2(SG_PT(hStream), captureStatus_out, id_out, graph_out,
-					 dependencies_out, numDependencies_out);
+	                                 dependencies_out, numDependencies_out);
 }
 
 CUresult cuStreamGetCaptureInfo(CUstream hStream, CUstreamCaptureStatus *captureStatus_out,
-				cuuint64_t *id_out)
+                                cuuint64_t *id_out)
 {
 	return cuStreamGetCaptureInfo_v3(hStream, captureStatus_out, id_out, NULL, NULL, NULL,
-					 NULL);
+	                                 NULL);
 }
 
 CUresult cuStreamGetCaptureInfo_ptsz(CUstream hStream, CUstreamCaptureStatus *captureStatus_out,
-				     cuuint64_t *id_out)
+                                     cuuint64_t *id_out)
 {
 	return cuStreamGetCaptureInfo(SG_PT(hStream), captureStatus_out, id_out);
 }
@@ -585,7 +585,7 @@ static CUresult update_tail(CUstream s, const CUgraphNode *deps, size_t n, bool 
 }
 
 CUresult cuStreamUpdateCaptureDependencies(CUstream hStream, CUgraphNode *dependencies,
-					   size_t numDependencies, unsigned int flags)
+                                           size_t numDependencies, unsigned int flags)
 {
 	CUstream s;
 	CUresult r = sg_stream_get(hStream, &s);
@@ -595,21 +595,21 @@ CUresult cuStreamUpdateCaptureDependencies(CUstream hStream, CUgraphNode *depend
 		return CUDA_ERROR_INVALID_VALUE;
 	sg_lock();
 	r = update_tail(s, dependencies, numDependencies,
-			flags == CU_STREAM_SET_CAPTURE_DEPENDENCIES);
+	                flags == CU_STREAM_SET_CAPTURE_DEPENDENCIES);
 	sg_unlock();
 	return r;
 }
 
 CUresult cuStreamUpdateCaptureDependencies_ptsz(CUstream hStream, CUgraphNode *dependencies,
-						size_t numDependencies, unsigned int flags)
+                                                size_t numDependencies, unsigned int flags)
 {
 	return cuStreamUpdateCaptureDependencies(SG_PT(hStream), dependencies, numDependencies,
-						 flags);
+	                                         flags);
 }
 
 CUresult cuStreamUpdateCaptureDependencies_v2(CUstream hStream, CUgraphNode *dependencies,
-					      const CUgraphEdgeData *dependencyData,
-					      size_t numDependencies, unsigned int flags)
+                                              const CUgraphEdgeData *dependencyData,
+                                              size_t numDependencies, unsigned int flags)
 {
 	CUresult r = sg_ready();
 	if (r != CUDA_SUCCESS)
@@ -620,9 +620,9 @@ CUresult cuStreamUpdateCaptureDependencies_v2(CUstream hStream, CUgraphNode *dep
 }
 
 CUresult cuStreamUpdateCaptureDependencies_v2_ptsz(CUstream hStream, CUgraphNode *dependencies,
-						   const CUgraphEdgeData *dependencyData,
-						   size_t numDependencies, unsigned int flags)
+                                                   const CUgraphEdgeData *dependencyData,
+                                                   size_t numDependencies, unsigned int flags)
 {
 	return cuStreamUpdateCaptureDependencies_v2(SG_PT(hStream), dependencies, dependencyData,
-						    numDependencies, flags);
+	                                            numDependencies, flags);
 }

@@ -208,7 +208,7 @@ CUresult cuCtxCreate_v2(CUcontext *pctx, unsigned int flags, CUdevice dev)
 }
 
 CUresult cuCtxCreate_v3(CUcontext *pctx, CUexecAffinityParam *paramsArray, int numParams,
-			unsigned int flags, CUdevice dev)
+                        unsigned int flags, CUdevice dev)
 {
 	CUresult r = sg_ready();
 	if (r != CUDA_SUCCESS)
@@ -219,7 +219,7 @@ CUresult cuCtxCreate_v3(CUcontext *pctx, CUexecAffinityParam *paramsArray, int n
 }
 
 CUresult cuCtxCreate_v4(CUcontext *pctx, CUctxCreateParams *ctxCreateParams, unsigned int flags,
-			CUdevice dev)
+                        CUdevice dev)
 {
 	CUresult r = sg_ready();
 	if (r != CUDA_SUCCESS)
@@ -300,7 +300,7 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev)
 		r = CUDA_ERROR_OUT_OF_MEMORY;
 	else if (!ctx->retained)
 		r = ctx->domain ? CUDA_ERROR_CONTEXT_IS_DESTROYED /* being reset just now */
-				: context_start(ctx, primary_flags[dev]);
+		                : context_start(ctx, primary_flags[dev]);
 	if (r == CUDA_SUCCESS) {
 		ctx->retained++;
 		*pctx = ctx;

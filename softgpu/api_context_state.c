@@ -194,8 +194,8 @@ CUresult cuCtxSetSharedMemConfig(CUsharedconfig config)
 	if (r != CUDA_SUCCESS)
 		return r;
 	return (unsigned)config <= CU_SHARED_MEM_CONFIG_EIGHT_BYTE_BANK_SIZE
-		       ? CUDA_SUCCESS /* without effect since compute capability 5.0 */
-		       : CUDA_ERROR_INVALID_VALUE;
+	           ? CUDA_SUCCESS /* without effect since compute capability 5.0 */
+	           : CUDA_ERROR_INVALID_VALUE;
 }
 
 CUresult cuCtxResetPersistingL2Cache(void)
@@ -220,7 +220,7 @@ CUresult cuDeviceCanAccessPeer(int *canAccessPeer, CUdevice dev, CUdevice peerDe
 }
 
 CUresult cuDeviceGetP2PAttribute(int *value, CUdevice_P2PAttribute attrib, CUdevice srcDevice,
-				 CUdevice dstDevice)
+                                 CUdevice dstDevice)
 {
 	CUresult r = sg_ready();
 	if (r != CUDA_SUCCESS)
@@ -231,7 +231,7 @@ CUresult cuDeviceGetP2PAttribute(int *value, CUdevice_P2PAttribute attrib, CUdev
 	if (!sg_device_ok(srcDevice) || !sg_device_ok(dstDevice) || srcDevice == dstDevice)
 		return CUDA_ERROR_INVALID_DEVICE;
 	*value = attrib == CU_DEVICE_P2P_ATTRIBUTE_ACCESS_SUPPORTED ||
-		 attrib == CU_DEVICE_P2P_ATTRIBUTE_NATIVE_ATOMIC_SUPPORTED;
+	         attrib == CU_DEVICE_P2P_ATTRIBUTE_NATIVE_ATOMIC_SUPPORTED;
 	return CUDA_SUCCESS;
 }
 
@@ -263,7 +263,7 @@ CUresult cuCtxEnablePeerAccess(CUcontext peerContext, unsigned int Flags)
 	if (r != CUDA_SUCCESS)
 		return r;
 	return rein_or_seqcst(&ctx->peers, bit) & bit ? CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED
-						      : CUDA_SUCCESS;
+	                                              : CUDA_SUCCESS;
 }
 
 CUresult cuCtxDisablePeerAccess(CUcontext peerContext)
@@ -276,5 +276,5 @@ CUresult cuCtxDisablePeerAccess(CUcontext peerContext)
 	if (r != CUDA_SUCCESS)
 		return r;
 	return rein_and_seqcst(&ctx->peers, ~bit) & bit ? CUDA_SUCCESS
-							: CUDA_ERROR_PEER_ACCESS_NOT_ENABLED;
+	                                                : CUDA_ERROR_PEER_ACCESS_NOT_ENABLED;
 }

@@ -34,7 +34,7 @@ static bool extent(const struct sg_copy_op *c, const struct sg_copy_side *s, siz
 
 /* Resolves one side; says where it is. */
 static CUresult resolve(const struct sg_copy_op *c, const struct side *in, struct sg_copy_side *out,
-			bool *device, bool *pageable)
+                        bool *device, bool *pageable)
 {
 	if (in->type == CU_MEMORYTYPE_ARRAY)
 		return sg_missing("a copy to or from a CUDA array");
@@ -79,15 +79,15 @@ CUresult sg_copy_op_init(struct sg_op *op, const CUDA_MEMCPY3D *p)
 		op->kind = SG_OP_EMPTY; /* nothing to copy is no error, and keeps its place */
 		return CUDA_SUCCESS;
 	}
-	struct side src = {p->srcXInBytes, p->srcY,	     p->srcZ,	 p->srcLOD,   p->srcPitch,
-			   p->srcHeight,   p->srcMemoryType, p->srcHost, p->srcDevice};
-	struct side dst = {p->dstXInBytes, p->dstY,	     p->dstZ,	 p->dstLOD,   p->dstPitch,
-			   p->dstHeight,   p->dstMemoryType, p->dstHost, p->dstDevice};
+	struct side src = {p->srcXInBytes, p->srcY,          p->srcZ,    p->srcLOD,   p->srcPitch,
+	                   p->srcHeight,   p->srcMemoryType, p->srcHost, p->srcDevice};
+	struct side dst = {p->dstXInBytes, p->dstY,          p->dstZ,    p->dstLOD,   p->dstPitch,
+	                   p->dstHeight,   p->dstMemoryType, p->dstHost, p->dstDevice};
 	CUresult r = resolve(c, &src, &c->src, &c->src_device, &c->pageable_src);
 	if (r == CUDA_SUCCESS)
 		r = resolve(c, &dst, &c->dst, &c->dst_device, &c->pageable_dst);
 	c->dir = c->src_device ? (c->dst_device ? SG_COPY_D2D : SG_COPY_D2H)
-			       : (c->dst_device ? SG_COPY_H2D : SG_COPY_H2H);
+	                       : (c->dst_device ? SG_COPY_H2D : SG_COPY_H2H);
 	return r;
 }
 
@@ -99,21 +99,21 @@ bool sg_copy_waits(const struct sg_copy_op *c)
 }
 
 static void copy_box(const struct sg_copy_op *c, const struct sg_copy_side *dst,
-		     const struct sg_copy_side *src)
+                     const struct sg_copy_side *src)
 {
 	bool packed = (c->height == 1 || (dst->pitch == c->width && src->pitch == c->width)) &&
-		      (c->depth == 1 || (dst->slice == c->width * c->height &&
-					 src->slice == c->width * c->height));
+	              (c->depth == 1 ||
+	               (dst->slice == c->width * c->height && src->slice == c->width * c->height));
 	if (packed) {
 		memmove((void *)dst->addr, (const void *)src->addr,
-			c->width * c->height * c->depth);
+		        c->width * c->height * c->depth);
 		return;
 	}
 	for (size_t z = 0; z < c->depth; z++)
 		for (size_t y = 0; y < c->height; y++)
 			memmove((char *)dst->addr + z * dst->slice + y * dst->pitch,
-				(const char *)src->addr + z * src->slice + y * src->pitch,
-				c->width);
+			        (const char *)src->addr + z * src->slice + y * src->pitch,
+			        c->width);
 }
 
 CUresult sg_copy_stage(struct sg_copy_op *c)
@@ -139,7 +139,7 @@ CUresult sg_copy_run(const struct sg_copy_op *c, char *error_text, size_t len)
 {
 	if (!still_there(c, &c->dst, c->dst_device) || !still_there(c, &c->src, c->src_device)) {
 		snprintf(error_text, len, "copy of %zu bytes from %#zx to %#zx: memory was freed",
-			 c->width * c->height * c->depth, (size_t)c->src.addr, (size_t)c->dst.addr);
+		         c->width * c->height * c->depth, (size_t)c->src.addr, (size_t)c->dst.addr);
 		return CUDA_ERROR_ILLEGAL_ADDRESS;
 	}
 	copy_box(c, &c->dst, &c->src);

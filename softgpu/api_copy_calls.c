@@ -34,13 +34,13 @@ static CUresult issue(const CUDA_MEMCPY3D *p, CUstream hStream, bool blocking)
 
 /* A row of bytes; a type of UNIFIED finds out where an address is. */
 static CUresult row(CUmemorytype dst_type, uintptr_t dst, CUmemorytype src_type, uintptr_t src,
-		    size_t bytes, CUstream stream, bool blocking)
+                    size_t bytes, CUstream stream, bool blocking)
 {
 	CUDA_MEMCPY3D p = {.srcMemoryType = src_type,
-			   .dstMemoryType = dst_type,
-			   .WidthInBytes = bytes,
-			   .Height = 1,
-			   .Depth = 1};
+	                   .dstMemoryType = dst_type,
+	                   .WidthInBytes = bytes,
+	                   .Height = 1,
+	                   .Depth = 1};
 	if (src_type == CU_MEMORYTYPE_HOST)
 		p.srcHost = (const void *)src;
 	else
@@ -85,15 +85,18 @@ CUresult cuMemcpyHtoD_v2(CUdeviceptr dstDevice, const void *srcHost, size_t Byte
 
 CUresult cuMemcpyHtoD_v2_ptds(CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount)
 {
-	return row(DEVICE, dstDevice, HOST, (uintptr_t)srcHost, ByteCount, CU_STREAM_PER_THREAD, true);
+	return row(DEVICE, dstDevice, HOST, (uintptr_t)srcHost, ByteCount, CU_STREAM_PER_THREAD,
+	           true);
 }
 
-CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount, CUstream hStream)
+CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount,
+                              CUstream hStream)
 {
 	return row(DEVICE, dstDevice, HOST, (uintptr_t)srcHost, ByteCount, hStream, false);
 }
 
-CUresult cuMemcpyHtoDAsync_v2_ptsz(CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount, CUstream hStream)
+CUresult cuMemcpyHtoDAsync_v2_ptsz(CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount,
+                                   CUstream hStream)
 {
 	return row(DEVICE, dstDevice, HOST, (uintptr_t)srcHost, ByteCount, SG_PT(hStream), false);
 }
@@ -105,15 +108,18 @@ CUresult cuMemcpyDtoH_v2(void *dstHost, CUdeviceptr srcDevice, size_t ByteCount)
 
 CUresult cuMemcpyDtoH_v2_ptds(void *dstHost, CUdeviceptr srcDevice, size_t ByteCount)
 {
-	return row(HOST, (uintptr_t)dstHost, DEVICE, srcDevice, ByteCount, CU_STREAM_PER_THREAD, true);
+	return row(HOST, (uintptr_t)dstHost, DEVICE, srcDevice, ByteCount, CU_STREAM_PER_THREAD,
+	           true);
 }
 
-CUresult cuMemcpyDtoHAsync_v2(void *dstHost, CUdeviceptr srcDevice, size_t ByteCount, CUstream hStream)
+CUresult cuMemcpyDtoHAsync_v2(void *dstHost, CUdeviceptr srcDevice, size_t ByteCount,
+                              CUstream hStream)
 {
 	return row(HOST, (uintptr_t)dstHost, DEVICE, srcDevice, ByteCount, hStream, false);
 }
 
-CUresult cuMemcpyDtoHAsync_v2_ptsz(void *dstHost, CUdeviceptr srcDevice, size_t ByteCount, CUstream hStream)
+CUresult cuMemcpyDtoHAsync_v2_ptsz(void *dstHost, CUdeviceptr srcDevice, size_t ByteCount,
+                                   CUstream hStream)
 {
 	return row(HOST, (uintptr_t)dstHost, DEVICE, srcDevice, ByteCount, SG_PT(hStream), false);
 }
@@ -128,12 +134,14 @@ CUresult cuMemcpyDtoD_v2_ptds(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size
 	return row(DEVICE, dstDevice, DEVICE, srcDevice, ByteCount, CU_STREAM_PER_THREAD, true);
 }
 
-CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size_t ByteCount, CUstream hStream)
+CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size_t ByteCount,
+                              CUstream hStream)
 {
 	return row(DEVICE, dstDevice, DEVICE, srcDevice, ByteCount, hStream, false);
 }
 
-CUresult cuMemcpyDtoDAsync_v2_ptsz(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size_t ByteCount, CUstream hStream)
+CUresult cuMemcpyDtoDAsync_v2_ptsz(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size_t ByteCount,
+                                   CUstream hStream)
 {
 	return row(DEVICE, dstDevice, DEVICE, srcDevice, ByteCount, SG_PT(hStream), false);
 }
@@ -141,7 +149,7 @@ CUresult cuMemcpyDtoDAsync_v2_ptsz(CUdeviceptr dstDevice, CUdeviceptr srcDevice,
 /* ---- between contexts: one address space, so the contexts are only checked */
 
 static CUresult peer(CUdeviceptr dst, CUcontext dst_ctx, CUdeviceptr src, CUcontext src_ctx,
-		     size_t bytes, CUstream stream, bool blocking)
+                     size_t bytes, CUstream stream, bool blocking)
 {
 	CUresult r = sg_ready();
 	if (r == CUDA_SUCCESS)
@@ -151,22 +159,28 @@ static CUresult peer(CUdeviceptr dst, CUcontext dst_ctx, CUdeviceptr src, CUcont
 	return r == CUDA_SUCCESS ? row(DEVICE, dst, DEVICE, src, bytes, stream, blocking) : r;
 }
 
-CUresult cuMemcpyPeer(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice, CUcontext srcContext, size_t ByteCount)
+CUresult cuMemcpyPeer(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice,
+                      CUcontext srcContext, size_t ByteCount)
 {
-	return peer(dstDevice, dstContext, srcDevice, srcContext, ByteCount, CU_STREAM_LEGACY, true);
+	return peer(dstDevice, dstContext, srcDevice, srcContext, ByteCount, CU_STREAM_LEGACY,
+	            true);
 }
 
-CUresult cuMemcpyPeer_ptds(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice, CUcontext srcContext, size_t ByteCount)
+CUresult cuMemcpyPeer_ptds(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice,
+                           CUcontext srcContext, size_t ByteCount)
 {
-	return peer(dstDevice, dstContext, srcDevice, srcContext, ByteCount, CU_STREAM_PER_THREAD, true);
+	return peer(dstDevice, dstContext, srcDevice, srcContext, ByteCount, CU_STREAM_PER_THREAD,
+	            true);
 }
 
-CUresult cuMemcpyPeerAsync(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice, CUcontext srcContext, size_t ByteCount, CUstream hStream)
+CUresult cuMemcpyPeerAsync(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice,
+                           CUcontext srcContext, size_t ByteCount, CUstream hStream)
 {
 	return peer(dstDevice, dstContext, srcDevice, srcContext, ByteCount, hStream, false);
 }
 
-CUresult cuMemcpyPeerAsync_ptsz(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice, CUcontext srcContext, size_t ByteCount, CUstream hStream)
+CUresult cuMemcpyPeerAsync_ptsz(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice,
+                                CUcontext srcContext, size_t ByteCount, CUstream hStream)
 {
 	return peer(dstDevice, dstContext, srcDevice, srcContext, ByteCount, SG_PT(hStream), false);
 }

@@ -133,36 +133,50 @@ static bool model_attribute(const struct sg_model *m, CUdevice_attribute a, CUde
 {
 	switch (a) {
 	case CU_DEVICE_ATTRIBUTE_CLOCK_RATE:
-		return *v = (int)(m->clock_mhz * 1000), true;
+		*v = (int)(m->clock_mhz * 1000);
+		return true;
 	case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT:
-		return *v = (int)m->sms, true;
+		*v = (int)m->sms;
+		return true;
 	case CU_DEVICE_ATTRIBUTE_PCI_BUS_ID:
-		return *v = dev + 1, true;
-	case CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE: /* kHz; doubled data rate over the bus width */
-		return *v = (int)(m->memory_gbps * 1e6 / (2 * 512 / 8)), true;
+		*v = dev + 1;
+		return true;
+	case CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE: /* kHz; 2 transfers of 64 bytes a cycle */
+		*v = (int)(m->memory_gbps * 1e6 / 128);
+		return true;
 	case CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR:
-		return *v = (int)m->threads_per_sm, true;
+		*v = (int)m->threads_per_sm;
+		return true;
 	case CU_DEVICE_ATTRIBUTE_ASYNC_ENGINE_COUNT:
-		return *v = (int)m->copy_engines, true;
+		*v = (int)m->copy_engines;
+		return true;
 	case CU_DEVICE_ATTRIBUTE_GPU_OVERLAP:
-		return *v = m->copy_engines > 0, true;
+		*v = m->copy_engines > 0;
+		return true;
 	case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR:
-		return *v = (int)(m->sm_arch / 10), true;
+		*v = (int)(m->sm_arch / 10);
+		return true;
 	case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR:
-		return *v = (int)(m->sm_arch % 10), true;
+		*v = (int)(m->sm_arch % 10);
+		return true;
 	case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR:
-		return *v = (int)m->shared_per_sm, true;
+		*v = (int)m->shared_per_sm;
+		return true;
 	case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN:
-		return *v = (int)m->shared_per_block_max, true;
+		*v = (int)m->shared_per_block_max;
+		return true;
 	case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK:
-		return *v = m->shared_per_block_max < 49152 ? (int)m->shared_per_block_max : 49152,
-		       true;
+		*v = m->shared_per_block_max < 49152 ? (int)m->shared_per_block_max : 49152;
+		return true;
 	case CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_MULTIPROCESSOR:
-		return *v = (int)m->registers_per_sm, true;
+		*v = (int)m->registers_per_sm;
+		return true;
 	case CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_BLOCK:
-		return *v = m->registers_per_sm < 65536 ? (int)m->registers_per_sm : 65536, true;
+		*v = m->registers_per_sm < 65536 ? (int)m->registers_per_sm : 65536;
+		return true;
 	case CU_DEVICE_ATTRIBUTE_MAX_BLOCKS_PER_MULTIPROCESSOR:
-		return *v = (int)m->blocks_per_sm, true;
+		*v = (int)m->blocks_per_sm;
+		return true;
 	default:
 		return false;
 	}

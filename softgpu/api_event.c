@@ -10,12 +10,12 @@ CUresult cuEventCreate(CUevent *phEvent, unsigned int Flags)
 	if (r != CUDA_SUCCESS)
 		return r;
 	if (!phEvent || (Flags & ~(unsigned)(CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING |
-					     CU_EVENT_INTERPROCESS)))
+	                                     CU_EVENT_INTERPROCESS)))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (Flags & CU_EVENT_INTERPROCESS)
 		return Flags & CU_EVENT_DISABLE_TIMING
-			       ? sg_missing("cuEventCreate with CU_EVENT_INTERPROCESS")
-			       : CUDA_ERROR_INVALID_VALUE;
+		           ? sg_missing("cuEventCreate with CU_EVENT_INTERPROCESS")
+		           : CUDA_ERROR_INVALID_VALUE;
 	CUevent e = calloc(1, sizeof(*e));
 	if (!e)
 		return CUDA_ERROR_OUT_OF_MEMORY;
@@ -64,7 +64,7 @@ static CUresult event_check(CUevent e)
 	if (r != CUDA_SUCCESS)
 		return r;
 	return sg_handle_is(e, SG_EVENT) ? sg_domain_error(e->ctx->domain)
-					 : CUDA_ERROR_INVALID_HANDLE;
+	                                 : CUDA_ERROR_INVALID_HANDLE;
 }
 
 CUresult cuEventRecordWithFlags(CUevent hEvent, CUstream hStream, unsigned int flags)

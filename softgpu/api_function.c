@@ -82,7 +82,7 @@ CUresult cuFuncSetAttribute(CUfunction hfunc, CUfunction_attribute attrib, int v
 	switch (attrib) {
 	case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES:
 		if (value < 0 || (uint64_t)value + f->info->static_shared_bytes >
-				     sg_the_model()->shared_per_block_max)
+		                     sg_the_model()->shared_per_block_max)
 			return CUDA_ERROR_INVALID_VALUE;
 		rein_store_relaxed(&f->max_dynamic_shared, (uint32_t)value);
 		return CUDA_SUCCESS;
@@ -144,7 +144,7 @@ CUresult cuFuncGetName(const char **name, CUfunction hfunc)
 }
 
 CUresult cuFuncGetParamInfo(CUfunction func, size_t paramIndex, size_t *paramOffset,
-			    size_t *paramSize)
+                            size_t *paramSize)
 {
 	CUfunction f;
 	CUresult r = function_check(func, &f);
@@ -197,8 +197,8 @@ unsigned sg_blocks_per_sm(CUfunction f, unsigned threads, size_t dynamic_shared)
 }
 
 CUresult cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *numBlocks, CUfunction func,
-							      int blockSize, size_t dynamicSMemSize,
-							      unsigned int flags)
+                                                              int blockSize, size_t dynamicSMemSize,
+                                                              unsigned int flags)
 {
 	CUfunction f;
 	CUresult r = function_check(func, &f);
@@ -208,23 +208,23 @@ CUresult cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *numBlocks, CU
 	    (flags & ~(unsigned)CU_OCCUPANCY_DISABLE_CACHING_OVERRIDE))
 		return CUDA_ERROR_INVALID_VALUE;
 	*numBlocks = blockSize > (int)f->info->max_threads
-			     ? 0
-			     : (int)sg_blocks_per_sm(f, (unsigned)blockSize, dynamicSMemSize);
+	                 ? 0
+	                 : (int)sg_blocks_per_sm(f, (unsigned)blockSize, dynamicSMemSize);
 	return CUDA_SUCCESS;
 }
 
 CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *numBlocks, CUfunction func, int blockSize,
-						     size_t dynamicSMemSize)
+                                                     size_t dynamicSMemSize)
 {
 	return cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(numBlocks, func, blockSize,
-								    dynamicSMemSize, 0);
+	                                                            dynamicSMemSize, 0);
 }
 
 CUresult cuOccupancyMaxPotentialBlockSizeWithFlags(int *minGridSize, int *blockSize,
-						   CUfunction func,
-						   CUoccupancyB2DSize blockSizeToDynamicSMemSize,
-						   size_t dynamicSMemSize, int blockSizeLimit,
-						   unsigned int flags)
+                                                   CUfunction func,
+                                                   CUoccupancyB2DSize blockSizeToDynamicSMemSize,
+                                                   size_t dynamicSMemSize, int blockSizeLimit,
+                                                   unsigned int flags)
 {
 	CUfunction f;
 	CUresult r = function_check(func, &f);
@@ -238,8 +238,8 @@ CUresult cuOccupancyMaxPotentialBlockSizeWithFlags(int *minGridSize, int *blockS
 		limit = blockSizeLimit;
 	unsigned best_threads = 0, best_blocks = 0, best_size = 0;
 	for (int size = limit; size > 0; size = size % 32 ? size - size % 32 : size - 32) {
-		size_t shared = blockSizeToDynamicSMemSize ? blockSizeToDynamicSMemSize(size)
-							   : dynamicSMemSize;
+		size_t shared =
+		    blockSizeToDynamicSMemSize ? blockSizeToDynamicSMemSize(size) : dynamicSMemSize;
 		unsigned blocks = sg_blocks_per_sm(f, (unsigned)size, shared);
 		if (blocks * (unsigned)size > best_threads) {
 			best_threads = blocks * (unsigned)size;
@@ -253,16 +253,16 @@ CUresult cuOccupancyMaxPotentialBlockSizeWithFlags(int *minGridSize, int *blockS
 }
 
 CUresult cuOccupancyMaxPotentialBlockSize(int *minGridSize, int *blockSize, CUfunction func,
-					  CUoccupancyB2DSize blockSizeToDynamicSMemSize,
-					  size_t dynamicSMemSize, int blockSizeLimit)
+                                          CUoccupancyB2DSize blockSizeToDynamicSMemSize,
+                                          size_t dynamicSMemSize, int blockSizeLimit)
 {
 	return cuOccupancyMaxPotentialBlockSizeWithFlags(minGridSize, blockSize, func,
-							 blockSizeToDynamicSMemSize,
-							 dynamicSMemSize, blockSizeLimit, 0);
+	                                                 blockSizeToDynamicSMemSize,
+	                                                 dynamicSMemSize, blockSizeLimit, 0);
 }
 
 CUresult cuOccupancyAvailableDynamicSMemPerBlock(size_t *dynamicSmemSize, CUfunction func,
-						 int numBlocks, int blockSize)
+                                                 int numBlocks, int blockSize)
 {
 	CUfunction f;
 	CUresult r = function_check(func, &f);
@@ -274,7 +274,7 @@ CUresult cuOccupancyAvailableDynamicSMemPerBlock(size_t *dynamicSmemSize, CUfunc
 	size_t each = m->shared_per_sm / (unsigned)numBlocks;
 	if (each > m->shared_per_block_max)
 		each = m->shared_per_block_max;
-	*dynamicSmemSize = each > f->info->static_shared_bytes ? each - f->info->static_shared_bytes
-							      : 0;
+	*dynamicSmemSize =
+	    each > f->info->static_shared_bytes ? each - f->info->static_shared_bytes : 0;
 	return CUDA_SUCCESS;
 }

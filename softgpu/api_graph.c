@@ -59,7 +59,7 @@ void sg_graph_free(CUgraph g)
 
 /* A child op's graph is the new node's from here on, on success. */
 CUresult sg_graph_add(CUgraph g, const CUgraphNode *deps, size_t n_deps, const struct sg_op *op,
-		      CUgraphNode *out)
+                      CUgraphNode *out)
 {
 	CUgraphNode node = calloc(1, sizeof(*node));
 	CUgraphNode *grown = realloc(g->nodes, (g->n_nodes + 1) * sizeof(*grown));
@@ -143,7 +143,7 @@ CUresult sg_graph_clone(CUgraph g, CUgraph *out)
 		order[i]->mark = i;
 		for (size_t j = 0; j < order[i]->n_deps && r == CUDA_SUCCESS; j++)
 			r = sg_nodes_add(&node->deps, &node->n_deps,
-					 copy->nodes[order[i]->deps[j]->mark]);
+			                 copy->nodes[order[i]->deps[j]->mark]);
 	}
 	free(order);
 	if (r != CUDA_SUCCESS && copy)
@@ -222,7 +222,8 @@ CUresult cuGraphClone(CUgraph *phGraphClone, CUgraph originalGraph)
 	return r;
 }
 
-CUresult cuGraphNodeFindInClone(CUgraphNode *phNode, CUgraphNode hOriginalNode, CUgraph hClonedGraph)
+CUresult cuGraphNodeFindInClone(CUgraphNode *phNode, CUgraphNode hOriginalNode,
+                                CUgraph hClonedGraph)
 {
 	CUresult r = sg_graph_check(hClonedGraph);
 	if (r == CUDA_SUCCESS)
@@ -337,7 +338,7 @@ CUresult cuGraphGetEdges(CUgraph hGraph, CUgraphNode *from, CUgraphNode *to, siz
 }
 
 CUresult cuGraphGetEdges_v2(CUgraph hGraph, CUgraphNode *from, CUgraphNode *to,
-			    CUgraphEdgeData *edgeData, size_t *numEdges)
+                            CUgraphEdgeData *edgeData, size_t *numEdges)
 {
 	CUresult r = cuGraphGetEdges(hGraph, from, to, numEdges);
 	if (r == CUDA_SUCCESS && edgeData && from) /* all edges are plain */
@@ -346,7 +347,7 @@ CUresult cuGraphGetEdges_v2(CUgraph hGraph, CUgraphNode *from, CUgraphNode *to,
 }
 
 CUresult cuGraphNodeGetDependencies(CUgraphNode hNode, CUgraphNode *dependencies,
-				    size_t *numDependencies)
+                                    size_t *numDependencies)
 {
 	CUresult r = sg_node_check(hNode);
 	if (r != CUDA_SUCCESS)
@@ -363,7 +364,7 @@ CUresult cuGraphNodeGetDependencies(CUgraphNode hNode, CUgraphNode *dependencies
 }
 
 CUresult cuGraphNodeGetDependencies_v2(CUgraphNode hNode, CUgraphNode *dependencies,
-				       CUgraphEdgeData *edgeData, size_t *numDependencies)
+                                       CUgraphEdgeData *edgeData, size_t *numDependencies)
 {
 	CUresult r = cuGraphNodeGetDependencies(hNode, dependencies, numDependencies);
 	if (r == CUDA_SUCCESS && edgeData && dependencies)
@@ -372,7 +373,7 @@ CUresult cuGraphNodeGetDependencies_v2(CUgraphNode hNode, CUgraphNode *dependenc
 }
 
 CUresult cuGraphNodeGetDependentNodes(CUgraphNode hNode, CUgraphNode *dependentNodes,
-				      size_t *numDependentNodes)
+                                      size_t *numDependentNodes)
 {
 	CUresult r = sg_node_check(hNode);
 	if (r != CUDA_SUCCESS)
@@ -392,7 +393,7 @@ CUresult cuGraphNodeGetDependentNodes(CUgraphNode hNode, CUgraphNode *dependentN
 }
 
 CUresult cuGraphNodeGetDependentNodes_v2(CUgraphNode hNode, CUgraphNode *dependentNodes,
-					 CUgraphEdgeData *edgeData, size_t *numDependentNodes)
+                                         CUgraphEdgeData *edgeData, size_t *numDependentNodes)
 {
 	CUresult r = cuGraphNodeGetDependentNodes(hNode, dependentNodes, numDependentNodes);
 	if (r == CUDA_SUCCESS && edgeData && dependentNodes)
@@ -411,7 +412,7 @@ static bool depends(CUgraphNode node, CUgraphNode on)
 }
 
 static CUresult change_edges(CUgraph g, const CUgraphNode *from, const CUgraphNode *to, size_t n,
-			     bool add)
+                             bool add)
 {
 	CUresult r = sg_graph_check(g);
 	if (r != CUDA_SUCCESS)
@@ -444,27 +445,27 @@ static CUresult plain_edges(const CUgraphEdgeData *e, size_t n)
 }
 
 CUresult cuGraphAddDependencies(CUgraph hGraph, const CUgraphNode *from, const CUgraphNode *to,
-				size_t numDependencies)
+                                size_t numDependencies)
 {
 	return change_edges(hGraph, from, to, numDependencies, true);
 }
 
 CUresult cuGraphAddDependencies_v2(CUgraph hGraph, const CUgraphNode *from, const CUgraphNode *to,
-				   const CUgraphEdgeData *edgeData, size_t numDependencies)
+                                   const CUgraphEdgeData *edgeData, size_t numDependencies)
 {
 	CUresult r = plain_edges(edgeData, numDependencies);
 	return r == CUDA_SUCCESS ? change_edges(hGraph, from, to, numDependencies, true) : r;
 }
 
 CUresult cuGraphRemoveDependencies(CUgraph hGraph, const CUgraphNode *from, const CUgraphNode *to,
-				   size_t numDependencies)
+                                   size_t numDependencies)
 {
 	return change_edges(hGraph, from, to, numDependencies, false);
 }
 
 CUresult cuGraphRemoveDependencies_v2(CUgraph hGraph, const CUgraphNode *from,
-				      const CUgraphNode *to, const CUgraphEdgeData *edgeData,
-				      size_t numDependencies)
+                                      const CUgraphNode *to, const CUgraphEdgeData *edgeData,
+                                      size_t numDependencies)
 {
 	CUresult r = plain_edges(edgeData, numDependencies);
 	return r == CUDA_SUCCESS ? change_edges(hGraph, from, to, numDependencies, false) : r;

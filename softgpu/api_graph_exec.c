@@ -45,7 +45,7 @@ static CUresult index_add(struct index_list *l, uint32_t i)
 
 /* Takes deps. */
 static CUresult append(CUgraphExec e, const struct sg_op *op, struct index_list *deps,
-		       CUgraphNode origin)
+                       CUgraphNode origin)
 {
 	struct sg_exec_node *grown = realloc(e->nodes, (e->n + 1) * sizeof(*grown));
 	CUresult r = CUDA_ERROR_OUT_OF_MEMORY;
@@ -155,13 +155,13 @@ static CUresult instantiate(CUgraphExec *out, CUgraph g, unsigned long long flag
 }
 
 CUresult cuGraphInstantiateWithFlags(CUgraphExec *phGraphExec, CUgraph hGraph,
-				     unsigned long long flags)
+                                     unsigned long long flags)
 {
 	return instantiate(phGraphExec, hGraph, flags);
 }
 
 CUresult cuGraphInstantiate_v2(CUgraphExec *phGraphExec, CUgraph hGraph, CUgraphNode *phErrorNode,
-			       char *logBuffer, size_t bufferSize)
+                               char *logBuffer, size_t bufferSize)
 {
 	if (phErrorNode)
 		*phErrorNode = NULL;
@@ -171,7 +171,7 @@ CUresult cuGraphInstantiate_v2(CUgraphExec *phGraphExec, CUgraph hGraph, CUgraph
 }
 
 CUresult cuGraphInstantiate(CUgraphExec *phGraphExec, CUgraph hGraph, CUgraphNode *phErrorNode,
-			    char *logBuffer, size_t bufferSize)
+                            char *logBuffer, size_t bufferSize)
 {
 	return cuGraphInstantiate_v2(phGraphExec, hGraph, phErrorNode, logBuffer, bufferSize);
 }
@@ -179,7 +179,7 @@ CUresult cuGraphInstantiate(CUgraphExec *phGraphExec, CUgraph hGraph, CUgraphNod
 static CUresult upload(CUgraphExec e, CUstream hStream);
 
 static CUresult with_params(CUgraphExec *out, CUgraph g, CUDA_GRAPH_INSTANTIATE_PARAMS *p,
-			    bool per_thread)
+                            bool per_thread)
 {
 	CUresult r = sg_ready();
 	if (r != CUDA_SUCCESS)
@@ -189,22 +189,22 @@ static CUresult with_params(CUgraphExec *out, CUgraph g, CUDA_GRAPH_INSTANTIATE_
 	r = instantiate(out, g, p->flags);
 	p->hErrNode_out = NULL;
 	p->result_out = r == CUDA_SUCCESS ? CUDA_GRAPH_INSTANTIATE_SUCCESS
-			: r == CUDA_ERROR_NOT_SUPPORTED
-			    ? CUDA_GRAPH_INSTANTIATE_NODE_OPERATION_NOT_SUPPORTED
-			    : CUDA_GRAPH_INSTANTIATE_ERROR;
+	                : r == CUDA_ERROR_NOT_SUPPORTED
+	                    ? CUDA_GRAPH_INSTANTIATE_NODE_OPERATION_NOT_SUPPORTED
+	                    : CUDA_GRAPH_INSTANTIATE_ERROR;
 	if (r == CUDA_SUCCESS && (p->flags & CUDA_GRAPH_INSTANTIATE_FLAG_UPLOAD))
 		r = upload(*out, per_thread ? SG_PT(p->hUploadStream) : p->hUploadStream);
 	return r;
 }
 
 CUresult cuGraphInstantiateWithParams(CUgraphExec *phGraphExec, CUgraph hGraph,
-				      CUDA_GRAPH_INSTANTIATE_PARAMS *instantiateParams)
+                                      CUDA_GRAPH_INSTANTIATE_PARAMS *instantiateParams)
 {
 	return with_params(phGraphExec, hGraph, instantiateParams, false);
 }
 
 CUresult cuGraphInstantiateWithParams_ptsz(CUgraphExec *phGraphExec, CUgraph hGraph,
-					   CUDA_GRAPH_INSTANTIATE_PARAMS *instantiateParams)
+                                           CUDA_GRAPH_INSTANTIATE_PARAMS *instantiateParams)
 {
 	return with_params(phGraphExec, hGraph, instantiateParams, true);
 }
@@ -279,7 +279,7 @@ static bool is_event_op(const struct sg_exec_node *node)
 /* Adds node i: an event op is a step of its own, else it joins the batch that is open. `place`
  * maps places in the list to places in the open batch; those before `open_from` are past. */
 static CUresult plan_node(CUgraphExec e, uint32_t i, struct plan *p, uint32_t *place,
-			  uint32_t *open_from)
+                          uint32_t *open_from)
 {
 	static const struct sg_op empty = {.kind = SG_OP_EMPTY};
 	const struct sg_exec_node *node = &e->nodes[i];
@@ -367,9 +367,11 @@ static CUresult launch(CUgraphExec e, CUstream s)
 	}
 	if (r == CUDA_SUCCESS)
 		r = plan_submit(&plan, s);
-	if (r == CUDA_SUCCESS)
-		r = sg_event_record(e->last, s->engine);
-	return r;
+	if (r != CUDA_SUCCESS)
+		return r;
+	/* an error of the launch's own work, which may show already, is not this call's */
+	CUresult marked = sg_event_record(e->last, s->engine);
+	return sg_domain_error(s->ctx->domain) == CUDA_SUCCESS ? marked : CUDA_SUCCESS;
 }
 
 CUresult cuGraphLaunch(CUgraphExec hGraph, CUstream hStream)

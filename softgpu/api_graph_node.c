@@ -45,12 +45,12 @@ CUresult sg_node_op_kernel(struct sg_op *op, const CUDA_KERNEL_NODE_PARAMS *p)
 	if (r != CUDA_SUCCESS)
 		return r;
 	CUlaunchConfig config = {.gridDimX = p->gridDimX,
-				 .gridDimY = p->gridDimY,
-				 .gridDimZ = p->gridDimZ,
-				 .blockDimX = p->blockDimX,
-				 .blockDimY = p->blockDimY,
-				 .blockDimZ = p->blockDimZ,
-				 .sharedMemBytes = p->sharedMemBytes};
+	                         .gridDimY = p->gridDimY,
+	                         .gridDimZ = p->gridDimZ,
+	                         .blockDimX = p->blockDimX,
+	                         .blockDimY = p->blockDimY,
+	                         .blockDimZ = p->blockDimZ,
+	                         .sharedMemBytes = p->sharedMemBytes};
 	op->ctx = ctx;
 	return sg_kernel_op_init(op, &config, f, p->kernelParams, p->extra);
 }
@@ -109,7 +109,7 @@ CUresult sg_op_replace(struct sg_op *old, struct sg_op *op)
 
 /* Adds a node for op and gives op back. */
 static CUresult add(CUgraphNode *out, CUgraph g, const CUgraphNode *deps, size_t n_deps,
-		    struct sg_op *op)
+                    struct sg_op *op)
 {
 	CUresult r = sg_graph_check(g);
 	if (r == CUDA_SUCCESS && (!out || (n_deps && !deps)))
@@ -128,8 +128,8 @@ static CUresult add(CUgraphNode *out, CUgraph g, const CUgraphNode *deps, size_t
 }
 
 CUresult cuGraphAddKernelNode_v2(CUgraphNode *phGraphNode, CUgraph hGraph,
-				 const CUgraphNode *dependencies, size_t numDependencies,
-				 const CUDA_KERNEL_NODE_PARAMS *nodeParams)
+                                 const CUgraphNode *dependencies, size_t numDependencies,
+                                 const CUDA_KERNEL_NODE_PARAMS *nodeParams)
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_kernel(&op, nodeParams);
@@ -137,19 +137,19 @@ CUresult cuGraphAddKernelNode_v2(CUgraphNode *phGraphNode, CUgraph hGraph,
 }
 
 CUresult cuGraphAddKernelNode(CUgraphNode *phGraphNode, CUgraph hGraph,
-			      const CUgraphNode *dependencies, size_t numDependencies,
-			      const CUDA_KERNEL_NODE_PARAMS_v1 *nodeParams)
+                              const CUgraphNode *dependencies, size_t numDependencies,
+                              const CUDA_KERNEL_NODE_PARAMS_v1 *nodeParams)
 {
 	CUDA_KERNEL_NODE_PARAMS p;
 	if (nodeParams)
 		p = sg_kernel_params_of_v1(nodeParams);
 	return cuGraphAddKernelNode_v2(phGraphNode, hGraph, dependencies, numDependencies,
-				       nodeParams ? &p : NULL);
+	                               nodeParams ? &p : NULL);
 }
 
 CUresult cuGraphAddMemcpyNode(CUgraphNode *phGraphNode, CUgraph hGraph,
-			      const CUgraphNode *dependencies, size_t numDependencies,
-			      const CUDA_MEMCPY3D *copyParams, CUcontext ctx)
+                              const CUgraphNode *dependencies, size_t numDependencies,
+                              const CUDA_MEMCPY3D *copyParams, CUcontext ctx)
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_copy(&op, copyParams, ctx);
@@ -157,8 +157,8 @@ CUresult cuGraphAddMemcpyNode(CUgraphNode *phGraphNode, CUgraph hGraph,
 }
 
 CUresult cuGraphAddMemsetNode(CUgraphNode *phGraphNode, CUgraph hGraph,
-			      const CUgraphNode *dependencies, size_t numDependencies,
-			      const CUDA_MEMSET_NODE_PARAMS *memsetParams, CUcontext ctx)
+                              const CUgraphNode *dependencies, size_t numDependencies,
+                              const CUDA_MEMSET_NODE_PARAMS *memsetParams, CUcontext ctx)
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_set(&op, memsetParams, ctx);
@@ -166,8 +166,8 @@ CUresult cuGraphAddMemsetNode(CUgraphNode *phGraphNode, CUgraph hGraph,
 }
 
 CUresult cuGraphAddHostNode(CUgraphNode *phGraphNode, CUgraph hGraph,
-			    const CUgraphNode *dependencies, size_t numDependencies,
-			    const CUDA_HOST_NODE_PARAMS *nodeParams)
+                            const CUgraphNode *dependencies, size_t numDependencies,
+                            const CUDA_HOST_NODE_PARAMS *nodeParams)
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_host(&op, nodeParams);
@@ -175,15 +175,15 @@ CUresult cuGraphAddHostNode(CUgraphNode *phGraphNode, CUgraph hGraph,
 }
 
 CUresult cuGraphAddEmptyNode(CUgraphNode *phGraphNode, CUgraph hGraph,
-			     const CUgraphNode *dependencies, size_t numDependencies)
+                             const CUgraphNode *dependencies, size_t numDependencies)
 {
 	struct sg_op op = {.kind = SG_OP_EMPTY};
 	return add(phGraphNode, hGraph, dependencies, numDependencies, &op);
 }
 
 CUresult cuGraphAddEventRecordNode(CUgraphNode *phGraphNode, CUgraph hGraph,
-				   const CUgraphNode *dependencies, size_t numDependencies,
-				   CUevent event)
+                                   const CUgraphNode *dependencies, size_t numDependencies,
+                                   CUevent event)
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_event(&op, SG_OP_RECORD, event);
@@ -191,8 +191,8 @@ CUresult cuGraphAddEventRecordNode(CUgraphNode *phGraphNode, CUgraph hGraph,
 }
 
 CUresult cuGraphAddEventWaitNode(CUgraphNode *phGraphNode, CUgraph hGraph,
-				 const CUgraphNode *dependencies, size_t numDependencies,
-				 CUevent event)
+                                 const CUgraphNode *dependencies, size_t numDependencies,
+                                 CUevent event)
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_event(&op, SG_OP_WAIT, event);
@@ -201,8 +201,8 @@ CUresult cuGraphAddEventWaitNode(CUgraphNode *phGraphNode, CUgraph hGraph,
 
 /* The child is a copy, made now. */
 CUresult cuGraphAddChildGraphNode(CUgraphNode *phGraphNode, CUgraph hGraph,
-				  const CUgraphNode *dependencies, size_t numDependencies,
-				  CUgraph childGraph)
+                                  const CUgraphNode *dependencies, size_t numDependencies,
+                                  CUgraph childGraph)
 {
 	struct sg_op op = {.kind = SG_OP_CHILD};
 	CUresult r = sg_graph_check(childGraph);
@@ -233,7 +233,7 @@ CUresult cuGraphAddChildGraphNode(CUgraphNode *phGraphNode, CUgraph hGraph,
 
 /* The general form; v2 with edge data. */
 CUresult cuGraphAddNode(CUgraphNode *phGraphNode, CUgraph hGraph, const CUgraphNode *dependencies,
-			size_t numDependencies, CUgraphNodeParams *nodeParams)
+                        size_t numDependencies, CUgraphNodeParams *nodeParams)
 {
 	CUresult r = sg_ready();
 	if (r != CUDA_SUCCESS)
@@ -245,17 +245,17 @@ CUresult cuGraphAddNode(CUgraphNode *phGraphNode, CUgraph hGraph, const CUgraphN
 		CUDA_KERNEL_NODE_PARAMS p; /* of the same layout as the third version */
 		memcpy(&p, &nodeParams->kernel, sizeof(p));
 		return cuGraphAddKernelNode_v2(phGraphNode, hGraph, dependencies, numDependencies,
-					       &p);
+		                               &p);
 	}
 	case CU_GRAPH_NODE_TYPE_MEMCPY:
 		return cuGraphAddMemcpyNode(phGraphNode, hGraph, dependencies, numDependencies,
-					    &nodeParams->memcpy.copyParams,
-					    nodeParams->memcpy.copyCtx);
+		                            &nodeParams->memcpy.copyParams,
+		                            nodeParams->memcpy.copyCtx);
 	case CU_GRAPH_NODE_TYPE_MEMSET: {
 		CUDA_MEMSET_NODE_PARAMS p;
 		memcpy(&p, &nodeParams->memset, sizeof(p));
 		return cuGraphAddMemsetNode(phGraphNode, hGraph, dependencies, numDependencies, &p,
-					    nodeParams->memset.ctx);
+		                            nodeParams->memset.ctx);
 	}
 	case CU_GRAPH_NODE_TYPE_HOST: {
 		CUDA_HOST_NODE_PARAMS p = {nodeParams->host.fn, nodeParams->host.userData};
@@ -263,23 +263,23 @@ CUresult cuGraphAddNode(CUgraphNode *phGraphNode, CUgraph hGraph, const CUgraphN
 	}
 	case CU_GRAPH_NODE_TYPE_GRAPH:
 		return cuGraphAddChildGraphNode(phGraphNode, hGraph, dependencies, numDependencies,
-						nodeParams->graph.graph);
+		                                nodeParams->graph.graph);
 	case CU_GRAPH_NODE_TYPE_EMPTY:
 		return cuGraphAddEmptyNode(phGraphNode, hGraph, dependencies, numDependencies);
 	case CU_GRAPH_NODE_TYPE_WAIT_EVENT:
 		return cuGraphAddEventWaitNode(phGraphNode, hGraph, dependencies, numDependencies,
-					       nodeParams->eventWait.event);
+		                               nodeParams->eventWait.event);
 	case CU_GRAPH_NODE_TYPE_EVENT_RECORD:
 		return cuGraphAddEventRecordNode(phGraphNode, hGraph, dependencies, numDependencies,
-						 nodeParams->eventRecord.event);
+		                                 nodeParams->eventRecord.event);
 	default:
 		return sg_missing("cuGraphAddNode of semaphores, memory or conditions");
 	}
 }
 
 CUresult cuGraphAddNode_v2(CUgraphNode *phGraphNode, CUgraph hGraph,
-			   const CUgraphNode *dependencies, const CUgraphEdgeData *dependencyData,
-			   size_t numDependencies, CUgraphNodeParams *nodeParams)
+                           const CUgraphNode *dependencies, const CUgraphEdgeData *dependencyData,
+                           size_t numDependencies, CUgraphNodeParams *nodeParams)
 {
 	CUresult r = sg_ready();
 	if (r != CUDA_SUCCESS)
@@ -398,8 +398,8 @@ CUresult cuGraphMemsetNodeGetParams(CUgraphNode hNode, CUDA_MEMSET_NODE_PARAMS *
 		return r;
 	sg_lock();
 	const struct sg_set_op *s = &hNode->op.set;
-	*nodeParams = (CUDA_MEMSET_NODE_PARAMS){s->dst,	    s->pitch, s->value,
-						s->element, s->width, s->height};
+	*nodeParams =
+	    (CUDA_MEMSET_NODE_PARAMS){s->dst, s->pitch, s->value, s->element, s->width, s->height};
 	sg_unlock();
 	return CUDA_SUCCESS;
 }

@@ -39,7 +39,7 @@ static CUresult set(CUgraphExec e, CUgraphNode node, struct sg_op *op)
 }
 
 CUresult cuGraphExecKernelNodeSetParams_v2(CUgraphExec hGraphExec, CUgraphNode hNode,
-					   const CUDA_KERNEL_NODE_PARAMS *nodeParams)
+                                           const CUDA_KERNEL_NODE_PARAMS *nodeParams)
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_kernel(&op, nodeParams);
@@ -47,7 +47,7 @@ CUresult cuGraphExecKernelNodeSetParams_v2(CUgraphExec hGraphExec, CUgraphNode h
 }
 
 CUresult cuGraphExecKernelNodeSetParams(CUgraphExec hGraphExec, CUgraphNode hNode,
-					const CUDA_KERNEL_NODE_PARAMS_v1 *nodeParams)
+                                        const CUDA_KERNEL_NODE_PARAMS_v1 *nodeParams)
 {
 	CUDA_KERNEL_NODE_PARAMS p;
 	if (nodeParams)
@@ -56,7 +56,7 @@ CUresult cuGraphExecKernelNodeSetParams(CUgraphExec hGraphExec, CUgraphNode hNod
 }
 
 CUresult cuGraphExecMemcpyNodeSetParams(CUgraphExec hGraphExec, CUgraphNode hNode,
-					const CUDA_MEMCPY3D *copyParams, CUcontext ctx)
+                                        const CUDA_MEMCPY3D *copyParams, CUcontext ctx)
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_copy(&op, copyParams, ctx);
@@ -64,7 +64,7 @@ CUresult cuGraphExecMemcpyNodeSetParams(CUgraphExec hGraphExec, CUgraphNode hNod
 }
 
 CUresult cuGraphExecMemsetNodeSetParams(CUgraphExec hGraphExec, CUgraphNode hNode,
-					const CUDA_MEMSET_NODE_PARAMS *memsetParams, CUcontext ctx)
+                                        const CUDA_MEMSET_NODE_PARAMS *memsetParams, CUcontext ctx)
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_set(&op, memsetParams, ctx);
@@ -72,7 +72,7 @@ CUresult cuGraphExecMemsetNodeSetParams(CUgraphExec hGraphExec, CUgraphNode hNod
 }
 
 CUresult cuGraphExecHostNodeSetParams(CUgraphExec hGraphExec, CUgraphNode hNode,
-				      const CUDA_HOST_NODE_PARAMS *nodeParams)
+                                      const CUDA_HOST_NODE_PARAMS *nodeParams)
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_host(&op, nodeParams);
@@ -80,7 +80,7 @@ CUresult cuGraphExecHostNodeSetParams(CUgraphExec hGraphExec, CUgraphNode hNode,
 }
 
 CUresult cuGraphExecEventRecordNodeSetEvent(CUgraphExec hGraphExec, CUgraphNode hNode,
-					    CUevent event)
+                                            CUevent event)
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_event(&op, SG_OP_RECORD, event);
@@ -100,7 +100,7 @@ static CUresult switchable(CUgraphExec e, CUgraphNode node, struct sg_exec_node 
 {
 	*at = find(e, node);
 	if (!*at || ((*at)->op.kind != SG_OP_KERNEL && (*at)->op.kind != SG_OP_COPY &&
-		     (*at)->op.kind != SG_OP_SET))
+	             (*at)->op.kind != SG_OP_SET))
 		return CUDA_ERROR_INVALID_VALUE;
 	return CUDA_SUCCESS;
 }
@@ -159,7 +159,7 @@ static CUgraphExecUpdateResult compare(CUgraphExec e, CUgraphExec with, CUgraphN
 }
 
 CUresult cuGraphExecUpdate_v2(CUgraphExec hGraphExec, CUgraph hGraph,
-			      CUgraphExecUpdateResultInfo *resultInfo)
+                              CUgraphExecUpdateResultInfo *resultInfo)
 {
 	CUresult r = sg_exec_check(hGraphExec);
 	if (r == CUDA_SUCCESS)
@@ -188,7 +188,7 @@ CUresult cuGraphExecUpdate_v2(CUgraphExec hGraphExec, CUgraph hGraph,
 }
 
 CUresult cuGraphExecUpdate(CUgraphExec hGraphExec, CUgraph hGraph, CUgraphNode *hErrorNode_out,
-			   CUgraphExecUpdateResult *updateResult_out)
+                           CUgraphExecUpdateResult *updateResult_out)
 {
 	CUgraphExecUpdateResultInfo info = {0};
 	CUresult r = cuGraphExecUpdate_v2(hGraphExec, hGraph, &info);

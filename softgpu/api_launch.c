@@ -29,7 +29,7 @@ static CUresult pack_extra(const struct ptx_kernel_info *info, void **extra, voi
 }
 
 static CUresult pack(const struct ptx_kernel_info *info, void **kernel_params, void **extra,
-		     void *params)
+                     void *params)
 {
 	if (kernel_params && extra)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -57,8 +57,8 @@ static CUresult check_geometry(const struct sg_kernel_op *k)
 	if (!b[0] || !b[1] || !b[2] || b[0] > 1024 || b[1] > 1024 || b[2] > 64 ||
 	    b[0] * b[1] * b[2] > 1024)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (info->required[0] && (info->required[0] != b[0] || info->required[1] != b[1] ||
-				  info->required[2] != b[2]))
+	if (info->required[0] &&
+	    (info->required[0] != b[0] || info->required[1] != b[1] || info->required[2] != b[2]))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (b[0] * b[1] * b[2] > info->max_threads ||
 	    info->static_shared_bytes > sg_the_model()->shared_per_block_max)
@@ -67,7 +67,7 @@ static CUresult check_geometry(const struct sg_kernel_op *k)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (k->cooperative) {
 		uint64_t room = (uint64_t)sg_the_model()->sms *
-				sg_blocks_per_sm(k->f, b[0] * b[1] * b[2], k->shared_bytes);
+		                sg_blocks_per_sm(k->f, b[0] * b[1] * b[2], k->shared_bytes);
 		if ((uint64_t)g[0] * g[1] * g[2] > room)
 			return CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
 	}
@@ -82,9 +82,9 @@ static CUresult read_attribute(const CUlaunchAttribute *a, struct sg_kernel_op *
 		return CUDA_SUCCESS;
 	case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
 		return a->value.clusterDim.x == 1 && a->value.clusterDim.y == 1 &&
-			       a->value.clusterDim.z == 1
-			   ? CUDA_SUCCESS
-			   : sg_missing("cuLaunchKernelEx with clusters");
+		               a->value.clusterDim.z == 1
+		           ? CUDA_SUCCESS
+		           : sg_missing("cuLaunchKernelEx with clusters");
 	case CU_LAUNCH_ATTRIBUTE_PREFERRED_CLUSTER_DIMENSION:
 		return sg_missing("cuLaunchKernelEx with clusters");
 	case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT:
@@ -111,7 +111,7 @@ static CUresult read_attribute(const CUlaunchAttribute *a, struct sg_kernel_op *
 
 /* op->ctx is set; on success op holds what sg_op_fini() gives back. */
 CUresult sg_kernel_op_init(struct sg_op *op, const CUlaunchConfig *config, CUfunction f,
-			   void **params, void **extra)
+                           void **params, void **extra)
 {
 	struct sg_kernel_op *k = &op->kernel;
 	CUfunction function;
@@ -166,26 +166,26 @@ static CUresult launch(const CUlaunchConfig *config, CUfunction f, void **params
 }
 
 CUresult cuLaunchKernel(CUfunction f, unsigned int gridDimX, unsigned int gridDimY,
-			unsigned int gridDimZ, unsigned int blockDimX, unsigned int blockDimY,
-			unsigned int blockDimZ, unsigned int sharedMemBytes, CUstream hStream,
-			void **kernelParams, void **extra)
+                        unsigned int gridDimZ, unsigned int blockDimX, unsigned int blockDimY,
+                        unsigned int blockDimZ, unsigned int sharedMemBytes, CUstream hStream,
+                        void **kernelParams, void **extra)
 {
-	CUlaunchConfig config = {gridDimX,  gridDimY,	    gridDimZ, blockDimX, blockDimY,
-				 blockDimZ, sharedMemBytes, hStream,  NULL,	 0};
+	CUlaunchConfig config = {gridDimX,  gridDimY,       gridDimZ, blockDimX, blockDimY,
+	                         blockDimZ, sharedMemBytes, hStream,  NULL,      0};
 	return launch(&config, f, kernelParams, extra);
 }
 
 CUresult cuLaunchKernel_ptsz(CUfunction f, unsigned int gridDimX, unsigned int gridDimY,
-			     unsigned int gridDimZ, unsigned int blockDimX, unsigned int blockDimY,
-			     unsigned int blockDimZ, unsigned int sharedMemBytes, CUstream hStream,
-			     void **kernelParams, void **extra)
+                             unsigned int gridDimZ, unsigned int blockDimX, unsigned int blockDimY,
+                             unsigned int blockDimZ, unsigned int sharedMemBytes, CUstream hStream,
+                             void **kernelParams, void **extra)
 {
 	return cuLaunchKernel(f, gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ,
-			      sharedMemBytes, SG_PT(hStream), kernelParams, extra);
+	                      sharedMemBytes, SG_PT(hStream), kernelParams, extra);
 }
 
 CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, void **kernelParams,
-			  void **extra)
+                          void **extra)
 {
 	CUresult r = sg_ready();
 	if (r != CUDA_SUCCESS)
@@ -194,7 +194,7 @@ CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, void **ker
 }
 
 CUresult cuLaunchKernelEx_ptsz(const CUlaunchConfig *config, CUfunction f, void **kernelParams,
-			       void **extra)
+                               void **extra)
 {
 	CUresult r = sg_ready();
 	if (r != CUDA_SUCCESS)
@@ -207,26 +207,26 @@ CUresult cuLaunchKernelEx_ptsz(const CUlaunchConfig *config, CUfunction f, void 
 }
 
 CUresult cuLaunchCooperativeKernel(CUfunction f, unsigned int gridDimX, unsigned int gridDimY,
-				   unsigned int gridDimZ, unsigned int blockDimX,
-				   unsigned int blockDimY, unsigned int blockDimZ,
-				   unsigned int sharedMemBytes, CUstream hStream,
-				   void **kernelParams)
+                                   unsigned int gridDimZ, unsigned int blockDimX,
+                                   unsigned int blockDimY, unsigned int blockDimZ,
+                                   unsigned int sharedMemBytes, CUstream hStream,
+                                   void **kernelParams)
 {
 	CUlaunchAttribute cooperative = {.id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE,
-					 .value.cooperative = 1};
-	CUlaunchConfig config = {gridDimX,  gridDimY,	    gridDimZ, blockDimX,    blockDimY,
-				 blockDimZ, sharedMemBytes, hStream,  &cooperative, 1};
+	                                 .value.cooperative = 1};
+	CUlaunchConfig config = {gridDimX,  gridDimY,       gridDimZ, blockDimX,    blockDimY,
+	                         blockDimZ, sharedMemBytes, hStream,  &cooperative, 1};
 	return launch(&config, f, kernelParams, NULL);
 }
 
 CUresult cuLaunchCooperativeKernel_ptsz(CUfunction f, unsigned int gridDimX, unsigned int gridDimY,
-					unsigned int gridDimZ, unsigned int blockDimX,
-					unsigned int blockDimY, unsigned int blockDimZ,
-					unsigned int sharedMemBytes, CUstream hStream,
-					void **kernelParams)
+                                        unsigned int gridDimZ, unsigned int blockDimX,
+                                        unsigned int blockDimY, unsigned int blockDimZ,
+                                        unsigned int sharedMemBytes, CUstream hStream,
+                                        void **kernelParams)
 {
 	return cuLaunchCooperativeKernel(f, gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY,
-					 blockDimZ, sharedMemBytes, SG_PT(hStream), kernelParams);
+	                                 blockDimZ, sharedMemBytes, SG_PT(hStream), kernelParams);
 }
 
 CUresult cuLaunchHostFunc(CUstream hStream, CUhostFn fn, void *userData)

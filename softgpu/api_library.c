@@ -47,7 +47,7 @@ static void library_free(CUlibrary lib)
 
 /* The library's module in ctx, loaded on first use. */
 static CUresult instance_of(CUlibrary lib, CUcontext ctx, unsigned n, CUjit_option *options,
-			    void **values, CUmodule *out)
+                            void **values, CUmodule *out)
 {
 	CUresult r = CUDA_SUCCESS;
 	CUmodule m = NULL;
@@ -62,7 +62,7 @@ static CUresult instance_of(CUlibrary lib, CUcontext ctx, unsigned n, CUjit_opti
 		if (grown)
 			lib->instances = grown;
 		r = grown ? sg_module_build(ctx, lib->text, lib->len, n, options, values, &m)
-			  : CUDA_ERROR_OUT_OF_MEMORY;
+		          : CUDA_ERROR_OUT_OF_MEMORY;
 		if (r == CUDA_SUCCESS) {
 			r = sg_handle_add(m, SG_MODULE);
 			if (r == CUDA_SUCCESS)
@@ -114,7 +114,7 @@ static CUresult list_kernels(CUlibrary lib, CUmodule m)
 
 /* Loading into the current context finds errors now, not at first use. */
 static CUresult load(CUlibrary *out, const void *image, size_t len, unsigned n,
-		     CUjit_option *options, void **values)
+                     CUjit_option *options, void **values)
 {
 	CUcontext ctx;
 	CUmodule m;
@@ -152,9 +152,9 @@ static CUresult load(CUlibrary *out, const void *image, size_t len, unsigned n,
 }
 
 CUresult cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_option *jitOptions,
-			   void **jitOptionsValues, unsigned int numJitOptions,
-			   CUlibraryOption *libraryOptions, void **libraryOptionValues,
-			   unsigned int numLibraryOptions)
+                           void **jitOptionsValues, unsigned int numJitOptions,
+                           CUlibraryOption *libraryOptions, void **libraryOptionValues,
+                           unsigned int numLibraryOptions)
 {
 	(void)libraryOptions; /* who keeps the binary: we always copy */
 	(void)libraryOptionValues;
@@ -163,9 +163,9 @@ CUresult cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_option *j
 }
 
 CUresult cuLibraryLoadFromFile(CUlibrary *library, const char *fileName, CUjit_option *jitOptions,
-			       void **jitOptionsValues, unsigned int numJitOptions,
-			       CUlibraryOption *libraryOptions, void **libraryOptionValues,
-			       unsigned int numLibraryOptions)
+                               void **jitOptionsValues, unsigned int numJitOptions,
+                               CUlibraryOption *libraryOptions, void **libraryOptionValues,
+                               unsigned int numLibraryOptions)
 {
 	REIN_AUTO_FREE char *bytes = NULL;
 	size_t len;
@@ -179,8 +179,8 @@ CUresult cuLibraryLoadFromFile(CUlibrary *library, const char *fileName, CUjit_o
 		return CUDA_ERROR_INVALID_VALUE;
 	r = sg_file_read(fileName, &bytes, &len);
 	return r == CUDA_SUCCESS
-		       ? load(library, bytes, len, numJitOptions, jitOptions, jitOptionsValues)
-		       : r;
+	           ? load(library, bytes, len, numJitOptions, jitOptions, jitOptionsValues)
+	           : r;
 }
 
 CUresult cuLibraryUnload(CUlibrary library)
@@ -349,7 +349,7 @@ CUresult cuKernelSetCacheConfig(CUkernel kernel, CUfunc_cache config, CUdevice d
 }
 
 CUresult cuKernelGetParamInfo(CUkernel kernel, size_t paramIndex, size_t *paramOffset,
-			      size_t *paramSize)
+                              size_t *paramSize)
 {
 	CUfunction f;
 	CUresult r = cuKernelGetFunction(&f, kernel);

@@ -27,7 +27,7 @@ static CUresult quiesce(CUcontext current, const struct sg_range *r)
 /* What cuMemFreeAsync promised comes back when its streams get there; in time-only mode a little
  * later still. */
 CUresult sg_arena_alloc_patient(CUcontext ctx, const struct sg_range *template, size_t bytes,
-				uintptr_t *out)
+                                uintptr_t *out)
 {
 	CUresult r = sg_arena_alloc(template, bytes, 0, out);
 	for (int i = 0; i < 1000 && r == CUDA_ERROR_OUT_OF_MEMORY && sg_arena_pending(ctx); i++) {
@@ -72,7 +72,7 @@ CUresult cuMemAllocManaged(CUdeviceptr *dptr, size_t bytesize, unsigned int flag
 }
 
 CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pPitch, size_t WidthInBytes, size_t Height,
-			    unsigned int ElementSizeBytes)
+                            unsigned int ElementSizeBytes)
 {
 	CUresult r = sg_ready();
 	if (r != CUDA_SUCCESS)
@@ -101,8 +101,8 @@ CUresult cuMemFree_v2(CUdeviceptr dptr)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (range.pool)
 		return cuMemFreeAsync(dptr, CU_STREAM_LEGACY) == CUDA_SUCCESS
-			       ? sg_domain_sync(ctx->domain)
-			       : CUDA_ERROR_INVALID_VALUE;
+		           ? sg_domain_sync(ctx->domain)
+		           : CUDA_ERROR_INVALID_VALUE;
 	r = quiesce(ctx, &range);
 	if (r != CUDA_SUCCESS)
 		return r;
@@ -147,7 +147,7 @@ CUresult cuMemHostAlloc(void **pp, size_t bytesize, unsigned int Flags)
 		return r;
 	if (!pp || bytesize == 0 ||
 	    (Flags & ~(unsigned)(CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP |
-				 CU_MEMHOSTALLOC_WRITECOMBINED)))
+	                         CU_MEMHOSTALLOC_WRITECOMBINED)))
 		return CUDA_ERROR_INVALID_VALUE;
 	size_t whole = (bytesize + 4095) & ~(size_t)4095;
 	if (whole < bytesize)
@@ -156,12 +156,12 @@ CUresult cuMemHostAlloc(void **pp, size_t bytesize, unsigned int Flags)
 	if (p == MAP_FAILED)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	struct sg_range range = {.base = (uintptr_t)p,
-				 .size = bytesize,
-				 .whole = whole,
-				 .kind = SG_MEMORY_HOST,
-				 .device = ctx->device,
-				 .ctx = ctx,
-				 .flags = Flags | CU_MEMHOSTALLOC_DEVICEMAP};
+	                         .size = bytesize,
+	                         .whole = whole,
+	                         .kind = SG_MEMORY_HOST,
+	                         .device = ctx->device,
+	                         .ctx = ctx,
+	                         .flags = Flags | CU_MEMHOSTALLOC_DEVICEMAP};
 	r = sg_range_add(&range);
 	if (r != CUDA_SUCCESS) {
 		munmap(p, whole);
@@ -219,19 +219,19 @@ CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned int Flags)
 		return r;
 	if (!p || bytesize == 0 ||
 	    (Flags & ~(unsigned)(CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP |
-				 CU_MEMHOSTREGISTER_IOMEMORY | CU_MEMHOSTREGISTER_READ_ONLY)))
+	                         CU_MEMHOSTREGISTER_IOMEMORY | CU_MEMHOSTREGISTER_READ_ONLY)))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (Flags & CU_MEMHOSTREGISTER_IOMEMORY)
 		return sg_missing("cuMemHostRegister with CU_MEMHOSTREGISTER_IOMEMORY");
 	if (!mapped((uintptr_t)p, bytesize))
 		return CUDA_ERROR_INVALID_VALUE;
 	struct sg_range range = {.base = (uintptr_t)p,
-				 .size = bytesize,
-				 .whole = bytesize,
-				 .kind = SG_MEMORY_REGISTERED,
-				 .device = ctx->device,
-				 .ctx = ctx,
-				 .flags = Flags | CU_MEMHOSTREGISTER_DEVICEMAP};
+	                         .size = bytesize,
+	                         .whole = bytesize,
+	                         .kind = SG_MEMORY_REGISTERED,
+	                         .device = ctx->device,
+	                         .ctx = ctx,
+	                         .flags = Flags | CU_MEMHOSTREGISTER_DEVICEMAP};
 	return sg_range_add(&range);
 }
 
@@ -256,7 +256,7 @@ CUresult cuMemHostUnregister(void *p)
 	if (r != CUDA_SUCCESS)
 		return r;
 	return sg_range_remove((uintptr_t)p, NULL) ? CUDA_SUCCESS
-						   : CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
+	                                           : CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
 }
 
 static bool host_range(const void *p, struct sg_range *range)
@@ -315,15 +315,15 @@ CUresult cuMemAdvise(CUdeviceptr devPtr, size_t count, CUmem_advise advice, CUde
 	if (advice < CU_MEM_ADVISE_SET_READ_MOSTLY || advice > CU_MEM_ADVISE_UNSET_ACCESSED_BY)
 		return CUDA_ERROR_INVALID_VALUE;
 	return device == CU_DEVICE_CPU || sg_device_ok(device) ? CUDA_SUCCESS
-							       : CUDA_ERROR_INVALID_DEVICE;
+	                                                       : CUDA_ERROR_INVALID_DEVICE;
 }
 
 CUresult cuMemAdvise_v2(CUdeviceptr devPtr, size_t count, CUmem_advise advice,
-			CUmemLocation location)
+                        CUmemLocation location)
 {
 	return cuMemAdvise(devPtr, count, advice,
-			   location.type == CU_MEM_LOCATION_TYPE_DEVICE ? location.id
-									: CU_DEVICE_CPU);
+	                   location.type == CU_MEM_LOCATION_TYPE_DEVICE ? location.id
+	                                                                : CU_DEVICE_CPU);
 }
 
 CUresult cuMemPrefetchAsync(CUdeviceptr devPtr, size_t count, CUdevice dstDevice, CUstream hStream)
@@ -341,13 +341,13 @@ CUresult cuMemPrefetchAsync(CUdeviceptr devPtr, size_t count, CUdevice dstDevice
 }
 
 CUresult cuMemPrefetchAsync_ptsz(CUdeviceptr devPtr, size_t count, CUdevice dstDevice,
-				 CUstream hStream)
+                                 CUstream hStream)
 {
 	return cuMemPrefetchAsync(devPtr, count, dstDevice, SG_PT(hStream));
 }
 
 CUresult cuMemPrefetchAsync_v2(CUdeviceptr devPtr, size_t count, CUmemLocation location,
-			       unsigned int flags, CUstream hStream)
+                               unsigned int flags, CUstream hStream)
 {
 	if (flags != 0)
 		return sg_ready() == CUDA_SUCCESS ? CUDA_ERROR_INVALID_VALUE : sg_ready();
@@ -357,7 +357,7 @@ CUresult cuMemPrefetchAsync_v2(CUdeviceptr devPtr, size_t count, CUmemLocation l
 }
 
 CUresult cuMemPrefetchAsync_v2_ptsz(CUdeviceptr devPtr, size_t count, CUmemLocation location,
-				    unsigned int flags, CUstream hStream)
+                                    unsigned int flags, CUstream hStream)
 {
 	return cuMemPrefetchAsync_v2(devPtr, count, location, flags, SG_PT(hStream));
 }

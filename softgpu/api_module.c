@@ -110,7 +110,7 @@ static CUresult build(CUcontext ctx, const char *text, size_t len, struct jit *j
 }
 
 CUresult sg_module_build(CUcontext ctx, const void *image, size_t len, unsigned n_options,
-			 CUjit_option *options, void **values, CUmodule *out)
+                         CUjit_option *options, void **values, CUmodule *out)
 {
 	struct jit jit;
 	struct ptx_error err = {0};
@@ -159,10 +159,10 @@ static CUresult enter(CUmodule m, CUmodule *out)
 }
 
 static CUresult load(CUmodule *module, const void *image, size_t len, unsigned n,
-		     CUjit_option *options, void **values)
+                     CUjit_option *options, void **values)
 {
 	CUcontext ctx;
-	CUmodule m;
+	CUmodule m = NULL;
 	CUresult r = sg_current(&ctx);
 	if (r == CUDA_SUCCESS && (!module || !image || (n && (!options || !values))))
 		r = CUDA_ERROR_INVALID_VALUE;
@@ -174,7 +174,7 @@ static CUresult load(CUmodule *module, const void *image, size_t len, unsigned n
 }
 
 CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int numOptions,
-			    CUjit_option *options, void **optionValues)
+                            CUjit_option *options, void **optionValues)
 {
 	return load(module, image, SIZE_MAX, numOptions, options, optionValues);
 }

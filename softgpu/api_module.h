@@ -7,7 +7,7 @@
 
 /* A module of ctx with one reference, not in the registry. Errors go to stderr and the JIT logs. */
 CUresult sg_module_build(CUcontext ctx, const void *image, size_t len, unsigned n_options,
-			 CUjit_option *options, void **values, CUmodule *out);
+                         CUjit_option *options, void **values, CUmodule *out);
 CUresult sg_module_function(CUmodule m, const char *name, CUfunction *out);
 /* A whole file; *bytes is NUL-terminated and the caller's to free. */
 CUresult sg_file_read(const char *path, char **bytes, size_t *len);

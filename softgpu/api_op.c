@@ -75,8 +75,8 @@ static CUresult run_kernel(struct op_cmd *c)
 	c->cmd.instructions = result.warp_instructions;
 	c->cmd.global_bytes = result.global_bytes;
 	if (status != PTX_OK)
-		snprintf(c->cmd.error_text, sizeof(c->cmd.error_text), "kernel %s: %s",
-			 k->f->info->name, err.text);
+		snprintf(c->cmd.error_text, sizeof(c->cmd.error_text), "%s: %s", k->f->info->name,
+		         err.text);
 	return sg_ptx_result(status);
 }
 
@@ -93,7 +93,7 @@ static CUresult run(struct sg_cmd *cmd)
 	case SG_OP_HOST:
 		if (c->op.host.callback)
 			c->op.host.callback(c->op.host.stream, sg_domain_error(c->op.ctx->domain),
-					    c->op.host.data);
+			                    c->op.host.data);
 		else
 			c->op.host.fn(c->op.host.data);
 		return CUDA_SUCCESS;

@@ -95,7 +95,7 @@ static size_t width(CUpointer_attribute a)
 
 /* Unlike the call for one attribute, an unknown pointer is no error: all its answers are 0. */
 CUresult cuPointerGetAttributes(unsigned int numAttributes, CUpointer_attribute *attributes,
-				void **data, CUdeviceptr ptr)
+                                void **data, CUdeviceptr ptr)
 {
 	CUresult r = sg_ready();
 	struct sg_range range;

@@ -127,7 +127,7 @@ CUresult cuMemAllocAsync_ptsz(CUdeviceptr *dptr, size_t bytesize, CUstream hStre
 }
 
 CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytesize, CUmemoryPool pool,
-				 CUstream hStream)
+                                 CUstream hStream)
 {
 	CUresult r = sg_ready();
 	if (r != CUDA_SUCCESS)
@@ -136,7 +136,7 @@ CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytesize, CUmemoryPoo
 }
 
 CUresult cuMemAllocFromPoolAsync_ptsz(CUdeviceptr *dptr, size_t bytesize, CUmemoryPool pool,
-				      CUstream hStream)
+                                      CUstream hStream)
 {
 	return cuMemAllocFromPoolAsync(dptr, bytesize, pool, SG_PT(hStream));
 }
@@ -207,7 +207,7 @@ static CUresult device_pool(CUmemoryPool *out, CUdevice dev, bool own)
 	if (!sg_device_ok(dev))
 		return CUDA_ERROR_INVALID_DEVICE;
 	return pools_of(dev, own ? NULL : out, own ? out : NULL) ? CUDA_SUCCESS
-								 : CUDA_ERROR_OUT_OF_MEMORY;
+	                                                         : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
 CUresult cuDeviceGetDefaultMemPool(CUmemoryPool *pool_out, CUdevice dev)
@@ -368,8 +368,7 @@ CUresult cuMemPoolSetAccess(CUmemoryPool pool, const CUmemAccessDesc *map, size_
 	return CUDA_SUCCESS;
 }
 
-CUresult cuMemPoolGetAccess(CUmemAccess_flags *flags, CUmemoryPool memPool,
-			    CUmemLocation *location)
+CUresult cuMemPoolGetAccess(CUmemAccess_flags *flags, CUmemoryPool memPool, CUmemLocation *location)
 {
 	CUresult r = sg_ready();
 	if (r != CUDA_SUCCESS)

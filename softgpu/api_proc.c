@@ -31,7 +31,7 @@ static void *address_of(const char *symbol)
 
 /* The newest row not newer than asked; of two of one version the per-thread one if asked for. */
 static const struct cuda_version_row *best(const char *base, int version, bool per_thread,
-					   bool *known)
+                                           bool *known)
 {
 	const struct cuda_version_row *found = NULL;
 	*known = false;
@@ -53,7 +53,7 @@ static CUresult look_up(const char *symbol, void **pfn, int version, cuuint64_t 
 {
 	if (!symbol || !pfn || version <= 0 || version > SG_DRIVER_VERSION ||
 	    (flags & ~(cuuint64_t)(CU_GET_PROC_ADDRESS_LEGACY_STREAM |
-				   CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM)))
+	                           CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM)))
 		return CUDA_ERROR_INVALID_VALUE;
 	const struct cuda_version_row *row =
 	    best(symbol, version, flags & CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, known);
@@ -62,14 +62,14 @@ static CUresult look_up(const char *symbol, void **pfn, int version, cuuint64_t 
 }
 
 CUresult cuGetProcAddress_v2(const char *symbol, void **pfn, int cudaVersion, cuuint64_t flags,
-			     CUdriverProcAddressQueryResult *symbolStatus)
+                             CUdriverProcAddressQueryResult *symbolStatus)
 {
 	bool known;
 	CUresult r = look_up(symbol, pfn, cudaVersion, flags, &known);
 	if (r == CUDA_SUCCESS && symbolStatus)
-		*symbolStatus = *pfn	? CU_GET_PROC_ADDRESS_SUCCESS
-				: known ? CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT
-					: CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
+		*symbolStatus = *pfn    ? CU_GET_PROC_ADDRESS_SUCCESS
+		                : known ? CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT
+		                        : CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
 	return r; /* not to be found is an answer, not an error */
 }
 

@@ -18,11 +18,11 @@ CUresult sg_set_op_init(struct sg_op *op, const CUDA_MEMSET_NODE_PARAMS *p)
 		return CUDA_ERROR_INVALID_VALUE;
 	*op = (struct sg_op){.kind = SG_OP_SET, .ctx = op->ctx};
 	*s = (struct sg_set_op){.dst = p->dst,
-				.pitch = p->pitch,
-				.width = p->width,
-				.height = p->height,
-				.value = p->value,
-				.element = p->elementSize};
+	                        .pitch = p->pitch,
+	                        .width = p->width,
+	                        .height = p->height,
+	                        .value = p->value,
+	                        .element = p->elementSize};
 	if (!s->width || !s->height) {
 		op->kind = SG_OP_EMPTY;
 		return CUDA_SUCCESS;
@@ -44,7 +44,7 @@ CUresult sg_set_run(const struct sg_set_op *s, char *error_text, size_t len)
 	size_t bytes = (s->height - 1) * s->pitch + s->width * s->element;
 	if (!sg_memory_live(s->dst, bytes)) {
 		snprintf(error_text, len, "memset of %zu bytes at %#zx: memory was freed", bytes,
-			 (size_t)s->dst);
+		         (size_t)s->dst);
 		return CUDA_ERROR_ILLEGAL_ADDRESS;
 	}
 	for (size_t y = 0; y < s->height; y++) {
@@ -62,7 +62,7 @@ CUresult sg_set_run(const struct sg_set_op *s, char *error_text, size_t len)
 }
 
 static CUresult set(CUdeviceptr dst, size_t pitch, unsigned value, unsigned element, size_t width,
-		    size_t height, CUstream hStream, bool blocking)
+                    size_t height, CUstream hStream, bool blocking)
 {
 	CUDA_MEMSET_NODE_PARAMS p = {dst, pitch, value, element, width, height};
 	CUstream s;
@@ -106,22 +106,26 @@ CUresult cuMemsetD8Async_ptsz(CUdeviceptr dstDevice, unsigned char uc, size_t N,
 	return set(dstDevice, 0, uc, 1, N, 1, SG_PT(hStream), false);
 }
 
-CUresult cuMemsetD2D8_v2(CUdeviceptr dstDevice, size_t dstPitch, unsigned char uc, size_t Width, size_t Height)
+CUresult cuMemsetD2D8_v2(CUdeviceptr dstDevice, size_t dstPitch, unsigned char uc, size_t Width,
+                         size_t Height)
 {
 	return set(dstDevice, dstPitch, uc, 1, Width, Height, CU_STREAM_LEGACY, true);
 }
 
-CUresult cuMemsetD2D8_v2_ptds(CUdeviceptr dstDevice, size_t dstPitch, unsigned char uc, size_t Width, size_t Height)
+CUresult cuMemsetD2D8_v2_ptds(CUdeviceptr dstDevice, size_t dstPitch, unsigned char uc,
+                              size_t Width, size_t Height)
 {
 	return set(dstDevice, dstPitch, uc, 1, Width, Height, CU_STREAM_PER_THREAD, true);
 }
 
-CUresult cuMemsetD2D8Async(CUdeviceptr dstDevice, size_t dstPitch, unsigned char uc, size_t Width, size_t Height, CUstream hStream)
+CUresult cuMemsetD2D8Async(CUdeviceptr dstDevice, size_t dstPitch, unsigned char uc, size_t Width,
+                           size_t Height, CUstream hStream)
 {
 	return set(dstDevice, dstPitch, uc, 1, Width, Height, hStream, false);
 }
 
-CUresult cuMemsetD2D8Async_ptsz(CUdeviceptr dstDevice, size_t dstPitch, unsigned char uc, size_t Width, size_t Height, CUstream hStream)
+CUresult cuMemsetD2D8Async_ptsz(CUdeviceptr dstDevice, size_t dstPitch, unsigned char uc,
+                                size_t Width, size_t Height, CUstream hStream)
 {
 	return set(dstDevice, dstPitch, uc, 1, Width, Height, SG_PT(hStream), false);
 }
@@ -146,22 +150,26 @@ CUresult cuMemsetD16Async_ptsz(CUdeviceptr dstDevice, unsigned short us, size_t 
 	return set(dstDevice, 0, us, 2, N, 1, SG_PT(hStream), false);
 }
 
-CUresult cuMemsetD2D16_v2(CUdeviceptr dstDevice, size_t dstPitch, unsigned short us, size_t Width, size_t Height)
+CUresult cuMemsetD2D16_v2(CUdeviceptr dstDevice, size_t dstPitch, unsigned short us, size_t Width,
+                          size_t Height)
 {
 	return set(dstDevice, dstPitch, us, 2, Width, Height, CU_STREAM_LEGACY, true);
 }
 
-CUresult cuMemsetD2D16_v2_ptds(CUdeviceptr dstDevice, size_t dstPitch, unsigned short us, size_t Width, size_t Height)
+CUresult cuMemsetD2D16_v2_ptds(CUdeviceptr dstDevice, size_t dstPitch, unsigned short us,
+                               size_t Width, size_t Height)
 {
 	return set(dstDevice, dstPitch, us, 2, Width, Height, CU_STREAM_PER_THREAD, true);
 }
 
-CUresult cuMemsetD2D16Async(CUdeviceptr dstDevice, size_t dstPitch, unsigned short us, size_t Width, size_t Height, CUstream hStream)
+CUresult cuMemsetD2D16Async(CUdeviceptr dstDevice, size_t dstPitch, unsigned short us, size_t Width,
+                            size_t Height, CUstream hStream)
 {
 	return set(dstDevice, dstPitch, us, 2, Width, Height, hStream, false);
 }
 
-CUresult cuMemsetD2D16Async_ptsz(CUdeviceptr dstDevice, size_t dstPitch, unsigned short us, size_t Width, size_t Height, CUstream hStream)
+CUresult cuMemsetD2D16Async_ptsz(CUdeviceptr dstDevice, size_t dstPitch, unsigned short us,
+                                 size_t Width, size_t Height, CUstream hStream)
 {
 	return set(dstDevice, dstPitch, us, 2, Width, Height, SG_PT(hStream), false);
 }
@@ -186,22 +194,26 @@ CUresult cuMemsetD32Async_ptsz(CUdeviceptr dstDevice, unsigned int ui, size_t N,
 	return set(dstDevice, 0, ui, 4, N, 1, SG_PT(hStream), false);
 }
 
-CUresult cuMemsetD2D32_v2(CUdeviceptr dstDevice, size_t dstPitch, unsigned int ui, size_t Width, size_t Height)
+CUresult cuMemsetD2D32_v2(CUdeviceptr dstDevice, size_t dstPitch, unsigned int ui, size_t Width,
+                          size_t Height)
 {
 	return set(dstDevice, dstPitch, ui, 4, Width, Height, CU_STREAM_LEGACY, true);
 }
 
-CUresult cuMemsetD2D32_v2_ptds(CUdeviceptr dstDevice, size_t dstPitch, unsigned int ui, size_t Width, size_t Height)
+CUresult cuMemsetD2D32_v2_ptds(CUdeviceptr dstDevice, size_t dstPitch, unsigned int ui,
+                               size_t Width, size_t Height)
 {
 	return set(dstDevice, dstPitch, ui, 4, Width, Height, CU_STREAM_PER_THREAD, true);
 }
 
-CUresult cuMemsetD2D32Async(CUdeviceptr dstDevice, size_t dstPitch, unsigned int ui, size_t Width, size_t Height, CUstream hStream)
+CUresult cuMemsetD2D32Async(CUdeviceptr dstDevice, size_t dstPitch, unsigned int ui, size_t Width,
+                            size_t Height, CUstream hStream)
 {
 	return set(dstDevice, dstPitch, ui, 4, Width, Height, hStream, false);
 }
 
-CUresult cuMemsetD2D32Async_ptsz(CUdeviceptr dstDevice, size_t dstPitch, unsigned int ui, size_t Width, size_t Height, CUstream hStream)
+CUresult cuMemsetD2D32Async_ptsz(CUdeviceptr dstDevice, size_t dstPitch, unsigned int ui,
+                                 size_t Width, size_t Height, CUstream hStream)
 {
 	return set(dstDevice, dstPitch, ui, 4, Width, Height, SG_PT(hStream), false);
 }

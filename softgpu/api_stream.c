@@ -23,8 +23,9 @@ static CUresult create(CUstream *phStream, unsigned flags, int priority)
 	s->ctx_id = ctx->id;
 	s->flags = flags;
 	r = sg_stream_new(ctx->domain,
-			  flags & CU_STREAM_NON_BLOCKING ? SG_STREAM_NONBLOCKING : SG_STREAM_BLOCKING,
-			  priority, &s->engine);
+	                  flags & CU_STREAM_NON_BLOCKING ? SG_STREAM_NONBLOCKING
+	                                                 : SG_STREAM_BLOCKING,
+	                  priority, &s->engine);
 	if (r == CUDA_SUCCESS) {
 		r = sg_handle_add(s, SG_STREAM);
 		if (r != CUDA_SUCCESS)
@@ -111,7 +112,7 @@ CUresult cuStreamSynchronize_ptsz(CUstream hStream)
 }
 
 CUresult cuStreamAddCallback(CUstream hStream, CUstreamCallback callback, void *userData,
-			     unsigned int flags)
+                             unsigned int flags)
 {
 	CUstream s;
 	CUresult r = sg_stream_get(hStream, &s);
@@ -125,19 +126,19 @@ CUresult cuStreamAddCallback(CUstream hStream, CUstreamCallback callback, void *
 	if (r != CUDA_SUCCESS)
 		return r;
 	struct sg_op op = {.kind = SG_OP_HOST,
-			   .ctx = s->ctx,
-			   .host = {.callback = callback, .stream = hStream, .data = userData}};
+	                   .ctx = s->ctx,
+	                   .host = {.callback = callback, .stream = hStream, .data = userData}};
 	return sg_issue(s, &op, false);
 }
 
 CUresult cuStreamAddCallback_ptsz(CUstream hStream, CUstreamCallback callback, void *userData,
-				  unsigned int flags)
+                                  unsigned int flags)
 {
 	return cuStreamAddCallback(SG_PT(hStream), callback, userData, flags);
 }
 
 CUresult cuStreamAttachMemAsync(CUstream hStream, CUdeviceptr dptr, size_t length,
-				unsigned int flags)
+                                unsigned int flags)
 {
 	CUstream s;
 	struct sg_range range;
@@ -156,7 +157,7 @@ CUresult cuStreamAttachMemAsync(CUstream hStream, CUdeviceptr dptr, size_t lengt
 }
 
 CUresult cuStreamAttachMemAsync_ptsz(CUstream hStream, CUdeviceptr dptr, size_t length,
-				     unsigned int flags)
+                                     unsigned int flags)
 {
 	return cuStreamAttachMemAsync(SG_PT(hStream), dptr, length, flags);
 }

@@ -31,9 +31,9 @@ struct sg_item;
 struct sg_node {
 	struct sg_cmd *cmd;
 	struct sg_item *item;
-	struct sg_node *next; /* in whichever list it is: ready, a worker's queue */
+	struct sg_node *next;       /* in whichever list it is: ready, a worker's queue */
 	struct sg_node *timed_next; /* a copy is in sg_core.timed besides */
-	uint32_t waiting;     /* unfinished predecessors in its batch */
+	uint32_t waiting;           /* unfinished predecessors in its batch */
 	uint32_t n_out;
 	uint32_t *out;        /* successors in its batch, by index */
 	uint64_t pred_end_ns; /* latest modelled end of what it waited for; 0: none */
@@ -165,7 +165,11 @@ void sg_timeline_ready_item(struct sg_item *it);
 void sg_timeline_run(uint64_t now_ns); /* does all that is due */
 uint64_t sg_timeline_wake_ns(uint64_t now_ns);
 /* A payload has run (or was skipped), in spent_ns of wall time. */
-void sg_timeline_ran(struct sg_node *nd, CUresult result, uint64_t spent_ns);
+/* What a payload took of its worker: ptx_run() works there too, so cpu_ns is its execution time. */
+struct sg_spent {
+	uint64_t wall_ns, cpu_ns;
+};
+void sg_timeline_ran(struct sg_node *nd, CUresult result, struct sg_spent spent);
 void sg_timeline_stop(void); /* the process goes: gives up what it owns */
 
 /* ---- executor.c, under the lock */
@@ -178,6 +182,7 @@ bool sg_executor_reap_round(void); /* here and now; drops the lock meanwhile */
 
 /* ---- record.c */
 void sg_record_init(const struct sg_model *m);
+void sg_record_stats(const struct sg_model *m, const struct sg_stats *st);
 void sg_record_owned(uint64_t start_ns, uint64_t end_ns);
 void sg_record_command(uint64_t stream_id, const char *kind, const char *name, uint64_t start_ns,
                        uint64_t end_ns);

@@ -239,6 +239,7 @@ __attribute__((destructor)) static void end_of_process(void)
 			e = pthread_cond_clockwait(&sg_core.changed, &sg_core.lock, CLOCK_MONOTONIC,
 			                           &until);
 		report_overruns();
+		sg_record_stats(sg_core.model, &sg_core.stats);
 	}
 	pthread_mutex_unlock(&sg_core.lock);
 }

@@ -128,7 +128,7 @@ CUresult sg_event_elapsed(struct sg_event *start, struct sg_event *end, double *
 /* Counters of this process since start, for the log, tests and the demo. */
 struct sg_stats {
 	uint64_t kernels, copies, sets, graphs;
-	uint64_t overruns; /* wall-clock mode: payload took more than half its modelled time */
+	uint64_t overruns; /* wall-clock mode: docs/softgpu.md says what one is */
 	uint64_t worst_overrun_ns;
 	uint64_t slices, slice_switches; /* time slices owned; switches paid for */
 	uint64_t busy_ns;                /* modelled time with at least one block resident */

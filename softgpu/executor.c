@@ -70,20 +70,28 @@ bool sg_executor_reap_round(void)
 
 /* ---- workers */
 
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * REIN_S + (uint64_t)ts.tv_nsec;
+}
+
 static void run_payload(struct sg_node *nd)
 {
 	struct sg_cmd *c = nd->cmd;
 	CUresult r = CUDA_SUCCESS;
-	uint64_t spent_ns = 0;
+	struct sg_spent spent = {0};
 	bool poisoned = rein_load_relaxed(&nd->item->domain->error) != CUDA_SUCCESS;
 	if (!poisoned || c->always_run) {
 		pthread_mutex_unlock(&sg_core.lock);
-		uint64_t start_ns = rein_now_ns();
+		uint64_t start_ns = rein_now_ns(), start_cpu_ns = cpu_ns();
 		r = c->run(c);
-		spent_ns = rein_now_ns() - start_ns;
+		spent.cpu_ns = cpu_ns() - start_cpu_ns;
+		spent.wall_ns = rein_now_ns() - start_ns;
 		pthread_mutex_lock(&sg_core.lock);
 	}
-	sg_timeline_ran(nd, r, spent_ns);
+	sg_timeline_ran(nd, r, spent);
 	sg_timeline_run(rein_now_ns());
 }
 
@@ -150,7 +158,7 @@ void sg_executor_push(struct sg_queue *q, struct sg_node *nd)
 	q->head = NULL;
 	q->tail = &q->head;
 	q->len = 0;
-	sg_timeline_ran(nd, CUDA_ERROR_OUT_OF_MEMORY, 0);
+	sg_timeline_ran(nd, CUDA_ERROR_OUT_OF_MEMORY, (struct sg_spent){0});
 }
 
 void sg_executor_reap(struct sg_item *it)

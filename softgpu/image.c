@@ -213,7 +213,7 @@ static bool scan_elf(struct found *f, const uint8_t *p, size_t len)
 }
 
 /* PTX is padded with zeros. */
-static enum image_kind give(struct found *f, char *buf, size_t n, char **text, size_t *text_len)
+static enum image_kind give(char *buf, size_t n, char **text, size_t *text_len)
 {
 	size_t end = strnlen(buf, n);
 	buf[end] = 0;
@@ -253,7 +253,7 @@ static enum image_kind unpack(struct found *f, char **text, size_t *text_len)
 		bad(f->err, "PTX that does not decompress", 0);
 		return IMAGE_BAD;
 	}
-	return give(f, buf, n, text, text_len);
+	return give(buf, n, text, text_len);
 }
 
 static enum image_kind conclude(struct found *f, char **text, size_t *text_len)
@@ -281,12 +281,14 @@ static enum image_kind conclude(struct found *f, char **text, size_t *text_len)
 static enum image_kind plain_text(struct found *f, const char *p, size_t len, char **text,
                                   size_t *text_len)
 {
-	size_t n = len == SIZE_MAX ? strlen(p) : strnlen(p, len);
-	char *buf = malloc(n + 1);
-	if (!buf)
+	char *buf = len == SIZE_MAX ? strdup(p) : strndup(p, len);
+	if (!buf) {
+		snprintf(f->err->text, sizeof(f->err->text), "no memory for the PTX text");
 		return IMAGE_BAD;
-	memcpy(buf, p, n);
-	return give(f, buf, n, text, text_len);
+	}
+	*text = buf;
+	*text_len = strlen(buf);
+	return IMAGE_PTX;
 }
 
 /* Text: anything that begins like PTX, which may be a comment or blanks. */

@@ -22,6 +22,6 @@ enum image_kind { IMAGE_PTX, IMAGE_SASS_ONLY, IMAGE_BAD };
  * which architectures it has and how to build with PTX. IMAGE_BAD: malformed, err says where.
  */
 enum image_kind image_find_ptx(const void *image, size_t len, unsigned max_sm, char **text,
-			       size_t *text_len, struct ptx_error *err);
+                               size_t *text_len, struct ptx_error *err);
 
 #endif

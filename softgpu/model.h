@@ -57,6 +57,7 @@ struct sg_model {
 	uint32_t n_declared;
 	/* logs, for tests, demo and reports; empty = off */
 	char owner_log[256]; /* SOFTGPU_OWNER_LOG: "pid start_ns end_ns" per time slice, appended */
+	char stats[256];     /* SOFTGPU_STATS: one line of counters per process, at its end */
 	char order_log[256]; /* SOFTGPU_ORDER_LOG: "pid stream_id kind name start_ns end_ns" per
 	                        command as it completes; kind "overrun" reports one, see docs */
 	bool measuring; /* mode, declared times or a log were asked for: overruns are reported */

@@ -90,6 +90,7 @@ static const struct row rows[] = {
     TEXT_ROW("SOFTGPU_NAME", device_name),
     TEXT_ROW("SOFTGPU_SHM", shm_name),
     TEXT_ROW("SOFTGPU_OWNER_LOG", owner_log),
+    TEXT_ROW("SOFTGPU_STATS", stats),
     TEXT_ROW("SOFTGPU_ORDER_LOG", order_log),
     {"SOFTGPU_DEVICES", COUNT, AT(n_devices), 0, 1, SG_DEVICES_MAX},
     {"SOFTGPU_SMS", COUNT, AT(sms), 0, 1, SG_SMS_MAX},

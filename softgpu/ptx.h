@@ -21,21 +21,22 @@ struct ptx_module;
 struct ptx_kernel;
 
 struct ptx_error {
-	int line; /* of the PTX text, from 1; 0 if none */
+	int line;       /* of the PTX text, from 1; 0 if none */
 	char text[240]; /* "unsupported instruction 'wmma.load.a…'"; one line, no newline */
 };
 
 enum ptx_status { /* results of load and run */
-	PTX_OK = 0,
-	PTX_BAD_SYNTAX,      /* malformed text          → CUDA_ERROR_INVALID_PTX */
-	PTX_UNSUPPORTED,     /* not implemented here    → CUDA_ERROR_NOT_SUPPORTED, named */
-	PTX_NO_MEMORY,
-	PTX_ILLEGAL_ADDRESS, /* → CUDA_ERROR_ILLEGAL_ADDRESS; error.text: kernel, thread, address */
-	PTX_MISALIGNED,
-	PTX_TRAP,            /* trap or brkpt           → CUDA_ERROR_LAUNCH_FAILED */
-	PTX_ASSERT,          /* → CUDA_ERROR_ASSERT */
-	PTX_BARRIER,         /* barrier that can never complete → CUDA_ERROR_LAUNCH_FAILED */
-	PTX_BAD_LAUNCH,      /* block too large, too much shared memory … */
+	          PTX_OK = 0,
+	          PTX_BAD_SYNTAX,  /* malformed text          → CUDA_ERROR_INVALID_PTX */
+	          PTX_UNSUPPORTED, /* not implemented here    → CUDA_ERROR_NOT_SUPPORTED, named */
+	          PTX_NO_MEMORY,
+	          PTX_ILLEGAL_ADDRESS, /* → CUDA_ERROR_ILLEGAL_ADDRESS; error.text: kernel, thread,
+	                                  address */
+	          PTX_MISALIGNED,
+	          PTX_TRAP,       /* trap or brkpt           → CUDA_ERROR_LAUNCH_FAILED */
+	          PTX_ASSERT,     /* → CUDA_ERROR_ASSERT */
+	          PTX_BARRIER,    /* barrier that can never complete → CUDA_ERROR_LAUNCH_FAILED */
+	          PTX_BAD_LAUNCH, /* block too large, too much shared memory … */
 };
 
 /* Where global accesses may go. Checked on every generic/global access. */
@@ -60,15 +61,15 @@ struct ptx_kernel_info {
 	uint32_t param_bytes;
 	uint32_t static_shared_bytes;
 	uint32_t local_bytes;
-	uint32_t registers;      /* an estimate: 32-bit registers a thread */
-	uint32_t max_threads;    /* .maxntid product, else 1024 */
-	uint32_t required[3];    /* .reqntid, else 0 */
-	uint32_t target_sm;      /* of the module: 75, 90 … */
+	uint32_t registers;   /* an estimate: 32-bit registers a thread */
+	uint32_t max_threads; /* .maxntid product, else 1024 */
+	uint32_t required[3]; /* .reqntid, else 0 */
+	uint32_t target_sm;   /* of the module: 75, 90 … */
 };
 
 /* `text` need not be NUL-terminated. On success *out is owned by the caller. */
 enum ptx_status ptx_module_load(const char *text, size_t len, const struct ptx_memory *mem,
-				struct ptx_module **out, struct ptx_error *err);
+                                struct ptx_module **out, struct ptx_error *err);
 void ptx_module_free(struct ptx_module *m);
 
 struct ptx_kernel *ptx_kernel_find(const struct ptx_module *m, const char *name);
@@ -81,10 +82,10 @@ bool ptx_global_find(const struct ptx_module *m, const char *name, void **addr, 
 struct ptx_launch {
 	uint32_t grid[3], block[3];
 	uint32_t dynamic_shared_bytes;
-	const void *params; /* param_bytes bytes, laid out by ptx_param.offset */
-	uint32_t n_sms;     /* for %nsmid, %smid */
+	const void *params;   /* param_bytes bytes, laid out by ptx_param.offset */
+	uint32_t n_sms;       /* for %nsmid, %smid */
 	uint32_t max_workers; /* threads to run blocks on; 0 = one per core, 1 = the caller only */
-	bool cooperative;   /* all blocks resident: grid barriers may be used */
+	bool cooperative;     /* all blocks resident: grid barriers may be used */
 	uint64_t (*now_ns)(void); /* for %globaltimer and %clock; NULL = CLOCK_MONOTONIC */
 };
 
@@ -95,7 +96,7 @@ struct ptx_result {
 };
 
 enum ptx_status ptx_run(const struct ptx_kernel *k, const struct ptx_launch *l,
-			const struct ptx_memory *mem, struct ptx_result *res,
-			struct ptx_error *err);
+                        const struct ptx_memory *mem, struct ptx_result *res,
+                        struct ptx_error *err);
 
 #endif

@@ -28,7 +28,7 @@ void ptx_unsupported(struct ptx_dec *d, const char *why)
 	stmt_text(d, buf, sizeof(buf));
 	if (why)
 		ptx_fail(d->ld, PTX_UNSUPPORTED, d->stmt->line,
-			 "unsupported instruction '%s': %s not supported", buf, why);
+		         "unsupported instruction '%s': %s not supported", buf, why);
 	ptx_fail(d->ld, PTX_UNSUPPORTED, d->stmt->line, "unsupported instruction '%s'", buf);
 }
 
@@ -36,7 +36,7 @@ void ptx_bad(struct ptx_dec *d, const char *what)
 {
 	char buf[120];
 	ptx_fail(d->ld, PTX_BAD_SYNTAX, d->stmt->line, "instruction '%s': %s",
-		 stmt_text(d, buf, sizeof(buf)), what);
+	         stmt_text(d, buf, sizeof(buf)), what);
 }
 
 bool ptx_take(struct ptx_dec *d, const char *mod)
@@ -97,8 +97,8 @@ static struct ptx_inst *append(struct ptx_dec *d, enum ptx_kind kind)
 	uint32_t line = d->stmt ? d->stmt->line : 0;
 	if (d->n_code >= CODE_LIMIT)
 		ptx_fail(d->ld, PTX_UNSUPPORTED, line,
-			 "kernel '%s' has more than %u instructions with its calls inlined",
-			 d->k->info.name, CODE_LIMIT);
+		         "kernel '%s' has more than %u instructions with its calls inlined",
+		         d->k->info.name, CODE_LIMIT);
 	d->code = ptx_grow(d->ld, &d->ld->temp, d->code, d->n_code, &d->cap_code, sizeof(*d->code));
 	struct ptx_inst *in = &d->code[d->n_code++];
 	*in = (struct ptx_inst){.kind = (uint8_t)kind, .line = line};
@@ -143,9 +143,8 @@ uint32_t ptx_ext(struct ptx_dec *d, uint32_t value)
 void ptx_branch_to(struct ptx_dec *d, uint32_t index, bool in_ext, struct ptx_str name)
 {
 	d->fixups = ptx_grow(d->ld, &d->ld->temp, d->fixups, d->n_fixups, &d->cap_fixups,
-			     sizeof(*d->fixups));
-	d->fixups[d->n_fixups++] =
-		(struct ptx_fixup){index, in_ext, name, d->scope, d->stmt->line};
+	                     sizeof(*d->fixups));
+	d->fixups[d->n_fixups++] = (struct ptx_fixup){index, in_ext, name, d->scope, d->stmt->line};
 }
 
 /* ---- scopes */
@@ -154,7 +153,7 @@ static void open_scope(struct ptx_dec *d, uint32_t parent)
 	if (++d->depth > NEST_LIMIT * INLINE_LIMIT)
 		ptx_fail(d->ld, PTX_UNSUPPORTED, 0, "blocks nest too deeply");
 	d->parent = ptx_grow(d->ld, &d->ld->temp, d->parent, d->n_scopes, &d->cap_scopes,
-			     sizeof(*d->parent));
+	                     sizeof(*d->parent));
 	d->parent[d->n_scopes] = parent;
 	d->scope = d->n_scopes++;
 }
@@ -181,7 +180,7 @@ static uint32_t decode_reg(struct ptx_dec *d, uint32_t at)
 	char buf[48];
 	if (ld->tok[at].kind != PTX_TOK_DOT || !t)
 		ptx_fail(ld, PTX_UNSUPPORTED, ld->tok[at].line, "unsupported register type %s",
-			 ptx_tok_text(ld, at, buf, sizeof(buf)));
+		         ptx_tok_text(ld, at, buf, sizeof(buf)));
 	at++;
 	do {
 		const struct ptx_token *name = &ld->tok[at++];
@@ -194,11 +193,12 @@ static uint32_t decode_reg(struct ptx_dec *d, uint32_t at)
 			at++;
 			ptx_expect(ld, &at, '>');
 			declare(d, name->s, name->line,
-				new_sym(d, (struct ptx_sym){.kind = PTX_SYM_RANGE, .type = t,
-							    .count = (uint32_t)n}));
+			        new_sym(d, (struct ptx_sym){.kind = PTX_SYM_RANGE,
+			                                    .type = t,
+			                                    .count = (uint32_t)n}));
 		} else {
 			struct ptx_sym *sym =
-				new_sym(d, (struct ptx_sym){.kind = PTX_SYM_REG, .type = t});
+			    new_sym(d, (struct ptx_sym){.kind = PTX_SYM_REG, .type = t});
 			sym->reg = ptx_new_reg(d, t->size == 1 ? 2 : t->size);
 			declare(d, name->s, name->line, sym);
 		}
@@ -222,9 +222,11 @@ static uint32_t decode_var(struct ptx_dec *d, uint32_t at, enum ptx_space space)
 			after = at + 1;
 		}
 		at = after;
-		struct ptx_sym *sym = new_sym(
-			d, (struct ptx_sym){.kind = PTX_SYM_VAR, .type = decl.type, .space = space,
-					    .bytes = decl.bytes, .align = decl.align});
+		struct ptx_sym *sym = new_sym(d, (struct ptx_sym){.kind = PTX_SYM_VAR,
+		                                                  .type = decl.type,
+		                                                  .space = space,
+		                                                  .bytes = decl.bytes,
+		                                                  .align = decl.align});
 		if (decl.unsized)
 			ptx_fail(ld, PTX_BAD_SYNTAX, line, "'%.*s' has no size", NAME(decl.name));
 		ptx_place(d, sym, space == PTX_SPACE_SHARED ? &d->shared_bytes : &d->local_bytes);
@@ -239,7 +241,7 @@ static void decode_label(struct ptx_dec *d, uint32_t at)
 	struct ptx_str name = d->ld->tok[at].s;
 	if (ptx_map_get(&d->labels, d->scope, name))
 		ptx_fail(d->ld, PTX_BAD_SYNTAX, d->ld->tok[at].line, "label '%.*s' is there twice",
-			 NAME(name));
+		         NAME(name));
 	struct ptx_label *l = ptx_alloc(d->ld, &d->ld->temp, sizeof(*l));
 	l->pc = d->n_code;
 	ptx_map_put(d->ld, &d->labels, d->scope, name, l);
@@ -250,8 +252,8 @@ static uint32_t decode_table(struct ptx_dec *d, uint32_t at)
 {
 	struct ptx_load *ld = d->ld;
 	struct ptx_str name = ld->tok[at].s;
-	struct ptx_sym *sym = new_sym(d, (struct ptx_sym){.kind = PTX_SYM_TABLE, .first = at + 3,
-							  .table_scope = d->scope});
+	struct ptx_sym *sym = new_sym(
+	    d, (struct ptx_sym){.kind = PTX_SYM_TABLE, .first = at + 3, .table_scope = d->scope});
 	declare(d, name, ld->tok[at].line, sym);
 	for (at += 3; !ptx_tok_is(ld, at, ';'); at++)
 		if (ld->tok[at].kind == PTX_TOK_END)
@@ -262,9 +264,8 @@ static uint32_t decode_table(struct ptx_dec *d, uint32_t at)
 
 static const struct ptx_opcode *find_opcode(struct ptx_str name)
 {
-	static const struct ptx_opcode *const tables[] = {ptx_alu_opcodes, ptx_data_opcodes,
-							  ptx_mem_opcodes, ptx_ctl_opcodes,
-							  ptx_sync_opcodes};
+	static const struct ptx_opcode *const tables[] = {
+	    ptx_alu_opcodes, ptx_data_opcodes, ptx_mem_opcodes, ptx_ctl_opcodes, ptx_sync_opcodes};
 	for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++)
 		for (const struct ptx_opcode *o = tables[t]; o->name; o++)
 			if (ptx_str_is(name, o->name))
@@ -297,7 +298,7 @@ static uint32_t decode_instruction(struct ptx_dec *d, uint32_t at)
 		at = decode_guard(d, at);
 	if (ld->tok[at].kind != PTX_TOK_IDENT)
 		ptx_fail(ld, PTX_BAD_SYNTAX, ld->tok[at].line, "instruction expected, not %s",
-			 ptx_tok_text(ld, at, buf, sizeof(buf)));
+		         ptx_tok_text(ld, at, buf, sizeof(buf)));
 	s.line = ld->tok[at].line;
 	s.op = ld->tok[at++].s;
 	while (ld->tok[at].kind == PTX_TOK_DOT) {
@@ -320,7 +321,7 @@ static uint32_t decode_instruction(struct ptx_dec *d, uint32_t at)
 	for (uint32_t i = 0; i < s.n_mod; i++)
 		if (!s.taken[i]) {
 			snprintf(buf, sizeof(buf), "'%.*s' is",
-				 (int)(s.mod[i].len < 40 ? s.mod[i].len : 40), s.mod[i].p);
+			         (int)(s.mod[i].len < 40 ? s.mod[i].len : 40), s.mod[i].p);
 			ptx_unsupported(d, buf);
 		}
 	d->stmt = NULL;
@@ -346,7 +347,7 @@ static uint32_t decode_directive(struct ptx_dec *d, uint32_t at)
 		return at + 1;
 	}
 	ptx_fail(ld, PTX_UNSUPPORTED, ld->tok[at].line, "unsupported directive %s",
-		 ptx_tok_text(ld, at, buf, sizeof(buf)));
+	         ptx_tok_text(ld, at, buf, sizeof(buf)));
 }
 
 /* From behind the '{' to behind its '}'. */
@@ -375,7 +376,7 @@ static uint32_t decode_block(struct ptx_dec *d, uint32_t at)
 			if (ptx_dot_is(ld, at + 2, ".branchtargets")) {
 				at = decode_table(d, at);
 			} else if (ptx_dot_is(ld, at + 2, ".callprototype") ||
-				   ptx_dot_is(ld, at + 2, ".calltargets")) {
+			           ptx_dot_is(ld, at + 2, ".calltargets")) {
 				/* only indirect calls need it, and those say that they cannot */
 				while (!ptx_tok_is(ld, at, ';') && ld->tok[at].kind != PTX_TOK_END)
 					at++;
@@ -406,7 +407,7 @@ static struct ptx_sym *bind(struct ptx_dec *d, const struct ptx_formal *f, const
 }
 
 static void bind_all(struct ptx_dec *d, const struct ptx_formal *f, uint32_t n,
-		     const struct ptx_opd *list, uint32_t scope)
+                     const struct ptx_opd *list, uint32_t scope)
 {
 	if ((list ? list->n_items : 0) != n)
 		ptx_bad(d, "the number of arguments differs from the function's");
@@ -429,7 +430,7 @@ static void skip_unless_guard(struct ptx_dec *d, uint32_t *patch)
 }
 
 static void inline_call(struct ptx_dec *d, struct ptx_func *f, const struct ptx_opd *results,
-			const struct ptx_opd *args)
+                        const struct ptx_opd *args)
 {
 	struct ptx_stmt *stmt = d->stmt;
 	uint32_t scope = d->scope, *returns = d->returns, n_returns = d->n_returns,
@@ -462,17 +463,18 @@ static void inline_call(struct ptx_dec *d, struct ptx_func *f, const struct ptx_
 }
 
 /* Functions that CUDA's device run-time provides. */
-static bool syscall_of(struct ptx_str name, enum ptx_syscall *out, uint32_t *args, uint32_t *results)
+static bool syscall_of(struct ptx_str name, enum ptx_syscall *out, uint32_t *args,
+                       uint32_t *results)
 {
 	static const struct {
 		const char *name;
 		enum ptx_syscall op;
 		uint32_t args, results;
 	} known[] = {
-		{"vprintf", PTX_SYS_PRINTF, 2, 1},
-		{"__assertfail", PTX_SYS_ASSERT, 5, 0},
-		{"malloc", PTX_SYS_MALLOC, 1, 1},
-		{"free", PTX_SYS_FREE, 1, 0},
+	    {"vprintf", PTX_SYS_PRINTF, 2, 1},
+	    {"__assertfail", PTX_SYS_ASSERT, 5, 0},
+	    {"malloc", PTX_SYS_MALLOC, 1, 1},
+	    {"free", PTX_SYS_FREE, 1, 0},
 	};
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		if (!ptx_str_is(name, known[i].name))
@@ -487,15 +489,16 @@ static bool syscall_of(struct ptx_str name, enum ptx_syscall *out, uint32_t *arg
 
 /* The arguments stay in local memory: ext holds their offsets. */
 static void call_system(struct ptx_dec *d, enum ptx_syscall op, uint32_t n_args, uint32_t n_results,
-			const struct ptx_opd *results, const struct ptx_opd *args)
+                        const struct ptx_opd *results, const struct ptx_opd *args)
 {
 	if ((args ? args->n_items : 0) != n_args || (results ? results->n_items : 0) != n_results)
 		ptx_bad(d, "wrong number of arguments");
 	uint32_t first = d->n_ext;
 	for (uint32_t i = 0; i < n_args + n_results; i++) {
-		const struct ptx_opd *o = i < n_args ? &args->items[i] : &results->items[i - n_args];
-		if (o->kind != PTX_O_ADDR || o->sym->space != PTX_SPACE_LOCAL || o->sym->bytes < 4 ||
-		    o->offset)
+		const struct ptx_opd *o =
+		    i < n_args ? &args->items[i] : &results->items[i - n_args];
+		if (o->kind != PTX_O_ADDR || o->sym->space != PTX_SPACE_LOCAL ||
+		    o->sym->bytes < 4 || o->offset)
 			ptx_unsupported(d, "an argument that is not a .param variable is");
 		ptx_ext(d, (uint32_t)o->sym->addr);
 		ptx_ext(d, (uint32_t)o->sym->bytes);
@@ -533,7 +536,7 @@ void ptx_decode_call(struct ptx_dec *d)
 	} else {
 		char buf[80];
 		snprintf(buf, sizeof(buf), "the external function '%.*s' is",
-			 (int)(f->name.len < 50 ? f->name.len : 50), f->name.p);
+		         (int)(f->name.len < 50 ? f->name.len : 50), f->name.p);
 		ptx_unsupported(d, buf);
 	}
 }
@@ -548,7 +551,7 @@ static void resolve_branches(struct ptx_dec *d)
 			l = ptx_map_get(&d->labels, s, f->name);
 		if (!l)
 			ptx_fail(d->ld, PTX_BAD_SYNTAX, f->line, "label '%.*s' is not there",
-				 NAME(f->name));
+			         NAME(f->name));
 		if (f->in_ext)
 			d->ext[f->index] = l->pc;
 		else
@@ -579,16 +582,17 @@ static void lay_out_constants(struct ptx_dec *d)
 }
 
 void ptx_decode_kernel(struct ptx_load *ld, struct ptx_func *f, struct ptx_kernel *k,
-		       uint32_t number)
+                       uint32_t number)
 {
 	struct ptx_dec d = {.ld = ld, .k = k, .owner = number, .reg_bytes = 256};
 	open_scope(&d, 0); /* scope 0 is the module */
 	open_scope(&d, 0);
 	for (uint32_t i = 0; i < f->n_formals; i++)
 		declare(&d, f->formals[i].name, f->line,
-			new_sym(&d, (struct ptx_sym){.kind = PTX_SYM_VAR, .space = PTX_SPACE_PARAM,
-						     .addr = k->info.params[i].offset,
-						     .bytes = f->formals[i].bytes}));
+		        new_sym(&d, (struct ptx_sym){.kind = PTX_SYM_VAR,
+		                                     .space = PTX_SPACE_PARAM,
+		                                     .addr = k->info.params[i].offset,
+		                                     .bytes = f->formals[i].bytes}));
 	decode_block(&d, f->body);
 	for (uint32_t i = 0; i < d.n_returns; i++)
 		d.code[d.returns[i]].target = d.n_code;
@@ -603,8 +607,8 @@ void ptx_decode_kernel(struct ptx_load *ld, struct ptx_func *f, struct ptx_kerne
 	k->code = keep(&d, d.code, d.n_code * sizeof(*d.code));
 	k->n_code = d.n_code;
 	for (uint32_t i = 0; i < d.n_code; i++)
-		k->uses_envreg |= d.code[i].kind == PTX_K_SREG && (d.code[i].op == PTX_R_ENVREG1 ||
-								   d.code[i].op == PTX_R_ENVREG2);
+		k->uses_envreg |= d.code[i].kind == PTX_K_SREG &&
+		                  (d.code[i].op == PTX_R_ENVREG1 || d.code[i].op == PTX_R_ENVREG2);
 	k->ext = keep(&d, d.ext, d.n_ext * sizeof(*d.ext));
 	k->stages = keep(&d, d.stages, d.n_stages * sizeof(*d.stages));
 }

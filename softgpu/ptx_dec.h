@@ -66,9 +66,17 @@ struct ptx_var_decl { /* one declared variable, before it has an address */
 
 /* ---- operands */
 enum ptx_opd_kind {
-	PTX_O_REG, PTX_O_PRED, PTX_O_INT, PTX_O_FLOAT,
+	PTX_O_REG,
+	PTX_O_PRED,
+	PTX_O_INT,
+	PTX_O_FLOAT,
 	PTX_O_ADDR, /* address of a variable plus offset */
-	PTX_O_SREG, PTX_O_VEC, PTX_O_MEM, PTX_O_SINK, PTX_O_NAME, PTX_O_LIST,
+	PTX_O_SREG,
+	PTX_O_VEC,
+	PTX_O_MEM,
+	PTX_O_SINK,
+	PTX_O_NAME,
+	PTX_O_LIST,
 };
 struct ptx_opd {
 	enum ptx_opd_kind kind;
@@ -101,7 +109,7 @@ struct ptx_stmt { /* one instruction as written */
 	uint32_t guard;
 };
 
-struct ptx_fixup { /* a branch target not yet known */
+struct ptx_fixup {      /* a branch target not yet known */
 	uint32_t index; /* of an instruction, or of ext */
 	bool in_ext;
 	struct ptx_str name;
@@ -115,6 +123,11 @@ struct ptx_constant {
 	uint8_t size;
 	bool dynamic; /* add where dynamic shared memory begins */
 	uint32_t off;
+};
+
+struct ptx_vreg { /* a register as declared, before ptx_live.c gives it a shared place */
+	uint32_t off;
+	uint8_t size; /* bytes a lane; 0: a predicate */
 };
 
 struct ptx_dec {
@@ -138,6 +151,8 @@ struct ptx_dec {
 	uint32_t n_scopes, cap_scopes, scope, depth;
 	struct ptx_fixup *fixups;
 	uint32_t n_fixups, cap_fixups;
+	struct ptx_vreg *regs; /* in the order of their offsets */
+	uint32_t n_regs, cap_regs;
 	uint32_t sites;
 	uint32_t sink[4];  /* registers for '_' */
 	uint32_t carry;    /* the carry flag: a predicate, in the innermost function */
@@ -156,7 +171,7 @@ uint32_t ptx_parse_operand(struct ptx_dec *d, uint32_t at, struct ptx_opd *out);
 uint32_t ptx_const(struct ptx_dec *d, uint64_t value, unsigned size);
 uint32_t ptx_src(struct ptx_dec *d, const struct ptx_opd *o, const struct ptx_type *t);
 uint32_t ptx_src_any(struct ptx_dec *d, const struct ptx_opd *o, const struct ptx_type *t,
-		     uint8_t *size); /* may be a wider register: *size says */
+                     uint8_t *size); /* may be a wider register: *size says */
 uint32_t ptx_dst(struct ptx_dec *d, const struct ptx_opd *o, unsigned size);
 uint32_t ptx_dst_any(struct ptx_dec *d, const struct ptx_opd *o, unsigned min_size, uint8_t *size);
 uint32_t ptx_dst_pred(struct ptx_dec *d, const struct ptx_opd *o);
@@ -164,7 +179,7 @@ uint32_t ptx_dst_pred(struct ptx_dec *d, const struct ptx_opd *o);
 uint32_t ptx_src_pred(struct ptx_dec *d, const struct ptx_opd *o, bool *negated);
 
 /* ---- ptx_body.c */
-struct ptx_inst *ptx_emit(struct ptx_dec *d, enum ptx_kind kind);   /* guarded as the statement */
+struct ptx_inst *ptx_emit(struct ptx_dec *d, enum ptx_kind kind); /* guarded as the statement */
 /* The same with the rest of the instruction: for handlers whose operands emit helpers first. */
 void ptx_emit_built(struct ptx_dec *d, enum ptx_kind kind, const struct ptx_inst *built);
 struct ptx_inst *ptx_helper(struct ptx_dec *d, enum ptx_kind kind); /* not counted */
@@ -180,7 +195,7 @@ const struct ptx_type *ptx_need_type(struct ptx_dec *d);
 int ptx_take_round(struct ptx_dec *d); /* -1: none */
 void ptx_need_operands(struct ptx_dec *d, uint32_t min, uint32_t max);
 void ptx_decode_kernel(struct ptx_load *ld, struct ptx_func *f, struct ptx_kernel *k,
-		       uint32_t number);
+                       uint32_t number);
 
 /* ---- handlers */
 struct ptx_opcode {
@@ -191,7 +206,7 @@ struct ptx_opcode {
 	int arg;
 };
 extern const struct ptx_opcode ptx_alu_opcodes[], ptx_data_opcodes[], ptx_mem_opcodes[],
-	ptx_ctl_opcodes[], ptx_sync_opcodes[];
+    ptx_ctl_opcodes[], ptx_sync_opcodes[];
 void ptx_decode_call(struct ptx_dec *d); /* ptx_body.c */
 
 /* ---- ptx_live.c */

@@ -41,7 +41,7 @@ static bool is_half(const struct ptx_type *t)
 
 /* f32 and f64: rounding, flush to zero, saturation */
 static void take_float_mods(struct ptx_dec *d, const struct ptx_type *t, struct ptx_inst *in,
-			    uint32_t n_src)
+                            uint32_t n_src)
 {
 	int round = ptx_take_round(d);
 	in->round = round < 0 ? PTX_RN : (uint8_t)round;
@@ -73,7 +73,7 @@ static const struct ptx_type *wide_of(struct ptx_dec *d, const struct ptx_type *
 
 /* Fills destination and sources by the row's letters: t type, w twice as wide, u u32, s s32. */
 static void fill_operands(struct ptx_dec *d, const char *sig, const struct ptx_type *t, bool wide,
-			  struct ptx_inst *in)
+                          struct ptx_inst *in)
 {
 	uint32_t n = (uint32_t)strlen(sig), src[4] = {0};
 	ptx_need_operands(d, n, n);
@@ -153,10 +153,11 @@ static void decode_alu(struct ptx_dec *d, const struct ptx_opcode *self)
 	if (self->arg == 1 || self->arg == 2) { /* add, sub, mad: perhaps with carry */
 		for (uint32_t i = 0; i < d->stmt->n_mod; i++)
 			if (ptx_str_is(d->stmt->mod[i], ".cc")) {
-				with_carry(d, !strcmp(self->name, "add")   ? PTX_C_ADD
-					      : !strcmp(self->name, "sub") ? PTX_C_SUB
-									   : PTX_C_MADLO,
-					   false);
+				with_carry(d,
+				           !strcmp(self->name, "add")   ? PTX_C_ADD
+				           : !strcmp(self->name, "sub") ? PTX_C_SUB
+				                                        : PTX_C_MADLO,
+				           false);
 				return;
 			}
 	}
@@ -248,8 +249,8 @@ static void decode_slct(struct ptx_dec *d, const struct ptx_opcode *self)
 /* testp.finite.f32 p, a */
 static void decode_testp(struct ptx_dec *d, const struct ptx_opcode *self)
 {
-	static const char *const tests[] = {".finite",	   ".infinite", ".number",
-					    ".notanumber", ".normal",	".subnormal", NULL};
+	static const char *const tests[] = {".finite", ".infinite",  ".number", ".notanumber",
+	                                    ".normal", ".subnormal", NULL};
 	char key[64];
 	int test = ptx_take_any(d, tests);
 	const struct ptx_type *t = ptx_need_type(d);
@@ -269,53 +270,53 @@ static void decode_testp(struct ptx_dec *d, const struct ptx_opcode *self)
 }
 
 const struct ptx_opcode ptx_alu_opcodes[] = {
-	{"add", decode_alu, "ttt", NULL, 1},
-	{"sub", decode_alu, "ttt", NULL, 1},
-	{"mul", decode_alu, "ttt", "lo hi wide", 0},
-	{"mad", decode_alu, "tttt", "lo hi wide", 2},
-	{"fma", decode_alu, "tttt", NULL, 0},
-	{"mul24", decode_alu, "ttt", "lo hi", 0},
-	{"mad24", decode_alu, "tttt", "lo hi", 0},
-	{"sad", decode_alu, "tttt", NULL, 0},
-	{"div", decode_alu, "ttt", NULL, 0},
-	{"rem", decode_alu, "ttt", NULL, 0},
-	{"abs", decode_alu, "tt", NULL, 0},
-	{"neg", decode_alu, "tt", NULL, 0},
-	{"min", decode_alu, "ttt", "NaN", 0},
-	{"max", decode_alu, "ttt", "NaN", 0},
-	{"and", decode_alu, "ttt", NULL, 0},
-	{"or", decode_alu, "ttt", NULL, 0},
-	{"xor", decode_alu, "ttt", NULL, 0},
-	{"not", decode_alu, "tt", NULL, 0},
-	{"cnot", decode_alu, "tt", NULL, 0},
-	{"shl", decode_alu, "ttu", NULL, 0},
-	{"shr", decode_alu, "ttu", NULL, 0},
-	{"shf", decode_alu, "tttu", "l r|clamp wrap", 0},
-	{"bfe", decode_alu, "ttuu", NULL, 0},
-	{"bfi", decode_alu, "tttuu", NULL, 0},
-	{"bmsk", decode_alu, "tuu", "clamp wrap", 0},
-	{"bfind", decode_alu, "ut", "shiftamt", 0},
-	{"popc", decode_alu, "ut", NULL, 0},
-	{"clz", decode_alu, "ut", NULL, 0},
-	{"brev", decode_alu, "tt", NULL, 0},
-	{"fns", decode_alu, "tttu", NULL, 0},
-	{"copysign", decode_alu, "ttt", NULL, 0},
-	{"sqrt", decode_alu, "tt", NULL, 0},
-	{"rsqrt", decode_alu, "tt", NULL, 0},
-	{"rcp", decode_alu, "tt", NULL, 0},
-	{"sin", decode_alu, "tt", NULL, 0},
-	{"cos", decode_alu, "tt", NULL, 0},
-	{"ex2", decode_alu, "tt", NULL, 0},
-	{"lg2", decode_alu, "tt", NULL, 0},
-	{"tanh", decode_alu, "tt", NULL, 0},
-	{"addc", decode_carry, NULL, NULL, PTX_C_ADD},
-	{"subc", decode_carry, NULL, NULL, PTX_C_SUB},
-	{"madc", decode_carry, NULL, NULL, PTX_C_MADLO},
-	{"prmt", decode_prmt, NULL, NULL, 0},
-	{"lop3", decode_lop3, NULL, NULL, 0},
-	{"dp4a", decode_dot, NULL, NULL, 0},
-	{"dp2a", decode_dot, NULL, NULL, 0},
-	{"slct", decode_slct, NULL, NULL, 0},
-	{"testp", decode_testp, NULL, NULL, 0},
-	{NULL, NULL, NULL, NULL, 0},
+    {"add", decode_alu, "ttt", NULL, 1},
+    {"sub", decode_alu, "ttt", NULL, 1},
+    {"mul", decode_alu, "ttt", "lo hi wide", 0},
+    {"mad", decode_alu, "tttt", "lo hi wide", 2},
+    {"fma", decode_alu, "tttt", NULL, 0},
+    {"mul24", decode_alu, "ttt", "lo hi", 0},
+    {"mad24", decode_alu, "tttt", "lo hi", 0},
+    {"sad", decode_alu, "tttt", NULL, 0},
+    {"div", decode_alu, "ttt", NULL, 0},
+    {"rem", decode_alu, "ttt", NULL, 0},
+    {"abs", decode_alu, "tt", NULL, 0},
+    {"neg", decode_alu, "tt", NULL, 0},
+    {"min", decode_alu, "ttt", "NaN", 0},
+    {"max", decode_alu, "ttt", "NaN", 0},
+    {"and", decode_alu, "ttt", NULL, 0},
+    {"or", decode_alu, "ttt", NULL, 0},
+    {"xor", decode_alu, "ttt", NULL, 0},
+    {"not", decode_alu, "tt", NULL, 0},
+    {"cnot", decode_alu, "tt", NULL, 0},
+    {"shl", decode_alu, "ttu", NULL, 0},
+    {"shr", decode_alu, "ttu", NULL, 0},
+    {"shf", decode_alu, "tttu", "l r|clamp wrap", 0},
+    {"bfe", decode_alu, "ttuu", NULL, 0},
+    {"bfi", decode_alu, "tttuu", NULL, 0},
+    {"bmsk", decode_alu, "tuu", "clamp wrap", 0},
+    {"bfind", decode_alu, "ut", "shiftamt", 0},
+    {"popc", decode_alu, "ut", NULL, 0},
+    {"clz", decode_alu, "ut", NULL, 0},
+    {"brev", decode_alu, "tt", NULL, 0},
+    {"fns", decode_alu, "tttu", NULL, 0},
+    {"copysign", decode_alu, "ttt", NULL, 0},
+    {"sqrt", decode_alu, "tt", NULL, 0},
+    {"rsqrt", decode_alu, "tt", NULL, 0},
+    {"rcp", decode_alu, "tt", NULL, 0},
+    {"sin", decode_alu, "tt", NULL, 0},
+    {"cos", decode_alu, "tt", NULL, 0},
+    {"ex2", decode_alu, "tt", NULL, 0},
+    {"lg2", decode_alu, "tt", NULL, 0},
+    {"tanh", decode_alu, "tt", NULL, 0},
+    {"addc", decode_carry, NULL, NULL, PTX_C_ADD},
+    {"subc", decode_carry, NULL, NULL, PTX_C_SUB},
+    {"madc", decode_carry, NULL, NULL, PTX_C_MADLO},
+    {"prmt", decode_prmt, NULL, NULL, 0},
+    {"lop3", decode_lop3, NULL, NULL, 0},
+    {"dp4a", decode_dot, NULL, NULL, 0},
+    {"dp2a", decode_dot, NULL, NULL, 0},
+    {"slct", decode_slct, NULL, NULL, 0},
+    {"testp", decode_testp, NULL, NULL, 0},
+    {NULL, NULL, NULL, NULL, 0},
 };

@@ -62,7 +62,7 @@ static void decode_ret(struct ptx_dec *d, const struct ptx_opcode *self)
 	}
 	ptx_emit(d, PTX_K_BRA);
 	d->returns = ptx_grow(d->ld, &d->ld->temp, d->returns, d->n_returns, &d->cap_returns,
-			      sizeof(*d->returns));
+	                      sizeof(*d->returns));
 	d->returns[d->n_returns++] = d->n_code - 1;
 }
 
@@ -74,9 +74,9 @@ static void decode_call(struct ptx_dec *d, const struct ptx_opcode *self)
 /* ---- fences and the like */
 static void decode_fence(struct ptx_dec *d, const struct ptx_opcode *self)
 {
-	static const char *const words[] = {".sc",  ".acq_rel", ".acquire", ".release", ".cta",
-					    ".gl",  ".gpu",	".sys",	    ".cluster", ".proxy",
-					    ".alias", ".async", ".async.global", NULL};
+	static const char *const words[] = {
+	    ".sc",  ".acq_rel", ".acquire", ".release", ".cta",   ".gl",           ".gpu",
+	    ".sys", ".cluster", ".proxy",   ".alias",   ".async", ".async.global", NULL};
 	ptx_need_operands(d, 0, 0);
 	while (ptx_take_any(d, words) >= 0)
 		continue;
@@ -94,8 +94,8 @@ static void decode_nanosleep(struct ptx_dec *d, const struct ptx_opcode *self)
 /* griddepcontrol, setmaxnreg, pmevent: no effect on results */
 static void decode_nop(struct ptx_dec *d, const struct ptx_opcode *self)
 {
-	static const char *const words[] = {".launch_dependents", ".wait", ".inc",  ".dec",
-					    ".sync",		  ".aligned", ".u32", NULL};
+	static const char *const words[] = {".launch_dependents", ".wait", ".inc", ".dec", ".sync",
+	                                    ".aligned",           ".u32",  NULL};
 	ptx_need_operands(d, 0, 1);
 	while (ptx_take_any(d, words) >= 0)
 		continue;
@@ -263,30 +263,30 @@ static void decode_elect(struct ptx_dec *d, const struct ptx_opcode *self)
 }
 
 const struct ptx_opcode ptx_ctl_opcodes[] = {
-	{"bra", decode_bra, NULL, NULL, 0},
-	{"brx", decode_brx, NULL, NULL, 0},
-	{"call", decode_call, NULL, NULL, 0},
-	{"ret", decode_ret, NULL, NULL, 0},
-	{"exit", decode_exit, NULL, NULL, PTX_K_EXIT},
-	{"trap", decode_exit, NULL, NULL, PTX_K_TRAP},
-	{"brkpt", decode_exit, NULL, NULL, PTX_K_TRAP},
-	{"membar", decode_fence, NULL, NULL, 0},
-	{"fence", decode_fence, NULL, NULL, 0},
-	{"nanosleep", decode_nanosleep, NULL, NULL, 0},
-	{"griddepcontrol", decode_nop, NULL, NULL, 0},
-	{"setmaxnreg", decode_nop, NULL, NULL, 0},
-	{"pmevent", decode_nop, NULL, NULL, 0},
-	{NULL, NULL, NULL, NULL, 0},
+    {"bra", decode_bra, NULL, NULL, 0},
+    {"brx", decode_brx, NULL, NULL, 0},
+    {"call", decode_call, NULL, NULL, 0},
+    {"ret", decode_ret, NULL, NULL, 0},
+    {"exit", decode_exit, NULL, NULL, PTX_K_EXIT},
+    {"trap", decode_exit, NULL, NULL, PTX_K_TRAP},
+    {"brkpt", decode_exit, NULL, NULL, PTX_K_TRAP},
+    {"membar", decode_fence, NULL, NULL, 0},
+    {"fence", decode_fence, NULL, NULL, 0},
+    {"nanosleep", decode_nanosleep, NULL, NULL, 0},
+    {"griddepcontrol", decode_nop, NULL, NULL, 0},
+    {"setmaxnreg", decode_nop, NULL, NULL, 0},
+    {"pmevent", decode_nop, NULL, NULL, 0},
+    {NULL, NULL, NULL, NULL, 0},
 };
 
 const struct ptx_opcode ptx_sync_opcodes[] = {
-	{"bar", decode_bar, NULL, NULL, 0},
-	{"barrier", decode_bar, NULL, NULL, 0},
-	{"shfl", decode_shfl, NULL, NULL, 0},
-	{"vote", decode_vote, NULL, NULL, 0},
-	{"match", decode_match, NULL, NULL, 0},
-	{"redux", decode_redux, NULL, NULL, 0},
-	{"activemask", decode_activemask, NULL, NULL, 0},
-	{"elect", decode_elect, NULL, NULL, 0},
-	{NULL, NULL, NULL, NULL, 0},
+    {"bar", decode_bar, NULL, NULL, 0},
+    {"barrier", decode_bar, NULL, NULL, 0},
+    {"shfl", decode_shfl, NULL, NULL, 0},
+    {"vote", decode_vote, NULL, NULL, 0},
+    {"match", decode_match, NULL, NULL, 0},
+    {"redux", decode_redux, NULL, NULL, 0},
+    {"activemask", decode_activemask, NULL, NULL, 0},
+    {"elect", decode_elect, NULL, NULL, 0},
+    {NULL, NULL, NULL, NULL, 0},
 };

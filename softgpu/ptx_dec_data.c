@@ -10,8 +10,8 @@
 static const char *take_compare(struct ptx_dec *d, bool *is_unsigned)
 {
 	static const char *const names[] = {".eq",  ".ne",  ".lt",  ".le",  ".gt",  ".ge",  ".lo",
-					    ".ls",  ".hi",  ".hs",  ".equ", ".neu", ".ltu", ".leu",
-					    ".gtu", ".geu", ".num", ".nan", NULL};
+	                                    ".ls",  ".hi",  ".hs",  ".equ", ".neu", ".ltu", ".leu",
+	                                    ".gtu", ".geu", ".num", ".nan", NULL};
 	int i = ptx_take_any(d, names);
 	if (i < 0)
 		ptx_unsupported(d, NULL);
@@ -26,7 +26,7 @@ static int take_logic(struct ptx_dec *d)
 }
 
 static ptx_cmp_fn *find_compare(struct ptx_dec *d, const char *cmp, bool is_unsigned,
-				const struct ptx_type *t)
+                                const struct ptx_type *t)
 {
 	char key[32];
 	size_t n = strlen(t->name);
@@ -95,9 +95,9 @@ static void decode_set(struct ptx_dec *d, const struct ptx_opcode *self)
 		const char *type;
 		uint32_t value, pair;
 	} truth[] = {
-		{"u32", 0xffffffff, 0xffff}, {"s32", 0xffffffff, 0xffff}, {"f32", 0x3f800000, 0},
-		{"u16", 0xffff, 0},	     {"s16", 0xffff, 0},	  {"f16", 0x3c00, 0},
-		{"bf16", 0x3f80, 0},	     {"f16x2", 0, 0x3c00},	  {"bf16x2", 0, 0x3f80},
+	    {"u32", 0xffffffff, 0xffff}, {"s32", 0xffffffff, 0xffff}, {"f32", 0x3f800000, 0},
+	    {"u16", 0xffff, 0},          {"s16", 0xffff, 0},          {"f16", 0x3c00, 0},
+	    {"bf16", 0x3f80, 0},         {"f16x2", 0, 0x3c00},        {"bf16x2", 0, 0x3f80},
 	};
 	for (size_t i = 0; i < sizeof(truth) / sizeof(truth[0]); i++)
 		if (!strcmp(dt->name, truth[i].type))
@@ -147,11 +147,11 @@ static void decode_packing(struct ptx_dec *d, const struct ptx_type *t)
 	unsigned part = t->size / n;
 	char name[8];
 	snprintf(name, sizeof(name), ".b%u", part * 8);
-	const struct ptx_type *pt =
-		ptx_type_find((struct ptx_str){name, (uint32_t)strlen(name)});
+	const struct ptx_type *pt = ptx_type_find((struct ptx_str){name, (uint32_t)strlen(name)});
 	struct ptx_inst in = {.size = t->size, .rsize = (uint8_t)part, .vec = (uint8_t)n};
 	for (uint32_t i = 0; i < n; i++)
-		regs[i] = unpack ? ptx_dst(d, &vec->items[i], part) : ptx_src(d, &vec->items[i], pt);
+		regs[i] =
+		    unpack ? ptx_dst(d, &vec->items[i], part) : ptx_src(d, &vec->items[i], pt);
 	if (unpack)
 		in.a = ptx_src(d, &o[1], t);
 	else
@@ -196,7 +196,7 @@ static void decode_mov(struct ptx_dec *d, const struct ptx_opcode *self)
 
 /* ---- cvt */
 static void stage(struct ptx_dec *d, struct ptx_inst *in, bool rounds, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+    __attribute__((format(printf, 4, 5)));
 static void stage(struct ptx_dec *d, struct ptx_inst *in, bool rounds, const char *fmt, ...)
 {
 	char key[32];
@@ -205,7 +205,7 @@ static void stage(struct ptx_dec *d, struct ptx_inst *in, bool rounds, const cha
 	vsnprintf(key, sizeof(key), fmt, ap);
 	va_end(ap);
 	d->stages = ptx_grow(d->ld, &d->ld->temp, d->stages, d->n_stages, &d->cap_stages,
-			     sizeof(*d->stages));
+	                     sizeof(*d->stages));
 	struct ptx_stage *s = &d->stages[d->n_stages++];
 	*s = (struct ptx_stage){ptx_lanes_find(key), rounds};
 	if (!s->fn)
@@ -336,7 +336,7 @@ static void decode_cvt(struct ptx_dec *d, const struct ptx_opcode *self)
 }
 
 const struct ptx_opcode ptx_data_opcodes[] = {
-	{"mov", decode_mov, NULL, NULL, 0},   {"setp", decode_setp, NULL, NULL, 0},
-	{"set", decode_set, NULL, NULL, 0},   {"selp", decode_selp, NULL, NULL, 0},
-	{"cvt", decode_cvt, NULL, NULL, 0},   {NULL, NULL, NULL, NULL, 0},
+    {"mov", decode_mov, NULL, NULL, 0}, {"setp", decode_setp, NULL, NULL, 0},
+    {"set", decode_set, NULL, NULL, 0}, {"selp", decode_selp, NULL, NULL, 0},
+    {"cvt", decode_cvt, NULL, NULL, 0}, {NULL, NULL, NULL, NULL, 0},
 };

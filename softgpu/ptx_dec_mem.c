@@ -15,11 +15,11 @@ static int take_space(struct ptx_dec *d)
 		const char *name;
 		enum ptx_space space;
 	} spaces[] = {
-		{".global", PTX_SPACE_GLOBAL},	       {".shared", PTX_SPACE_SHARED},
-		{".shared::cta", PTX_SPACE_SHARED},    {".shared::cluster", PTX_SPACE_SHARED},
-		{".local", PTX_SPACE_LOCAL},	       {".param", PTX_SPACE_PARAM},
-		{".param::entry", PTX_SPACE_PARAM},    {".param::func", PTX_SPACE_PARAM},
-		{".const", PTX_SPACE_CONST},
+	    {".global", PTX_SPACE_GLOBAL},      {".shared", PTX_SPACE_SHARED},
+	    {".shared::cta", PTX_SPACE_SHARED}, {".shared::cluster", PTX_SPACE_SHARED},
+	    {".local", PTX_SPACE_LOCAL},        {".param", PTX_SPACE_PARAM},
+	    {".param::entry", PTX_SPACE_PARAM}, {".param::func", PTX_SPACE_PARAM},
+	    {".const", PTX_SPACE_CONST},
 	};
 	for (size_t i = 0; i < sizeof(spaces) / sizeof(spaces[0]); i++)
 		if (ptx_take(d, spaces[i].name))
@@ -30,8 +30,8 @@ static int take_space(struct ptx_dec *d)
 /* Hints: taken, without effect. True if there is an operand for a cache policy. */
 static bool take_hints(struct ptx_dec *d)
 {
-	static const char *const plain[] = {".ca", ".cg", ".cs", ".lu", ".cv", ".wb", ".wt", ".nc",
-					    ".weak", ".unified", ".mmio", NULL};
+	static const char *const plain[] = {".ca", ".cg", ".cs",   ".lu",      ".cv",   ".wb",
+	                                    ".wt", ".nc", ".weak", ".unified", ".mmio", NULL};
 	struct ptx_stmt *s = d->stmt;
 	bool policy = false;
 	while (ptx_take_any(d, plain) >= 0)
@@ -116,7 +116,7 @@ static const struct ptx_type *memory_type(struct ptx_dec *d, uint32_t vec)
 
 /* The registers of a load: all of one size, so that one loop serves them. */
 static void load_registers(struct ptx_dec *d, const struct ptx_opd *o, const struct ptx_type *t,
-			   struct ptx_inst *in)
+                           struct ptx_inst *in)
 {
 	const struct ptx_opd *items = o->kind == PTX_O_VEC ? o->items : o;
 	uint32_t n = o->kind == PTX_O_VEC ? o->n_items : 1, regs[8] = {0};
@@ -242,8 +242,8 @@ static bool atomic_exists(enum ptx_atom_op op, const struct ptx_type *t)
 
 static void decode_atom(struct ptx_dec *d, const struct ptx_opcode *self)
 {
-	static const char *const ops[] = {".add", ".min",  ".max", ".and", ".or", ".xor",
-					  ".exch", ".cas", ".inc", ".dec", NULL};
+	static const char *const ops[] = {".add",  ".min", ".max", ".and", ".or", ".xor",
+	                                  ".exch", ".cas", ".inc", ".dec", NULL};
 	bool red = self->arg;
 	struct ptx_inst in = {.order = (uint8_t)take_order(d)};
 	int space = take_space(d), op = ptx_take_any(d, ops);
@@ -376,7 +376,10 @@ static void copy_async(struct ptx_dec *d)
 	for (unsigned i = 0; i < n; i++)
 		regs[i] = ptx_new_reg(d, ld.size);
 	ld.d = st.b = regs[0];
-	ld.target = st.target = d->n_ext;
+	ld.target = d->n_ext;
+	for (unsigned i = 0; i < n; i++)
+		ptx_ext(d, regs[i]);
+	st.target = d->n_ext; /* each instruction has its own list: ptx_live.c renames in them */
 	for (unsigned i = 0; i < n; i++)
 		ptx_ext(d, regs[i]);
 	address(d, &o[1], PTX_SPACE_GLOBAL, &ld);
@@ -401,18 +404,18 @@ static void decode_cp(struct ptx_dec *d, const struct ptx_opcode *self)
 }
 
 const struct ptx_opcode ptx_mem_opcodes[] = {
-	{"ld", decode_ld, NULL, NULL, 0},
-	{"ldu", decode_ld, NULL, NULL, 1},
-	{"st", decode_st, NULL, NULL, 0},
-	{"atom", decode_atom, NULL, NULL, 0},
-	{"red", decode_atom, NULL, NULL, 1},
-	{"cvta", decode_cvta, NULL, NULL, 0},
-	{"isspacep", decode_isspacep, NULL, NULL, 0},
-	{"prefetch", decode_hint, NULL, NULL, 0},
-	{"prefetchu", decode_hint, NULL, NULL, 0},
-	{"applypriority", decode_hint, NULL, NULL, 0},
-	{"discard", decode_hint, NULL, NULL, 0},
-	{"createpolicy", decode_createpolicy, NULL, NULL, 0},
-	{"cp", decode_cp, NULL, NULL, 0},
-	{NULL, NULL, NULL, NULL, 0},
+    {"ld", decode_ld, NULL, NULL, 0},
+    {"ldu", decode_ld, NULL, NULL, 1},
+    {"st", decode_st, NULL, NULL, 0},
+    {"atom", decode_atom, NULL, NULL, 0},
+    {"red", decode_atom, NULL, NULL, 1},
+    {"cvta", decode_cvta, NULL, NULL, 0},
+    {"isspacep", decode_isspacep, NULL, NULL, 0},
+    {"prefetch", decode_hint, NULL, NULL, 0},
+    {"prefetchu", decode_hint, NULL, NULL, 0},
+    {"applypriority", decode_hint, NULL, NULL, 0},
+    {"discard", decode_hint, NULL, NULL, 0},
+    {"createpolicy", decode_createpolicy, NULL, NULL, 0},
+    {"cp", decode_cp, NULL, NULL, 0},
+    {NULL, NULL, NULL, NULL, 0},
 };

@@ -4,6 +4,10 @@
 
 #include "ptx_exec.h"
 
+#if defined(__SANITIZE_THREAD__) || defined(PTX_TSAN)
+int ptx_fence_word;
+#endif
+
 /* ---- groups */
 static bool same_place(const struct ptx_group *g, uint32_t pc, enum ptx_wait wait)
 {
@@ -71,7 +75,7 @@ static enum ptx_step blocked(struct ptx_warp *w)
 			continue;
 		const struct ptx_inst *in = &w->worker->job->k->code[g->pc];
 		ptx_fault(w, in, (unsigned)__builtin_ctz(g->mask), PTX_BARRIER,
-			  "a warp-synchronous instruction waits for lanes that never reach it");
+		          "a warp-synchronous instruction waits for lanes that never reach it");
 		return PTX_STEP_FAULT;
 	}
 	return PTX_STEP_BARRIER;
@@ -86,16 +90,29 @@ static void wake_waiting(struct ptx_warp *w)
 	w->n_groups = 0;
 	for (uint32_t i = 0; i < n; i++)
 		ptx_group_push(w, old[i].pc, old[i].mask,
-			       old[i].wait == PTX_WAIT_WARP ? PTX_RUN : old[i].wait);
+		               old[i].wait == PTX_WAIT_WARP ? PTX_RUN : old[i].wait);
 }
 
 void ptx_blend(const struct ptx_warp *w, uint32_t d, const void *value, unsigned size,
-	       uint32_t mask)
+               uint32_t mask)
 {
 	if (mask == w->live)
 		memcpy(ptx_reg(w, d), value, (size_t)size * PTX_LANES);
 	else
-		ptx_lanes()->blend[size == 2 ? 1 : size == 4 ? 2 : 3](ptx_reg(w, d), value, mask);
+		w->worker->lanes->blend[ptx_size_index(size)](ptx_reg(w, d), value, mask);
+}
+
+void ptx_splat(const struct ptx_warp *w, uint32_t d, uint64_t value, unsigned size, uint32_t mask)
+{
+	const struct ptx_lane_set *lanes = w->worker->lanes;
+	uint64_t all[PTX_LANES];
+	unsigned k = ptx_size_index(size);
+	if (mask == w->live) {
+		lanes->splat[k](ptx_reg(w, d), value);
+	} else {
+		lanes->splat[k](all, value);
+		lanes->blend[k](ptx_reg(w, d), all, mask);
+	}
 }
 
 static bool execute(struct ptx_warp *w, const struct ptx_inst *in, uint32_t m)
@@ -134,7 +151,7 @@ static bool execute(struct ptx_warp *w, const struct ptx_inst *in, uint32_t m)
 		ptx_exec_activemask(w, in, m);
 		return true;
 	case PTX_K_FENCE:
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		ptx_fence();
 		return true;
 	case PTX_K_SYSCALL:
 		return ptx_exec_syscall(w, in, m);
@@ -144,7 +161,7 @@ static bool execute(struct ptx_warp *w, const struct ptx_inst *in, uint32_t m)
 		return true;
 	default:
 		return ptx_fault(w, in, 0, PTX_UNSUPPORTED, "internal: instruction kind %u",
-				 in->kind);
+		                 in->kind);
 	}
 }
 
@@ -155,9 +172,10 @@ static bool branch_indexed(struct ptx_warp *w, const struct ptx_inst *in, uint32
 	for (uint32_t rest = m; rest; rest &= rest - 1) {
 		unsigned lane = (unsigned)__builtin_ctz(rest);
 		if (index[lane] >= (uint64_t)in->imm)
-			return ptx_fault(w, in, lane, PTX_TRAP, "brx.idx beyond its list of targets");
+			return ptx_fault(w, in, lane, PTX_TRAP,
+			                 "brx.idx beyond its list of targets");
 		ptx_group_push(w, w->worker->job->k->ext[in->target + index[lane]], 1u << lane,
-			       PTX_RUN);
+		               PTX_RUN);
 	}
 	return true;
 }

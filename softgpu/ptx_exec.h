@@ -87,11 +87,31 @@ struct ptx_job {
 
 struct ptx_worker {
 	struct ptx_job *job;
+	const struct ptx_lane_set *lanes;
 	bool leads; /* the caller's: may start others */
 	struct ptx_result res;
 	struct ptx_range ranges[PTX_RANGES];
 	struct ptx_block *blocks; /* started, not finished; the first one runs */
 };
+
+/* A fence between threads; TSan knows none, but it knows read-modify-writes of one place. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define PTX_TSAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__) || defined(PTX_TSAN)
+extern int ptx_fence_word;
+static inline void ptx_fence(void)
+{
+	__atomic_fetch_add(&ptx_fence_word, 0, __ATOMIC_SEQ_CST);
+}
+#else
+static inline void ptx_fence(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+#endif
 
 /* ---- ptx_exec.c */
 enum ptx_step ptx_warp_run(struct ptx_warp *w, int budget);
@@ -104,13 +124,13 @@ static inline uint32_t ptx_pred(const struct ptx_warp *w, uint32_t code)
 	return *(const uint32_t *)ptx_reg(w, code);
 }
 static inline void ptx_set_pred(const struct ptx_warp *w, uint32_t code, uint32_t value,
-				uint32_t mask)
+                                uint32_t mask)
 {
 	uint32_t *p = (uint32_t *)ptx_reg(w, code);
 	*p = (*p & ~mask) | (value & mask);
 }
 static inline uint32_t ptx_guarded(const struct ptx_warp *w, const struct ptx_inst *in,
-				   uint32_t mask)
+                                   uint32_t mask)
 {
 	if (!in->guarded)
 		return mask;
@@ -118,14 +138,20 @@ static inline uint32_t ptx_guarded(const struct ptx_warp *w, const struct ptx_in
 	return mask & (in->guard_not ? ~g : g);
 }
 void ptx_group_push(struct ptx_warp *w, uint32_t pc, uint32_t mask, enum ptx_wait wait);
+/* 2, 4, 8 bytes a lane → 1, 2, 3 */
+static inline unsigned ptx_size_index(unsigned size)
+{
+	return size == 2 ? 1 : size == 4 ? 2 : 3;
+}
 /* Copies the lanes of mask. */
 void ptx_blend(const struct ptx_warp *w, uint32_t d, const void *value, unsigned size,
-	       uint32_t mask);
+               uint32_t mask);
 
+/* One value in the lanes of mask. */
+void ptx_splat(const struct ptx_warp *w, uint32_t d, uint64_t value, unsigned size, uint32_t mask);
 /* Ends the job with an error that names kernel and thread; the first one wins. false, always. */
-bool ptx_fault(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane,
-	       enum ptx_status status, const char *fmt, ...)
-	__attribute__((format(printf, 5, 6)));
+bool ptx_fault(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane, enum ptx_status status,
+               const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 /* ---- ptx_exec_ops.c: one instruction for the lanes of mask; false: the job has failed */
 void ptx_exec_alux(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
@@ -148,7 +174,7 @@ void ptx_addresses(const struct ptx_warp *w, const struct ptx_inst *in, uint64_t
 /* Host address of one lane's access of `bytes` bytes, checked; NULL: the job has failed. `space`:
  * where it turned out to be. */
 uint8_t *ptx_locate(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane, uint64_t addr,
-		    uint32_t bytes, enum ptx_space *space);
+                    uint32_t bytes, enum ptx_space *space);
 /* Reads a lane's value out of a register of `size` bytes a lane. */
 uint64_t ptx_lane_get(const void *reg, unsigned size, unsigned lane);
 void ptx_lane_set(void *reg, unsigned size, unsigned lane, uint64_t value);
@@ -159,9 +185,10 @@ bool ptx_exec_syscall(struct ptx_warp *w, const struct ptx_inst *in, uint32_t ma
 
 /* ---- ptx_exec_sync.c */
 /* A group of lanes `mask` has reached a warp-wide instruction, `active` of them by its guard:
- * executes it for the lanes that need not wait and parks the others. Returns the lanes that go on. */
+ * executes it for the lanes that need not wait and parks the others. Returns the lanes that go on.
+ */
 uint32_t ptx_exec_warp_op(struct ptx_warp *w, const struct ptx_inst *in, uint32_t pc,
-			  uint32_t mask);
+                          uint32_t mask);
 void ptx_exec_activemask(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
 /* All live lanes of the warp wait: joins the barrier, releases it if complete. false: failed. */
 bool ptx_barrier_arrive(struct ptx_warp *w);

@@ -13,7 +13,7 @@ static uint32_t half_pair_add(uint32_t a, uint32_t b, bool bf16, int parts)
 	for (int i = 0; i < parts; i++) {
 		uint16_t x = (uint16_t)(a >> (16 * i)), y = (uint16_t)(b >> (16 * i));
 		uint16_t s = bf16 ? ptx_bf16_from(ptx_bf16_to(x) + ptx_bf16_to(y), 0)
-				  : ptx_f16_from(ptx_f16_to(x) + ptx_f16_to(y), 0);
+		                  : ptx_f16_from(ptx_f16_to(x) + ptx_f16_to(y), 0);
 		r |= (uint32_t)s << (16 * i);
 	}
 	return r;
@@ -67,7 +67,7 @@ static bool less(const struct ptx_inst *in, uint64_t a, uint64_t b)
 }
 
 static uint64_t new_value(const struct ptx_inst *in, uint64_t old, uint64_t b, uint64_t c,
-			  bool global)
+                          bool global)
 {
 	switch ((enum ptx_atom_op)in->op) {
 	case PTX_A_ADD:
@@ -101,7 +101,7 @@ static uint64_t new_value(const struct ptx_inst *in, uint64_t old, uint64_t b, u
 		if (in->op == PTX_A_ADD && in->scalar <= PTX_T_S)                                  \
 			return __atomic_fetch_add(p, (T)b, __ATOMIC_SEQ_CST);                      \
 		while (!__atomic_compare_exchange_n(p, &old, (T)new_value(in, old, b, c, true),    \
-						    true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))     \
+		                                    true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))     \
 			continue;                                                                  \
 		return old;                                                                        \
 	}

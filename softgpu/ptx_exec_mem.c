@@ -11,7 +11,7 @@
 
 #include "ptx_exec.h"
 
-#if defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_THREAD__) || defined(PTX_TSAN)
 #define NO_TSAN __attribute__((no_sanitize("thread"), noinline))
 #else
 #define NO_TSAN
@@ -47,24 +47,27 @@ void ptx_addresses(const struct ptx_warp *w, const struct ptx_inst *in, uint64_t
 {
 	const void *base = ptx_reg(w, in->a);
 	if (in->asize == 8)
-		ptx_lanes()->addr64(addr, base, (uint64_t)in->imm);
+		w->worker->lanes->addr64(addr, base, (uint64_t)in->imm);
 	else
-		ptx_lanes()->addr32(addr, base, (uint32_t)in->imm);
+		w->worker->lanes->addr32(addr, base, (uint32_t)in->imm);
 }
 
 static const char *space_name(enum ptx_space s)
 {
-	static const char *const names[] = {"global", "shared", "local",
-					    "parameter", "constant", "generic"};
+	static const char *const names[] = {"global",    "shared",   "local",
+	                                    "parameter", "constant", "generic"};
 	return names[s];
 }
 
 static bool illegal(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane, uint64_t addr,
-		    uint32_t bytes, enum ptx_space space)
+                    uint32_t bytes, enum ptx_space space)
 {
-	const char *what = in->kind == PTX_K_ST ? "store" : in->kind == PTX_K_LD ? "load" : "atomic";
-	return ptx_fault(w, in, lane, PTX_ILLEGAL_ADDRESS, "illegal address 0x%llx: %s %s of %u bytes",
-			 (unsigned long long)addr, space_name(space), what, bytes);
+	const char *what = in->kind == PTX_K_ST   ? "store"
+	                   : in->kind == PTX_K_LD ? "load"
+	                                          : "atomic";
+	return ptx_fault(w, in, lane, PTX_ILLEGAL_ADDRESS,
+	                 "illegal address 0x%llx: %s %s of %u bytes", (unsigned long long)addr,
+	                 space_name(space), what, bytes);
 }
 
 static bool in_range(const struct ptx_range *r, uint64_t addr, uint64_t bytes)
@@ -74,7 +77,7 @@ static bool in_range(const struct ptx_range *r, uint64_t addr, uint64_t bytes)
 
 /* Is [addr, addr+bytes) global memory? The answer's whole allocation is kept for this access. */
 static bool check_global(struct ptx_warp *w, const struct ptx_inst *in, uint64_t addr,
-			 uint64_t bytes)
+                         uint64_t bytes)
 {
 	struct ptx_range *r = &w->worker->ranges[in->site % PTX_RANGES];
 	const struct ptx_memory *mem = w->worker->job->mem;
@@ -88,7 +91,7 @@ static bool check_global(struct ptx_warp *w, const struct ptx_inst *in, uint64_t
 }
 
 uint8_t *ptx_locate(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane, uint64_t addr,
-		    uint32_t bytes, enum ptx_space *out)
+                    uint32_t bytes, enum ptx_space *out)
 {
 	enum ptx_space space = (enum ptx_space)in->space;
 	const struct ptx_job *j = w->worker->job;
@@ -103,8 +106,8 @@ uint8_t *ptx_locate(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane
 	*out = space;
 	if (addr & (bytes - 1)) {
 		ptx_fault(w, in, lane, PTX_MISALIGNED,
-			  "misaligned address 0x%llx: %s access of %u bytes",
-			  (unsigned long long)addr, space_name(space), bytes);
+		          "misaligned address 0x%llx: %s access of %u bytes",
+		          (unsigned long long)addr, space_name(space), bytes);
 		return NULL;
 	}
 	switch (space) {
@@ -132,23 +135,13 @@ uint8_t *ptx_locate(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane
 
 void ptx_exec_ldparam(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 {
-	uint64_t v = 0, out[PTX_LANES];
+	uint64_t v = 0;
 	memcpy(&v, w->worker->job->params + in->imm, in->size);
 	if (in->sign && in->size < 8) {
 		unsigned shift = 64 - in->size * 8u;
 		v = (uint64_t)((int64_t)(v << shift) >> shift);
 	}
-	if (in->rsize == 4) {
-		for (unsigned i = 0; i < PTX_LANES; i++)
-			((uint32_t *)out)[i] = (uint32_t)v;
-	} else if (in->rsize == 8) {
-		for (unsigned i = 0; i < PTX_LANES; i++)
-			out[i] = v;
-	} else {
-		for (unsigned i = 0; i < PTX_LANES; i++)
-			((uint16_t *)out)[i] = (uint16_t)v;
-	}
-	ptx_blend(w, in->d, out, in->rsize, mask);
+	ptx_splat(w, in->d, v, in->rsize, mask);
 }
 
 static uint64_t element_load(const uint8_t *p, unsigned size, bool sign)
@@ -193,7 +186,7 @@ static void element_store(uint8_t *p, unsigned size, uint64_t v)
  * lane's address is then where it is. Else the lanes are looked at one by one.
  */
 static bool whole_warp(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask,
-		       const uint64_t *addr, uint32_t bytes, enum ptx_space *space, uintptr_t *base)
+                       const uint64_t *addr, uint32_t bytes, enum ptx_space *space, uintptr_t *base)
 {
 	enum ptx_space s = (enum ptx_space)in->space;
 	uint64_t window = 0, bits = 0, first = addr[__builtin_ctz(mask)];
@@ -215,24 +208,24 @@ static bool whole_warp(struct ptx_warp *w, const struct ptx_inst *in, uint32_t m
 	if (s == PTX_SPACE_SHARED) {
 		uint64_t size = w->block->shared_bytes;
 		*base = (uintptr_t)w->block->shared - (uintptr_t)window;
-		return size >= bytes && ptx_lanes()->reach(addr, window, mask) <= size - bytes;
+		return size >= bytes && w->worker->lanes->reach(addr, window, mask) <= size - bytes;
 	}
 	if (s != PTX_SPACE_GLOBAL && s != PTX_SPACE_CONST)
 		return false;
 	const struct ptx_range *r = &w->worker->ranges[in->site % PTX_RANGES];
 	*base = 0;
 	return check_global(w, in, first, bytes) &&
-	       ptx_lanes()->reach(addr, r->lo, mask) <= r->span - bytes;
+	       w->worker->lanes->reach(addr, r->lo, mask) <= r->span - bytes;
 }
 
 /* A full warp, one register, register and element of one size: 0 the same address in all lanes,
  * 1 neighbours; 2 neither. */
 static int pattern(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask,
-		   const uint64_t *addr)
+                   const uint64_t *addr)
 {
 	if (mask != ~0u || in->vec != 1 || in->rsize != in->size || in->size < 4)
 		return 2;
-	return ptx_lanes()->shape(addr, in->size);
+	return w->worker->lanes->shape(addr, in->size);
 }
 
 NO_TSAN static void copy_lanes(void *d, const void *s, unsigned size)
@@ -243,20 +236,9 @@ NO_TSAN static void copy_lanes(void *d, const void *s, unsigned size)
 		memcpy(d, s, 8 * PTX_LANES);
 }
 
-static void broadcast(void *d, const uint8_t *p, unsigned size)
-{
-	uint64_t v = element_load(p, size, false);
-	if (size == 4)
-		for (unsigned i = 0; i < PTX_LANES; i++)
-			((uint32_t *)d)[i] = (uint32_t)v;
-	else
-		for (unsigned i = 0; i < PTX_LANES; i++)
-			((uint64_t *)d)[i] = v;
-}
-
 /* Host address of a pattern access of the whole warp, or NULL to go lane by lane. */
 static uint8_t *pattern_at(struct ptx_warp *w, const struct ptx_inst *in, uint64_t addr,
-			   uint64_t bytes, enum ptx_space *space)
+                           uint64_t bytes, enum ptx_space *space)
 {
 	enum ptx_space s = (enum ptx_space)in->space;
 	if (addr & (in->size - 1u))
@@ -268,8 +250,8 @@ static uint8_t *pattern_at(struct ptx_warp *w, const struct ptx_inst *in, uint64
 	*space = s;
 	if (s == PTX_SPACE_SHARED)
 		return addr < w->block->shared_bytes && w->block->shared_bytes - addr >= bytes
-			       ? w->block->shared + addr
-			       : NULL;
+		           ? w->block->shared + addr
+		           : NULL;
 	if (s != PTX_SPACE_GLOBAL && s != PTX_SPACE_CONST)
 		return NULL;
 	return check_global(w, in, addr, bytes) ? (uint8_t *)(uintptr_t)addr : NULL;
@@ -278,18 +260,19 @@ static uint8_t *pattern_at(struct ptx_warp *w, const struct ptx_inst *in, uint64
 static void count_bytes(struct ptx_warp *w, enum ptx_space space, uint32_t mask, uint32_t bytes)
 {
 	if (space == PTX_SPACE_GLOBAL)
-		w->worker->res.global_bytes += (uint64_t)__builtin_popcount(mask) * bytes;
+		w->worker->res.global_bytes +=
+		    (uint64_t)(mask == ~0u ? 32 : __builtin_popcount(mask)) * bytes;
 }
 
 static const uint32_t *registers(const struct ptx_warp *w, const struct ptx_inst *in,
-				 const uint32_t *one)
+                                 const uint32_t *one)
 {
 	return in->vec > 1 ? &w->worker->job->k->ext[in->target] : one;
 }
 
 /* Lanes one by one; the whole warp is checked already if `base_ok`. */
 static bool load_lanes(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask,
-		       const uint64_t *addr, bool base_ok, uintptr_t base)
+                       const uint64_t *addr, bool base_ok, uintptr_t base)
 {
 	const uint32_t *regs = registers(w, in, &in->d);
 	uint32_t bytes = (uint32_t)in->size * in->vec;
@@ -298,40 +281,59 @@ static bool load_lanes(struct ptx_warp *w, const struct ptx_inst *in, uint32_t m
 		unsigned lane = (unsigned)__builtin_ctz(rest);
 		enum ptx_space space;
 		const uint8_t *p = base_ok ? (const uint8_t *)(base + (uintptr_t)addr[lane])
-					   : ptx_locate(w, in, lane, addr[lane], bytes, &space);
+		                           : ptx_locate(w, in, lane, addr[lane], bytes, &space);
 		if (!p)
 			return false;
 		if (!base_ok)
 			count_bytes(w, space, 1, bytes);
 		for (unsigned v = 0; v < in->vec; v++)
 			ptx_lane_set(ptx_reg(w, regs[v]), in->rsize, lane,
-				     element_load(p + v * in->size, in->size, in->sign));
+			             element_load(p + v * in->size, in->size, in->sign));
 	}
 	return true;
 }
 
 static void gather32(uint32_t *d, uint32_t mask, const uint64_t *addr, uintptr_t base)
 {
+	if (mask == ~0u) {
+		for (unsigned lane = 0; lane < PTX_LANES; lane++)
+			d[lane] = __atomic_load_n((const uint32_t *)(base + addr[lane]),
+			                          __ATOMIC_RELAXED);
+		return;
+	}
 	for (uint32_t rest = mask; rest; rest &= rest - 1) {
 		unsigned lane = (unsigned)__builtin_ctz(rest);
 		d[lane] = __atomic_load_n((const uint32_t *)(base + addr[lane]), __ATOMIC_RELAXED);
 	}
 }
 
+/* The commonest shared access: 4 bytes, 32-bit addresses, the whole warp. */
+static bool plain_shared(const struct ptx_inst *in, uint32_t mask)
+{
+	return mask == ~0u && in->space == PTX_SPACE_SHARED && in->asize == 4 && in->vec == 1 &&
+	       in->size == 4 && in->rsize == 4;
+}
+
 bool ptx_exec_ld(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 {
+	if (plain_shared(in, mask) &&
+	    w->worker->lanes->load4((uint32_t *)ptx_reg(w, in->d),
+	                            (const uint32_t *)ptx_reg(w, in->a), (uint32_t)in->imm,
+	                            w->block->shared, w->block->shared_bytes))
+		return true;
 	uint64_t addr[PTX_LANES];
 	enum ptx_space space = PTX_SPACE_GENERIC;
 	uint32_t bytes = (uint32_t)in->size * in->vec;
 	bool ok = true;
 	ptx_addresses(w, in, addr);
 	int shape = pattern(w, in, mask, addr);
-	const uint8_t *p = shape == 2 ? NULL
-				      : pattern_at(w, in, addr[0],
-						   shape ? (uint64_t)bytes * PTX_LANES : bytes, &space);
+	const uint8_t *p =
+	    shape == 2
+		? NULL
+		: pattern_at(w, in, addr[0], shape ? (uint64_t)bytes * PTX_LANES : bytes, &space);
 	if (p) {
 		if (shape == 0)
-			broadcast(ptx_reg(w, in->d), p, in->size);
+			ptx_splat(w, in->d, element_load(p, in->size, false), in->size, mask);
 		else
 			copy_lanes(ptx_reg(w, in->d), p, in->size);
 		count_bytes(w, space, mask, bytes);
@@ -346,12 +348,12 @@ bool ptx_exec_ld(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 			ok = load_lanes(w, in, mask, addr, checked, base);
 	}
 	if (in->order & PTX_ORDER_ACQUIRE)
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		ptx_fence();
 	return ok;
 }
 
 static bool store_lanes(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask,
-			const uint64_t *addr, bool base_ok, uintptr_t base)
+                        const uint64_t *addr, bool base_ok, uintptr_t base)
 {
 	const uint32_t *regs = registers(w, in, &in->b);
 	uint32_t bytes = (uint32_t)in->size * in->vec;
@@ -359,14 +361,14 @@ static bool store_lanes(struct ptx_warp *w, const struct ptx_inst *in, uint32_t 
 		unsigned lane = (unsigned)__builtin_ctz(rest);
 		enum ptx_space space;
 		uint8_t *p = base_ok ? (uint8_t *)(base + (uintptr_t)addr[lane])
-				     : ptx_locate(w, in, lane, addr[lane], bytes, &space);
+		                     : ptx_locate(w, in, lane, addr[lane], bytes, &space);
 		if (!p)
 			return false;
 		if (!base_ok)
 			count_bytes(w, space, 1, bytes);
 		for (unsigned v = 0; v < in->vec; v++)
 			element_store(p + v * in->size, in->size,
-				      ptx_lane_get(ptx_reg(w, regs[v]), in->rsize, lane));
+			              ptx_lane_get(ptx_reg(w, regs[v]), in->rsize, lane));
 	}
 	return true;
 }
@@ -376,12 +378,17 @@ bool ptx_exec_st(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 	uint64_t addr[PTX_LANES];
 	enum ptx_space space = PTX_SPACE_GENERIC;
 	uint32_t bytes = (uint32_t)in->size * in->vec;
+	if (plain_shared(in, mask) &&
+	    w->worker->lanes->store4((const uint32_t *)ptx_reg(w, in->b),
+	                             (const uint32_t *)ptx_reg(w, in->a), (uint32_t)in->imm,
+	                             w->block->shared, w->block->shared_bytes))
+		return true;
 	if (in->order & PTX_ORDER_RELEASE)
-		__atomic_thread_fence(__ATOMIC_RELEASE);
+		ptx_fence();
 	ptx_addresses(w, in, addr);
 	int shape = pattern(w, in, mask, addr);
-	uint8_t *p = shape == 1 ? pattern_at(w, in, addr[0], (uint64_t)bytes * PTX_LANES, &space)
-				: NULL;
+	uint8_t *p =
+	    shape == 1 ? pattern_at(w, in, addr[0], (uint64_t)bytes * PTX_LANES, &space) : NULL;
 	if (p && space != PTX_SPACE_CONST) {
 		copy_lanes(p, ptx_reg(w, in->b), in->size);
 		count_bytes(w, space, mask, bytes);

@@ -157,9 +157,14 @@ void ptx_exec_selp(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 {
 	uint64_t out[PTX_LANES];
 	unsigned size = in->size;
-	memcpy(out, ptx_reg(w, in->b), (size_t)size * PTX_LANES);
-	ptx_lanes()->blend[size == 2 ? 1 : size == 4 ? 2 : 3](out, ptx_reg(w, in->a), third(w, in));
-	ptx_blend(w, in->d, out, size, mask);
+	/* a full warp in place, unless the destination is the source that goes second */
+	bool direct = mask == w->live && in->d != in->a;
+	void *d = direct ? (void *)ptx_reg(w, in->d) : out;
+	if (in->d != in->b || !direct)
+		memcpy(d, ptx_reg(w, in->b), (size_t)size * PTX_LANES);
+	w->worker->lanes->blend[ptx_size_index(size)](d, ptx_reg(w, in->a), third(w, in));
+	if (!direct)
+		ptx_blend(w, in->d, out, size, mask);
 }
 
 void ptx_exec_pred(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
@@ -198,7 +203,7 @@ static uint64_t with_carry(uint8_t op, unsigned size, uint64_t a, uint64_t b, ui
 		unsigned __int128 p = (unsigned __int128)a * b;
 		if (op & PTX_C_SIGNED)
 			p = size == 4 ? (unsigned __int128)((__int128)(int32_t)a * (int32_t)b)
-				      : (unsigned __int128)((__int128)(int64_t)a * (int64_t)b);
+			              : (unsigned __int128)((__int128)(int64_t)a * (int64_t)b);
 		x = ((op & PTX_C_KIND) == PTX_C_MADHI ? p >> bits : p) & (top - 1);
 	}
 	x += (unsigned __int128)c + in;
@@ -214,8 +219,8 @@ void ptx_exec_carry(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask
 		unsigned lane = (unsigned)__builtin_ctz(rest);
 		bool cc = (flags >> lane) & 1;
 		uint64_t r = with_carry(in->op, in->size, ptx_lane_get(a, in->size, lane),
-					ptx_lane_get(b, in->size, lane),
-					ptx_lane_get(c, in->size, lane), &cc);
+		                        ptx_lane_get(b, in->size, lane),
+		                        ptx_lane_get(c, in->size, lane), &cc);
 		ptx_lane_set(ptx_reg(w, in->d), in->size, lane, r);
 		flags = (flags & ~(1u << lane)) | (uint32_t)cc << lane;
 	}
@@ -313,15 +318,13 @@ void ptx_exec_sreg(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 		ptx_blend(w, in->d, w->tid[r - PTX_R_TID_X], 4, mask);
 		return;
 	}
-	bool by_lane = r == PTX_R_LANEID || (r >= PTX_R_LT && r <= PTX_R_GT);
-	uint64_t v = by_lane ? 0 : uniform_sreg(w, r);
-	for (unsigned i = 0; i < PTX_LANES; i++) {
-		if (r <= PTX_R_TID_Z)
-			v = w->tid[r - PTX_R_TID_X][i];
-		else if (by_lane)
-			v = lane_sreg(r, i);
-		ptx_lane_set(out, in->size, i, v);
+	if (r > PTX_R_TID_Z && r != PTX_R_LANEID && (r < PTX_R_LT || r > PTX_R_GT)) {
+		ptx_splat(w, in->d, uniform_sreg(w, r), in->size, mask);
+		return;
 	}
+	for (unsigned i = 0; i < PTX_LANES; i++)
+		ptx_lane_set(out, in->size, i,
+		             r <= PTX_R_TID_Z ? w->tid[r - PTX_R_TID_X][i] : lane_sreg(r, i));
 	ptx_blend(w, in->d, out, in->size, mask);
 }
 

@@ -150,7 +150,7 @@ static void operate(struct ptx_warp *w, const struct ptx_inst *in, uint32_t set)
 /* ---- who takes part */
 /* The lanes that `lane` waits for; without ".sync" those that are there. */
 static uint32_t members(const struct ptx_warp *w, const struct ptx_inst *in, unsigned lane,
-			uint32_t there)
+                        uint32_t there)
 {
 	if (in->kind == PTX_K_WARPBAR)
 		return (((const uint32_t *)ptx_reg(w, in->a))[lane] | 1u << lane) & w->live;
@@ -159,7 +159,8 @@ static uint32_t members(const struct ptx_warp *w, const struct ptx_inst *in, uns
 	return (((const uint32_t *)ptx_reg(w, in->e))[lane] | 1u << lane) & w->live;
 }
 
-/* bar.warp.sync at different places still meets: lets go all that wait for `need`, if it is there */
+/* bar.warp.sync at different places still meets: lets go all that wait for `need`, if it is there
+ */
 static bool meet_elsewhere(struct ptx_warp *w, uint32_t here, uint32_t need)
 {
 	const struct ptx_inst *code = w->worker->job->k->code;
@@ -269,7 +270,7 @@ void ptx_barrier_recheck(struct ptx_block *b)
 }
 
 static void join_reduction(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask,
-			   struct ptx_barrier *bar)
+                           struct ptx_barrier *bar)
 {
 	if (in->op < PTX_B_POPC)
 		return;
@@ -292,16 +293,16 @@ bool ptx_barrier_arrive(struct ptx_warp *w)
 		unsigned l = (unsigned)__builtin_ctz(w->groups[g].mask);
 		if (((const uint32_t *)ptx_reg(w, in->a))[l] != id || in->op != first->op)
 			return ptx_fault(w, in, l, PTX_BARRIER,
-					 "lanes of one warp wait at different barriers");
+			                 "lanes of one warp wait at different barriers");
 	}
 	if (id >= PTX_BARRIERS)
 		return ptx_fault(w, first, lane, PTX_BARRIER, "barrier %u: there are only %u", id,
-				 PTX_BARRIERS);
+		                 PTX_BARRIERS);
 	struct ptx_barrier *bar = &b->barriers[id];
 	threads = (threads + PTX_LANES - 1) / PTX_LANES * PTX_LANES;
 	if (bar->arrived && bar->expected != threads)
 		return ptx_fault(w, first, lane, PTX_BARRIER,
-				 "barrier %u is used with different numbers of threads", id);
+		                 "barrier %u is used with different numbers of threads", id);
 	bar->expected = threads;
 	bar->arrived += PTX_LANES;
 	if (bar->arrived == PTX_LANES)

@@ -43,8 +43,8 @@ static uint32_t small_from(double v, int mant, int emin, int emax, int rounding)
 	/* kept carries into the exponent by itself, also from subnormal to normal */
 	uint64_t out = ((uint64_t)(exp - emin) << mant) + kept;
 	if (out >= inf) { /* overflow: to infinity, or to the largest number if rounded towards 0 */
-		bool to_max = rounding == 1 || (rounding == 2 && !negative) ||
-			      (rounding == 3 && negative);
+		bool to_max =
+		    rounding == 1 || (rounding == 2 && !negative) || (rounding == 3 && negative);
 		return to_max ? inf - 1 : inf;
 	}
 	return (uint32_t)out;

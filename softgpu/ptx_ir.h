@@ -72,10 +72,10 @@ enum ptx_kind {
 };
 
 enum { /* ptx_inst.flags of arithmetic */
-	PTX_F_FTZ_IN = 1,
-	PTX_F_FTZ_OUT = 2,
-	PTX_F_SAT = 4,
-	PTX_F_PAIR = 8, /* comparisons: two halves a lane */
+       PTX_F_FTZ_IN = 1,
+       PTX_F_FTZ_OUT = 2,
+       PTX_F_SAT = 4,
+       PTX_F_PAIR = 8, /* comparisons: two halves a lane */
 };
 enum ptx_round { PTX_RN, PTX_RZ, PTX_RM, PTX_RP };
 enum ptx_logic { PTX_AND, PTX_OR, PTX_XOR, PTX_NOT, PTX_MOV, PTX_SEL };
@@ -85,16 +85,30 @@ enum ptx_carry {
 	PTX_C_MADLO = 2,
 	PTX_C_MADHI = 3,
 	PTX_C_KIND = 3,
-	PTX_C_IN = 4,     /* reads the carry flag */
-	PTX_C_OUT = 8,    /* writes it */
+	PTX_C_IN = 4,      /* reads the carry flag */
+	PTX_C_OUT = 8,     /* writes it */
 	PTX_C_SIGNED = 16, /* mad.hi of signed operands */
 };
 enum ptx_atom_op {
-	PTX_A_ADD, PTX_A_MIN, PTX_A_MAX, PTX_A_AND, PTX_A_OR, PTX_A_XOR, PTX_A_EXCH, PTX_A_CAS,
-	PTX_A_INC, PTX_A_DEC,
+	PTX_A_ADD,
+	PTX_A_MIN,
+	PTX_A_MAX,
+	PTX_A_AND,
+	PTX_A_OR,
+	PTX_A_XOR,
+	PTX_A_EXCH,
+	PTX_A_CAS,
+	PTX_A_INC,
+	PTX_A_DEC,
 };
 enum ptx_scalar { /* how an atomic or a reduction reads its values */
-	PTX_T_U, PTX_T_S, PTX_T_F, PTX_T_F16, PTX_T_BF16, PTX_T_F16X2, PTX_T_BF16X2,
+	          PTX_T_U,
+	          PTX_T_S,
+	          PTX_T_F,
+	          PTX_T_F16,
+	          PTX_T_BF16,
+	          PTX_T_F16X2,
+	          PTX_T_BF16X2,
 };
 enum ptx_vote { PTX_V_ALL, PTX_V_ANY, PTX_V_UNI, PTX_V_BALLOT, PTX_V_MATCH_ANY, PTX_V_MATCH_ALL };
 enum ptx_shfl { PTX_S_UP, PTX_S_DOWN, PTX_S_BFLY, PTX_S_IDX };
@@ -103,15 +117,41 @@ enum ptx_syscall { PTX_SYS_PRINTF, PTX_SYS_ASSERT, PTX_SYS_MALLOC, PTX_SYS_FREE 
 enum ptx_order { PTX_ORDER_NONE = 0, PTX_ORDER_ACQUIRE = 1, PTX_ORDER_RELEASE = 2 };
 
 enum ptx_sreg {
-	PTX_R_TID_X, PTX_R_TID_Y, PTX_R_TID_Z,
-	PTX_R_NTID_X, PTX_R_NTID_Y, PTX_R_NTID_Z,
-	PTX_R_CTAID_X, PTX_R_CTAID_Y, PTX_R_CTAID_Z,
-	PTX_R_NCTAID_X, PTX_R_NCTAID_Y, PTX_R_NCTAID_Z,
-	PTX_R_LANEID, PTX_R_WARPID, PTX_R_NWARPID, PTX_R_SMID, PTX_R_NSMID, PTX_R_GRIDID,
-	PTX_R_LT, PTX_R_LE, PTX_R_EQ, PTX_R_GE, PTX_R_GT,
-	PTX_R_CLOCK, PTX_R_CLOCK_HI, PTX_R_CLOCK64, PTX_R_TIMER, PTX_R_TIMER_LO, PTX_R_TIMER_HI,
-	PTX_R_DYN_SMEM, PTX_R_TOTAL_SMEM, PTX_R_ENVREG1, PTX_R_ENVREG2,
-	PTX_R_ZERO, PTX_R_ONE,
+	PTX_R_TID_X,
+	PTX_R_TID_Y,
+	PTX_R_TID_Z,
+	PTX_R_NTID_X,
+	PTX_R_NTID_Y,
+	PTX_R_NTID_Z,
+	PTX_R_CTAID_X,
+	PTX_R_CTAID_Y,
+	PTX_R_CTAID_Z,
+	PTX_R_NCTAID_X,
+	PTX_R_NCTAID_Y,
+	PTX_R_NCTAID_Z,
+	PTX_R_LANEID,
+	PTX_R_WARPID,
+	PTX_R_NWARPID,
+	PTX_R_SMID,
+	PTX_R_NSMID,
+	PTX_R_GRIDID,
+	PTX_R_LT,
+	PTX_R_LE,
+	PTX_R_EQ,
+	PTX_R_GE,
+	PTX_R_GT,
+	PTX_R_CLOCK,
+	PTX_R_CLOCK_HI,
+	PTX_R_CLOCK64,
+	PTX_R_TIMER,
+	PTX_R_TIMER_LO,
+	PTX_R_TIMER_HI,
+	PTX_R_DYN_SMEM,
+	PTX_R_TOTAL_SMEM,
+	PTX_R_ENVREG1,
+	PTX_R_ENVREG2,
+	PTX_R_ZERO,
+	PTX_R_ONE,
 };
 
 struct ptx_inst {
@@ -123,11 +163,11 @@ struct ptx_inst {
 	uint8_t round; /* enum ptx_round */
 	uint8_t count; /* 1: an instruction of the program; 0: a helper of the decoder */
 	uint8_t space;
-	uint8_t vec;     /* registers of a vector load, store, pack; stages of a conversion */
-	uint8_t asize;   /* bytes a lane of the address register */
-	uint8_t sign;    /* loads: sign-extend; setp and votes: operand negated */
-	uint8_t order;   /* enum ptx_order */
-	uint8_t scalar;  /* enum ptx_scalar */
+	uint8_t vec;    /* registers of a vector load, store, pack; stages of a conversion */
+	uint8_t asize;  /* bytes a lane of the address register */
+	uint8_t sign;   /* loads: sign-extend; setp and votes: operand negated */
+	uint8_t order;  /* enum ptx_order */
+	uint8_t scalar; /* enum ptx_scalar */
 	bool guarded, guard_not;
 	bool combine; /* setp, set: with predicate c by `op` */
 	uint32_t guard;

@@ -12,6 +12,7 @@
 #ifndef SOFTGPU_PTX_LANES_H
 #define SOFTGPU_PTX_LANES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,6 +45,14 @@ struct ptx_lane_set {
 	/* out[i] = in[i] + add, for 64-bit and for (wrapping) 32-bit addresses */
 	void (*addr64)(uint64_t *out, const uint64_t *in, uint64_t add);
 	void (*addr32)(uint64_t *out, const uint32_t *in, uint32_t add);
+	/* v in all lanes, by bytes a lane as blend */
+	void (*splat[4])(void *d, uint64_t v);
+	/* A full warp's loads and stores of 4 bytes in shared memory: lane i at a[i] + add. False,
+	 * and nothing is done, if one of them is misaligned or outside. */
+	bool (*load4)(uint32_t *d, const uint32_t *a, uint32_t add, const uint8_t *mem,
+	              uint32_t size);
+	bool (*store4)(const uint32_t *s, const uint32_t *a, uint32_t add, uint8_t *mem,
+	               uint32_t size);
 	/* largest addr[i] - base over the lanes of mask */
 	uint64_t (*reach)(const uint64_t *addr, uint64_t base, uint32_t mask);
 };

@@ -6,8 +6,8 @@
 #include <string.h>
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
-#pragma clang attribute push(__attribute__((target("avx2,fma,bmi,bmi2,lzcnt,popcnt"))),           \
-			     apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,bmi,bmi2,lzcnt,popcnt"))),            \
+                             apply_to = function)
 #else
 #pragma GCC optimize("O3", "fp-contract=off", "no-math-errno", "no-trapping-math")
 #pragma GCC target("avx2,fma,bmi,bmi2,lzcnt,popcnt")

@@ -2,6 +2,9 @@
 /* ptx_lanes_cmp.inc.h: comparisons and tests of 32 lanes, one result bit a lane; also the helpers
  * of the memory instructions: blending, address arithmetic and address patterns. */
 
+/* clang-format finds no stable layout for lists of macros */
+/* clang-format off */
+
 static inline u32 pack_mask(const u8 *m)
 {
 #if defined(__SSE2__)
@@ -39,19 +42,25 @@ static inline u32 pack_mask(const u8 *m)
 	}
 #define DEF_CMP(id, key, T, U, ex) CMP(id##_##T, U, ex)
 #define INT_CMPS(X)                                                                                \
-	I6(X, lt, "lt", A < B) I6(X, le, "le", A <= B) I6(X, gt, "gt", A > B)                      \
-	I6(X, ge, "ge", A >= B) I6(X, eq, "eq", A == B) I6(X, ne, "ne", A != B)                    \
-	B3(X, eq, "eq", A == B) B3(X, ne, "ne", A != B)
+	I6(X, lt, "lt", A < B)                                                                     \
+	I6(X, le, "le", A <= B)                                                                    \
+	I6(X, gt, "gt", A > B)                                                                     \
+	I6(X, ge, "ge", A >= B)                                                                    \
+	I6(X, eq, "eq", A == B) I6(X, ne, "ne", A != B) B3(X, eq, "eq", A == B)                    \
+	    B3(X, ne, "ne", A != B)
 /* V: how to read a value */
 #define FLOAT_CMPS(X, T, U, V)                                                                     \
-	X(eq, "eq", T, U, V(A) == V(B)) X(ne, "ne", T, U, V(A) < V(B) || V(A) > V(B))              \
-	X(lt, "lt", T, U, V(A) < V(B)) X(le, "le", T, U, V(A) <= V(B))                             \
+	X(eq, "eq", T, U, V(A) == V(B))                                                            \
+	X(ne, "ne", T, U, V(A) < V(B) || V(A) > V(B))                                              \
+	X(lt, "lt", T, U, V(A) < V(B))                                                             \
+	X(le, "le", T, U, V(A) <= V(B))                                                            \
 	X(gt, "gt", T, U, V(A) > V(B)) X(ge, "ge", T, U, V(A) >= V(B))                             \
-	X(equ, "equ", T, U, !(V(A) < V(B) || V(A) > V(B))) X(neu, "neu", T, U, !(V(A) == V(B)))    \
-	X(ltu, "ltu", T, U, !(V(A) >= V(B))) X(leu, "leu", T, U, !(V(A) > V(B)))                   \
-	X(gtu, "gtu", T, U, !(V(A) <= V(B))) X(geu, "geu", T, U, !(V(A) < V(B)))                   \
-	X(num, "num", T, U, V(A) == V(A) && V(B) == V(B))                                          \
-	X(nan, "nan", T, U, V(A) != V(A) || V(B) != V(B))
+	    X(equ, "equ", T, U, !(V(A) < V(B) || V(A) > V(B)))                                     \
+		X(neu, "neu", T, U, !(V(A) == V(B))) X(ltu, "ltu", T, U, !(V(A) >= V(B)))          \
+		    X(leu, "leu", T, U, !(V(A) > V(B))) X(gtu, "gtu", T, U, !(V(A) <= V(B)))       \
+			X(geu, "geu", T, U, !(V(A) < V(B)))                                        \
+			    X(num, "num", T, U, V(A) == V(A) && V(B) == V(B))                      \
+				X(nan, "nan", T, U, V(A) != V(A) || V(B) != V(B))
 #define TESTS_OF(X, T, U, exp, man)                                                                \
 	X(finite, "finite", T, U, (A & (exp)) != (exp))                                            \
 	X(infinite, "infinite", T, U, (A & (exp)) == (exp) && !(A & (man)))                        \
@@ -70,7 +79,9 @@ FLOAT_CMPS(DEF_CMP, bf16, u16, BF)
 FLOAT_TESTS(DEF_CMP)
 
 #define CMP_ROWS                                                                                   \
-	INT_CMPS(ROW) FLOAT_CMPS(ROW, f32, f32, ) FLOAT_CMPS(ROW, f64, f64, )                      \
+	INT_CMPS(ROW)                                                                              \
+	FLOAT_CMPS(ROW, f32, f32, )                                                                \
+	FLOAT_CMPS(ROW, f64, f64, )                                                                \
 	FLOAT_CMPS(ROW, f16, u16, ) FLOAT_CMPS(ROW, bf16, u16, ) FLOAT_TESTS(ROW)
 
 /* ---- helpers */
@@ -113,4 +124,45 @@ static u64 reach(const u64 *addr, u64 base, u32 mask)
 		most = off > most ? off : most;
 	}
 	return most;
+}
+
+#define SPLAT(id, T)                                                                               \
+	static void id(void *d, u64 v)                                                             \
+	{                                                                                          \
+		T *pd = d;                                                                         \
+		LANES_LOOP pd[i] = (T)v;                                                           \
+	}
+SPLAT(splat_2, u16)
+SPLAT(splat_4, u32)
+SPLAT(splat_8, u64)
+
+static bool shared_addresses(u32 *at, const u32 *a, u32 add, u32 size)
+{
+	u32 bits = 0, most = 0;
+	LANES_LOOP
+	{
+		u32 x = a[i] + add;
+		at[i] = x;
+		bits |= x;
+		most = x > most ? x : most;
+	}
+	return !(bits & 3) && size >= 4 && most <= size - 4;
+}
+static bool load4(u32 *d, const u32 *a, u32 add, const u8 *mem, u32 size)
+{
+	u32 at[32];
+	if (!shared_addresses(at, a, add, size))
+		return false;
+	for (int i = 0; i < 32; i++)
+		d[i] = *(const u32 *)(mem + at[i]);
+	return true;
+}
+static bool store4(const u32 *s, const u32 *a, u32 add, u8 *mem, u32 size)
+{
+	u32 at[32];
+	if (!shared_addresses(at, a, add, size))
+		return false;
+	for (int i = 0; i < 32; i++)
+		*(u32 *)(mem + at[i]) = s[i];
+	return true;
 }

@@ -12,6 +12,9 @@
  *   store.T.S   s64 → T, extended to a register of S bytes
  */
 
+/* clang-format finds no stable layout for lists of macros */
+/* clang-format off */
+
 /* ---- direct ones; register and type are of one size */
 #define CVT_TO(X, D)                                                                               \
 	X(D, u16, u16) X(D, s16, s16) X(D, u32, u32) X(D, s32, s32) X(D, u64, u64) X(D, s64, s64)
@@ -35,11 +38,12 @@ static inline s32 s32_of_f32(f32 a)
 FN(cvt_rzi_s32_f32, s32, f32, u8, u8, s32_of_f32(A))
 
 /* ---- stages */
-#define FETCH_S(X, S, R)                                                                           \
-	X(u8, S, R) X(s8, S, R) X(u16, S, R) X(s16, S, R)
+#define FETCH_S(X, S, R) X(u8, S, R) X(s8, S, R) X(u16, S, R) X(s16, S, R)
 #define FETCH_ALL(X)                                                                               \
 	FETCH_S(X, 2, u16)                                                                         \
-	FETCH_S(X, 4, u32) X(u32, 4, u32) X(s32, 4, u32)                                           \
+	FETCH_S(X, 4, u32)                                                                         \
+	X(u32, 4, u32)                                                                             \
+	X(s32, 4, u32)                                                                             \
 	FETCH_S(X, 8, u64) X(u32, 8, u64) X(s32, 8, u64) X(u64, 8, u64) X(s64, 8, u64)
 #define DEF_FETCH(T, S, R) FN(fetch_##T##_##S, s64, R, u8, u8, (T)A)
 #define ROW_FETCH(T, S, R) {"fetch." #T "." #S, fetch_##T##_##S},
@@ -85,7 +89,7 @@ TOINT(s64, INT64_MIN, INT64_MAX, 9223372036854775808.0)
 EACH_INT(DEF_TOINT)
 
 #define CLAMP(T, lo, hi)                                                                           \
-	FN(clamp_##T, s64, s64, u8, u8, A < (s64)(lo) ? (s64)(lo) : A > (s64)(hi) ? (s64)(hi) : A) \
+	FN(clamp_##T, s64, s64, u8, u8, A<(s64)(lo) ? (s64)(lo) : A>(s64)(hi) ? (s64)(hi) : A)     \
 	FN(clampu_##T, u64, u64, u8, u8, A > (u64)(hi) ? (u64)(hi) : A)
 CLAMP(u8, 0, UINT8_MAX)
 CLAMP(s8, INT8_MIN, INT8_MAX)
@@ -118,18 +122,17 @@ FN(narrow_bf16x2, u32, f32, f32, u8,
    (u32)ptx_bf16_from((f64)A, *(const int *)e) << 16 | ptx_bf16_from((f64)B, *(const int *)e))
 
 #define CVT_ROWS                                                                                   \
-	CVT_INTS(ROW_CVT) CVT_TO(ROW_CVT, f32) CVT_TO(ROW_CVT, f64)                                \
-	{"cvt.f64.f32", cvt_f64_f32}, {"cvt.f32.f64", cvt_f32_f64},                                \
-	{"cvt.rzi.s32.f32", cvt_rzi_s32_f32},                                                      \
-	FETCH_ALL(ROW_FETCH) FETCH_ALL(ROW_STORE)                                                  \
-	{"wide.f16", wide_f16}, {"wide.bf16", wide_bf16}, {"wide.f32", wide_f32},                  \
-	{"wide.f64", wide_f64}, {"rint.rni", rint_rni}, {"rint.rzi", rint_rzi},                    \
-	{"rint.rmi", rint_rmi}, {"rint.rpi", rint_rpi},                                            \
-	EACH_INT(ROW_TOINT) EACH_INT(ROW_CLAMP)                                                    \
-	{"make.s.f32", make_f32_s}, {"make.u.f32", make_f32_u},                                    \
-	{"make.s.f64", make_f64_s}, {"make.u.f64", make_f64_u},                                    \
-	{"make.s.f16", make_f16_s}, {"make.u.f16", make_f16_u},                                    \
-	{"make.s.bf16", make_bf16_s}, {"make.u.bf16", make_bf16_u},                                \
-	{"narrow.f32", narrow_f32}, {"narrow.f64", narrow_f64}, {"narrow.f16", narrow_f16},        \
-	{"narrow.bf16", narrow_bf16}, {"narrow.f16x2", narrow_f16x2},                              \
-	{"narrow.bf16x2", narrow_bf16x2},
+	CVT_INTS(ROW_CVT)                                                                          \
+	CVT_TO(ROW_CVT, f32)                                                                       \
+	CVT_TO(ROW_CVT, f64){"cvt.f64.f32", cvt_f64_f32}, {"cvt.f32.f64", cvt_f32_f64},            \
+	    {"cvt.rzi.s32.f32", cvt_rzi_s32_f32},                                                  \
+	    FETCH_ALL(ROW_FETCH) FETCH_ALL(ROW_STORE){"wide.f16", wide_f16},                       \
+	    {"wide.bf16", wide_bf16}, {"wide.f32", wide_f32}, {"wide.f64", wide_f64},              \
+	    {"rint.rni", rint_rni}, {"rint.rzi", rint_rzi}, {"rint.rmi", rint_rmi},                \
+	    {"rint.rpi", rint_rpi},                                                                \
+	    EACH_INT(ROW_TOINT) EACH_INT(ROW_CLAMP){"make.s.f32", make_f32_s},                     \
+	    {"make.u.f32", make_f32_u}, {"make.s.f64", make_f64_s}, {"make.u.f64", make_f64_u},    \
+	    {"make.s.f16", make_f16_s}, {"make.u.f16", make_f16_u}, {"make.s.bf16", make_bf16_s},  \
+	    {"make.u.bf16", make_bf16_u}, {"narrow.f32", narrow_f32}, {"narrow.f64", narrow_f64},  \
+	    {"narrow.f16", narrow_f16}, {"narrow.bf16", narrow_bf16},                              \
+	    {"narrow.f16x2", narrow_f16x2}, {"narrow.bf16x2", narrow_bf16x2},

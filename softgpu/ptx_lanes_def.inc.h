@@ -3,6 +3,10 @@
  * ptx_lanes_def.inc.h: how a lane function and its table row are written. Included by the files
  * that compile the lane functions, once per instruction set.
  */
+
+/* clang-format finds no stable layout for lists of macros */
+/* clang-format off */
+
 #include <float.h>
 #include <math.h>
 #include <string.h>

@@ -5,6 +5,9 @@
  * Approximate operations are computed to full precision: PTX bounds their error from above only.
  */
 
+/* clang-format finds no stable layout for lists of macros */
+/* clang-format off */
+
 static inline f32 canon32(f32 x)
 {
 	return x == x ? x : __builtin_nanf("0x3fffff");
@@ -84,10 +87,10 @@ static inline f64 add_odd(f64 x, f64 y)
 	X(mul, "mul", f32, f32, canon32(A *B))                                                     \
 	X(fma, "fma", f32, f32, canon32(__builtin_fmaf(A, B, C)))                                  \
 	X(div, "div", f32, f32, canon32(A / B))                                                    \
-	X(min, "min", f32, f32, lesser32(A, B))                                                     \
-	X(max, "max", f32, f32, greater32(A, B))                                                     \
-	X(min_nan, "min.NaN", f32, f32, A != A || B != B ? canon32(A + B) : lesser32(A, B))         \
-	X(max_nan, "max.NaN", f32, f32, A != A || B != B ? canon32(A + B) : greater32(A, B))         \
+	X(min, "min", f32, f32, lesser32(A, B))                                                    \
+	X(max, "max", f32, f32, greater32(A, B))                                                   \
+	X(min_nan, "min.NaN", f32, f32, A != A || B != B ? canon32(A + B) : lesser32(A, B))        \
+	X(max_nan, "max.NaN", f32, f32, A != A || B != B ? canon32(A + B) : greater32(A, B))       \
 	X(neg, "neg", f32, u32, A ^ 0x80000000u)                                                   \
 	X(abs, "abs", f32, u32, A & 0x7fffffffu)                                                   \
 	X(copysign, "copysign", f32, u32, (A & 0x80000000u) | (B & 0x7fffffffu))                   \
@@ -107,8 +110,8 @@ static inline f64 add_odd(f64 x, f64 y)
 	X(mul, "mul", f64, f64, A *B)                                                              \
 	X(fma, "fma", f64, f64, __builtin_fma(A, B, C))                                            \
 	X(div, "div", f64, f64, A / B)                                                             \
-	X(min, "min", f64, f64, lesser64(A, B))                                                     \
-	X(max, "max", f64, f64, greater64(A, B))                                                     \
+	X(min, "min", f64, f64, lesser64(A, B))                                                    \
+	X(max, "max", f64, f64, greater64(A, B))                                                   \
 	X(neg, "neg", f64, u64, A ^ (1ull << 63))                                                  \
 	X(abs, "abs", f64, u64, A & ~(1ull << 63))                                                 \
 	X(copysign, "copysign", f64, u64, (A & (1ull << 63)) | (B & ~(1ull << 63)))                \
@@ -121,12 +124,12 @@ static inline f64 add_odd(f64 x, f64 y)
 	X(sub, "sub", T, u16, OUT(add_odd(IN(A), -IN(B))))                                         \
 	X(mul, "mul", T, u16, OUT(IN(A) * IN(B)))                                                  \
 	X(fma, "fma", T, u16, OUT(add_odd(IN(A) * IN(B), IN(C))))                                  \
-	X(min, "min", T, u16, OUT(lesser64(IN(A), IN(B))))                                          \
-	X(max, "max", T, u16, OUT(greater64(IN(A), IN(B))))                                          \
+	X(min, "min", T, u16, OUT(lesser64(IN(A), IN(B))))                                         \
+	X(max, "max", T, u16, OUT(greater64(IN(A), IN(B))))                                        \
 	X(min_nan, "min.NaN", T, u16,                                                              \
-	  OUT(IN(A) != IN(A) || IN(B) != IN(B) ? IN(A) + IN(B) : lesser64(IN(A), IN(B))))           \
+	  OUT(IN(A) != IN(A) || IN(B) != IN(B) ? IN(A) + IN(B) : lesser64(IN(A), IN(B))))          \
 	X(max_nan, "max.NaN", T, u16,                                                              \
-	  OUT(IN(A) != IN(A) || IN(B) != IN(B) ? IN(A) + IN(B) : greater64(IN(A), IN(B))))           \
+	  OUT(IN(A) != IN(A) || IN(B) != IN(B) ? IN(A) + IN(B) : greater64(IN(A), IN(B))))         \
 	X(neg, "neg", T, u16, A ^ 0x8000)                                                          \
 	X(abs, "abs", T, u16, A & 0x7fff)                                                          \
 	X(ex2, "ex2", T, u16, OUT(exp2(IN(A))))                                                    \
@@ -142,11 +145,11 @@ BF16_OPS(DEF_SAME)
 /* two halves a lane: the same loop over 64 */
 #define DEF_X2(id, key, T, U, ex)                                                                  \
 	static void id##_##T##x2(void *d, const void *a, const void *b, const void *c,             \
-				 const void *e)                                                    \
+	                         const void *e)                                                    \
 	{                                                                                          \
 		for (int half = 0; half < 128; half += 64)                                         \
 			id##_##T((char *)d + half, (const char *)a + half, (const char *)b + half, \
-				 (const char *)c + half, e);                                       \
+			         (const char *)c + half, e);                                       \
 	}
 #define ROW_X2(id, key, T, U, ex) {key "." #T "x2", id##_##T##x2},
 F16_OPS(DEF_X2)

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* ptx_lanes_int.inc.h: integer and bit operations on 32 lanes. */
 
+/* clang-format finds no stable layout for lists of macros */
+/* clang-format off */
+
 /* ---- scalar helpers, by type name */
 static inline u16 mulhi_u16(u16 a, u16 b)
 {
@@ -30,7 +33,7 @@ static inline s64 mulhi_s64(s64 a, s64 b)
 #define UNSIGNED_DIV(T)                                                                            \
 	static inline T div_of_##T(T a, T b)                                                       \
 	{                                                                                          \
-		return b ? (T)(a / b) : (T)~(T)0;                                                  \
+		return b ? (T)(a / b) : (T) ~(T)0;                                                 \
 	}                                                                                          \
 	static inline T rem_of_##T(T a, T b)                                                       \
 	{                                                                                          \
@@ -190,7 +193,7 @@ static inline u32 fns_of(u32 mask, u32 base, s32 n)
 	I6(X, sad, "sad", (u64)C + (A < B ? (u64)B - (u64)A : (u64)A - (u64)B))                    \
 	S3(X, abs, "abs", A < 0 ? 0 - (u64)A : (u64)A)                                             \
 	SW3(X, neg, "neg", 0u - A)                                                                 \
-	B3(X, and, "and", A & B)                                                                   \
+	B3(X, and, "and", A &B)                                                                    \
 	B3(X, or, "or", A | B)                                                                     \
 	B3(X, xor, "xor", A ^ B)                                                                   \
 	B3(X, not, "not", ~A)                                                                      \
@@ -209,14 +212,14 @@ I6(DEF_DIV, div, , )
 I6(DEF_REM, rem, , )
 
 /* ---- mixed types */
-FN(mul_wide_u16, u32, u16, u16, u8, (u32)A * B)
-FN(mul_wide_s16, s32, s16, s16, u8, (s32)A * B)
-FN(mul_wide_u32, u64, u32, u32, u8, (u64)A * B)
-FN(mul_wide_s32, s64, s32, s32, u8, (s64)A * B)
-FN(mad_wide_u16, u32, u16, u16, u32, (u32)A * B + C)
-FN(mad_wide_s16, u32, s16, s16, u32, (u32)((s32)A * B) + C)
-FN(mad_wide_u32, u64, u32, u32, u64, (u64)A * B + C)
-FN(mad_wide_s32, u64, s32, s32, u64, (u64)((s64)A * B) + C)
+FN(mul_wide_u16, u32, u16, u16, u8, (u32)A *B)
+FN(mul_wide_s16, s32, s16, s16, u8, (s32)A *B)
+FN(mul_wide_u32, u64, u32, u32, u8, (u64)A *B)
+FN(mul_wide_s32, s64, s32, s32, u8, (s64)A *B)
+FN(mad_wide_u16, u32, u16, u16, u32, (u32)A *B + C)
+FN(mad_wide_s16, u32, s16, s16, u32, (u32)((s32)A *B) + C)
+FN(mad_wide_u32, u64, u32, u32, u64, (u64)A *B + C)
+FN(mad_wide_s32, u64, s32, s32, u64, (u64)((s64)A *B) + C)
 FN(add_sat_s32, s32, s32, s32, u8, sat_s32((s64)A + B))
 FN(sub_sat_s32, s32, s32, s32, u8, sat_s32((s64)A - B))
 FN(mad_hi_sat_s32, s32, s32, s32, s32, sat_s32((s64)mulhi_s32(A, B) + C))
@@ -266,7 +269,8 @@ FN(shf_l_wrap, u32, u32, u32, u32, shf_l(A, B, C & 31))
 FN(shf_r_clamp, u32, u32, u32, u32, shf_r(A, B, min_of(C, 32)))
 FN(shf_r_wrap, u32, u32, u32, u32, shf_r(A, B, C & 31))
 FN(fns_b32, u32, u32, u32, s32, fns_of(A, B, C))
-FN(prmt_b32, u32, u32, u32, u32, prmt_of(A, B, C & 15, (C >> 4) & 15, (C >> 8) & 15, (C >> 12) & 15))
+FN(prmt_b32, u32, u32, u32, u32,
+   prmt_of(A, B, C & 15, (C >> 4) & 15, (C >> 8) & 15, (C >> 12) & 15))
 FN(prmt_f4e, u32, u32, u32, u32, prmt_of(A, B, C & 3, (C & 3) + 1, (C & 3) + 2, (C & 3) + 3))
 FN(prmt_b4e, u32, u32, u32, u32,
    prmt_of(A, B, C & 3, ((C & 3) + 7) & 7, ((C & 3) + 6) & 7, ((C & 3) + 5) & 7))
@@ -330,44 +334,44 @@ static void lop3_b32(void *d, const void *a, const void *b, const void *c, const
 
 #define INT_ROWS                                                                                   \
 	SAME_OPS(ROW)                                                                              \
-	I6(ROW, mul_hi, "mul.hi", ) I6(ROW, mad_hi, "mad.hi", )                                    \
-	I6(ROW, div, "div", ) I6(ROW, rem, "rem", )                                                \
-	{"mul.wide.u16", mul_wide_u16}, {"mul.wide.s16", mul_wide_s16},                            \
-	{"mul.wide.u32", mul_wide_u32}, {"mul.wide.s32", mul_wide_s32},                            \
-	{"mad.wide.u16", mad_wide_u16}, {"mad.wide.s16", mad_wide_s16},                            \
-	{"mad.wide.u32", mad_wide_u32}, {"mad.wide.s32", mad_wide_s32},                            \
-	{"add.sat.s32", add_sat_s32}, {"sub.sat.s32", sub_sat_s32},                                \
-	{"mad.hi.sat.s32", mad_hi_sat_s32},                                                        \
-	{"mul24.lo.u32", mul24_lo_u32}, {"mul24.lo.s32", mul24_lo_s32},                            \
-	{"mul24.hi.u32", mul24_hi_u32}, {"mul24.hi.s32", mul24_hi_s32},                            \
-	{"mad24.lo.u32", mad24_lo_u32}, {"mad24.lo.s32", mad24_lo_s32},                            \
-	{"mad24.hi.u32", mad24_hi_u32}, {"mad24.hi.s32", mad24_hi_s32},                            \
-	{"shl.b16", shl_b16}, {"shl.b32", shl_b32}, {"shl.b64", shl_b64},                          \
-	{"shr.b16", shr_u16}, {"shr.b32", shr_u32}, {"shr.b64", shr_u64},                          \
-	{"shr.u16", shr_u16}, {"shr.u32", shr_u32}, {"shr.u64", shr_u64},                          \
-	{"shr.s16", shr_s16}, {"shr.s32", shr_s32}, {"shr.s64", shr_s64},                          \
-	{"popc.b32", popc_b32}, {"popc.b64", popc_b64}, {"clz.b32", clz_b32},                      \
-	{"clz.b64", clz_b64}, {"brev.b32", brev_b32}, {"brev.b64", brev_b64},                      \
-	{"bfind.u32", bfind_of_u32}, {"bfind.s32", bfind_of_s32},                                  \
-	{"bfind.u64", bfind_of_u64}, {"bfind.s64", bfind_of_s64},                                  \
-	{"bfind.shiftamt.u32", bfind_amt_u32}, {"bfind.shiftamt.s32", bfind_amt_s32},              \
-	{"bfind.shiftamt.u64", bfind_amt_u64}, {"bfind.shiftamt.s64", bfind_amt_s64},              \
-	{"bfe.u32", bfe_u32}, {"bfe.s32", bfe_s32}, {"bfe.u64", bfe_u64}, {"bfe.s64", bfe_s64},    \
-	{"bfi.b32", bfi_b32}, {"bfi.b64", bfi_b64},                                                \
-	{"bmsk.clamp.b32", bmsk_clamp_b32}, {"bmsk.wrap.b32", bmsk_wrap_b32},                      \
-	{"shf.l.clamp.b32", shf_l_clamp}, {"shf.l.wrap.b32", shf_l_wrap},                          \
-	{"shf.r.clamp.b32", shf_r_clamp}, {"shf.r.wrap.b32", shf_r_wrap},                          \
-	{"add.u16x2", add_u16x2}, {"add.s16x2", add_u16x2}, {"min.u16x2", min_u16x2},              \
-	{"min.s16x2", min_s16x2}, {"max.u16x2", max_u16x2}, {"max.s16x2", max_s16x2},              \
-	{"fns.b32", fns_b32}, {"lop3.b32", lop3_b32}, {"prmt.b32", prmt_b32},                      \
-	{"prmt.b32.f4e", prmt_f4e}, {"prmt.b32.b4e", prmt_b4e}, {"prmt.b32.rc8", prmt_rc8},        \
-	{"prmt.b32.ecl", prmt_ecl}, {"prmt.b32.ecr", prmt_ecr}, {"prmt.b32.rc16", prmt_rc16},      \
-	{"dp4a.u32.u32", dp4a_uu}, {"dp4a.u32.s32", dp4a_us}, {"dp4a.s32.u32", dp4a_su},           \
-	{"dp4a.s32.s32", dp4a_ss}, {"dp2a.lo.u32.u32", dp2a_lo_uu},                                \
-	{"dp2a.lo.u32.s32", dp2a_lo_us}, {"dp2a.lo.s32.u32", dp2a_lo_su},                          \
-	{"dp2a.lo.s32.s32", dp2a_lo_ss}, {"dp2a.hi.u32.u32", dp2a_hi_uu},                          \
-	{"dp2a.hi.u32.s32", dp2a_hi_us}, {"dp2a.hi.s32.u32", dp2a_hi_su},                          \
-	{"dp2a.hi.s32.s32", dp2a_hi_ss},                                                           \
-	{"slct.b16.s32", slct_b16_s32}, {"slct.b32.s32", slct_b32_s32},                            \
-	{"slct.b64.s32", slct_b64_s32}, {"slct.b16.f32", slct_b16_f32},                            \
-	{"slct.b32.f32", slct_b32_f32}, {"slct.b64.f32", slct_b64_f32},
+	I6(ROW, mul_hi, "mul.hi", )                                                                \
+	I6(ROW, mad_hi, "mad.hi", )                                                                \
+	I6(ROW, div, "div", )                                                                      \
+	I6(ROW, rem, "rem", ){"mul.wide.u16", mul_wide_u16}, {"mul.wide.s16", mul_wide_s16},       \
+	    {"mul.wide.u32", mul_wide_u32}, {"mul.wide.s32", mul_wide_s32},                        \
+	    {"mad.wide.u16", mad_wide_u16}, {"mad.wide.s16", mad_wide_s16},                        \
+	    {"mad.wide.u32", mad_wide_u32}, {"mad.wide.s32", mad_wide_s32},                        \
+	    {"add.sat.s32", add_sat_s32}, {"sub.sat.s32", sub_sat_s32},                            \
+	    {"mad.hi.sat.s32", mad_hi_sat_s32}, {"mul24.lo.u32", mul24_lo_u32},                    \
+	    {"mul24.lo.s32", mul24_lo_s32}, {"mul24.hi.u32", mul24_hi_u32},                        \
+	    {"mul24.hi.s32", mul24_hi_s32}, {"mad24.lo.u32", mad24_lo_u32},                        \
+	    {"mad24.lo.s32", mad24_lo_s32}, {"mad24.hi.u32", mad24_hi_u32},                        \
+	    {"mad24.hi.s32", mad24_hi_s32}, {"shl.b16", shl_b16}, {"shl.b32", shl_b32},            \
+	    {"shl.b64", shl_b64}, {"shr.b16", shr_u16}, {"shr.b32", shr_u32},                      \
+	    {"shr.b64", shr_u64}, {"shr.u16", shr_u16}, {"shr.u32", shr_u32},                      \
+	    {"shr.u64", shr_u64}, {"shr.s16", shr_s16}, {"shr.s32", shr_s32},                      \
+	    {"shr.s64", shr_s64}, {"popc.b32", popc_b32}, {"popc.b64", popc_b64},                  \
+	    {"clz.b32", clz_b32}, {"clz.b64", clz_b64}, {"brev.b32", brev_b32},                    \
+	    {"brev.b64", brev_b64}, {"bfind.u32", bfind_of_u32}, {"bfind.s32", bfind_of_s32},      \
+	    {"bfind.u64", bfind_of_u64}, {"bfind.s64", bfind_of_s64},                              \
+	    {"bfind.shiftamt.u32", bfind_amt_u32}, {"bfind.shiftamt.s32", bfind_amt_s32},          \
+	    {"bfind.shiftamt.u64", bfind_amt_u64}, {"bfind.shiftamt.s64", bfind_amt_s64},          \
+	    {"bfe.u32", bfe_u32}, {"bfe.s32", bfe_s32}, {"bfe.u64", bfe_u64},                      \
+	    {"bfe.s64", bfe_s64}, {"bfi.b32", bfi_b32}, {"bfi.b64", bfi_b64},                      \
+	    {"bmsk.clamp.b32", bmsk_clamp_b32}, {"bmsk.wrap.b32", bmsk_wrap_b32},                  \
+	    {"shf.l.clamp.b32", shf_l_clamp}, {"shf.l.wrap.b32", shf_l_wrap},                      \
+	    {"shf.r.clamp.b32", shf_r_clamp}, {"shf.r.wrap.b32", shf_r_wrap},                      \
+	    {"add.u16x2", add_u16x2}, {"add.s16x2", add_u16x2}, {"min.u16x2", min_u16x2},          \
+	    {"min.s16x2", min_s16x2}, {"max.u16x2", max_u16x2}, {"max.s16x2", max_s16x2},          \
+	    {"fns.b32", fns_b32}, {"lop3.b32", lop3_b32}, {"prmt.b32", prmt_b32},                  \
+	    {"prmt.b32.f4e", prmt_f4e}, {"prmt.b32.b4e", prmt_b4e}, {"prmt.b32.rc8", prmt_rc8},    \
+	    {"prmt.b32.ecl", prmt_ecl}, {"prmt.b32.ecr", prmt_ecr}, {"prmt.b32.rc16", prmt_rc16},  \
+	    {"dp4a.u32.u32", dp4a_uu}, {"dp4a.u32.s32", dp4a_us}, {"dp4a.s32.u32", dp4a_su},       \
+	    {"dp4a.s32.s32", dp4a_ss}, {"dp2a.lo.u32.u32", dp2a_lo_uu},                            \
+	    {"dp2a.lo.u32.s32", dp2a_lo_us}, {"dp2a.lo.s32.u32", dp2a_lo_su},                      \
+	    {"dp2a.lo.s32.s32", dp2a_lo_ss}, {"dp2a.hi.u32.u32", dp2a_hi_uu},                      \
+	    {"dp2a.hi.u32.s32", dp2a_hi_us}, {"dp2a.hi.s32.u32", dp2a_hi_su},                      \
+	    {"dp2a.hi.s32.s32", dp2a_hi_ss}, {"slct.b16.s32", slct_b16_s32},                       \
+	    {"slct.b32.s32", slct_b32_s32}, {"slct.b64.s32", slct_b64_s32},                        \
+	    {"slct.b16.f32", slct_b16_f32}, {"slct.b32.f32", slct_b32_f32},                        \
+	    {"slct.b64.f32", slct_b64_f32},

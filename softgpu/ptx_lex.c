@@ -54,7 +54,7 @@ static void skip_space(struct lexer *lx)
 			for (lx->p += 2;; lx->p++) {
 				if (lx->end - lx->p < 2)
 					ptx_fail(lx->ld, PTX_BAD_SYNTAX, start,
-						 "comment is not closed");
+					         "comment is not closed");
 				if (lx->p[0] == '*' && lx->p[1] == '/')
 					break;
 				lx->line += *lx->p == '\n';
@@ -70,12 +70,12 @@ static void lex_number(struct lexer *lx)
 {
 	const char *start = lx->p;
 	char buf[64];
-	while (lx->p < lx->end && (isalnum((unsigned char)*lx->p) ||
-				   (*lx->p == '.' && lx->p + 1 < lx->end &&
-				    isdigit((unsigned char)lx->p[1])) ||
-				   ((*lx->p == '+' || *lx->p == '-') && lx->p > start + 1 &&
-				    (lx->p[-1] == 'e' || lx->p[-1] == 'E') && start[1] != 'x' &&
-				    start[1] != 'f' && start[1] != 'd')))
+	while (lx->p < lx->end &&
+	       (isalnum((unsigned char)*lx->p) ||
+	        (*lx->p == '.' && lx->p + 1 < lx->end && isdigit((unsigned char)lx->p[1])) ||
+	        ((*lx->p == '+' || *lx->p == '-') && lx->p > start + 1 &&
+	         (lx->p[-1] == 'e' || lx->p[-1] == 'E') && start[1] != 'x' && start[1] != 'f' &&
+	         start[1] != 'd')))
 		lx->p++;
 	size_t n = (size_t)(lx->p - start);
 	if (lx->p < lx->end && *lx->p == '.' && !memchr(start, '.', n)) { /* "1." */
@@ -160,7 +160,7 @@ void ptx_tokenize(struct ptx_load *ld, const char *text, size_t len)
 			push(&lx, PTX_TOK_PUNCT, lx.p - 1)->value = (unsigned char)c;
 		} else {
 			ptx_fail(ld, PTX_BAD_SYNTAX, lx.line, "unexpected character 0x%02x",
-				 (unsigned char)c);
+			         (unsigned char)c);
 		}
 	}
 	push(&lx, PTX_TOK_END, lx.p);
@@ -189,7 +189,7 @@ void ptx_expect(struct ptx_load *ld, uint32_t *at, char punct)
 	char buf[40];
 	if (!ptx_accept(ld, at, punct))
 		ptx_fail(ld, PTX_BAD_SYNTAX, ld->tok[*at].line, "'%c' expected, not %s", punct,
-			 ptx_tok_text(ld, *at, buf, sizeof(buf)));
+		         ptx_tok_text(ld, *at, buf, sizeof(buf)));
 }
 
 uint32_t ptx_skip_line(const struct ptx_load *ld, uint32_t at)

@@ -76,18 +76,18 @@ struct ptx_load {
 	unsigned address_size;
 };
 
-_Noreturn void ptx_fail(struct ptx_load *ld, enum ptx_status status, uint32_t line,
-			const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+_Noreturn void ptx_fail(struct ptx_load *ld, enum ptx_status status, uint32_t line, const char *fmt,
+                        ...) __attribute__((format(printf, 4, 5)));
 void *ptx_alloc(struct ptx_load *ld, struct ptx_pool *pool, size_t size); /* zeroed */
 void ptx_pool_free(struct ptx_pool *pool);
 /* Makes room for one more element in an array of the pool; returns the (moved) array. */
 void *ptx_grow(struct ptx_load *ld, struct ptx_pool *pool, void *array, uint32_t n, uint32_t *cap,
-	       size_t size);
+               size_t size);
 
 void *ptx_map_get(const struct ptx_map *m, uint32_t scope, struct ptx_str key);
 /* The key must not be there yet. */
 void ptx_map_put(struct ptx_load *ld, struct ptx_map *m, uint32_t scope, struct ptx_str key,
-		 void *value);
+                 void *value);
 
 void ptx_tokenize(struct ptx_load *ld, const char *text, size_t len);
 

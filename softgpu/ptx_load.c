@@ -31,7 +31,7 @@ void *ptx_alloc(struct ptx_load *ld, struct ptx_pool *pool, size_t size)
 	size = (size + 15) & ~(size_t)15;
 	if (pool->total + size > POOL_LIMIT)
 		ptx_fail(ld, PTX_NO_MEMORY, 0, "the module needs more than %zu MiB to load",
-			 POOL_LIMIT >> 20);
+		         POOL_LIMIT >> 20);
 	if (!pool->chunks || size > pool->cap - pool->used) {
 		size_t cap = size > 65536 ? size : 65536;
 		struct ptx_chunk *c = calloc(1, sizeof(*c) + cap);
@@ -65,7 +65,7 @@ void ptx_pool_free(struct ptx_pool *pool)
 }
 
 void *ptx_grow(struct ptx_load *ld, struct ptx_pool *pool, void *array, uint32_t n, uint32_t *cap,
-	       size_t size)
+               size_t size)
 {
 	if (n < *cap)
 		return array;
@@ -101,7 +101,7 @@ void *ptx_map_get(const struct ptx_map *m, uint32_t scope, struct ptx_str key)
 }
 
 void ptx_map_put(struct ptx_load *ld, struct ptx_map *m, uint32_t scope, struct ptx_str key,
-		 void *value)
+                 void *value)
 {
 	if (m->n * 2 >= m->cap) {
 		struct ptx_map old = *m;

@@ -25,7 +25,7 @@ static void load(struct ptx_load *ld, const char *text, size_t len)
 }
 
 enum ptx_status ptx_module_load(const char *text, size_t len, const struct ptx_memory *mem,
-				struct ptx_module **out, struct ptx_error *err)
+                                struct ptx_module **out, struct ptx_error *err)
 {
 	struct ptx_load ld = {.err = err, .mem = mem};
 	*err = (struct ptx_error){0};

@@ -7,11 +7,11 @@
 #include "ptx_dec.h"
 
 static const struct ptx_type types[] = {
-	{"u8", 'u', 1},   {"s8", 's', 1},   {"b8", 'b', 1},    {"u16", 'u', 2},   {"s16", 's', 2},
-	{"b16", 'b', 2},  {"u32", 'u', 4},  {"s32", 's', 4},   {"b32", 'b', 4},   {"u64", 'u', 8},
-	{"s64", 's', 8},  {"b64", 'b', 8},  {"f32", 'f', 4},   {"f64", 'f', 8},   {"pred", 'p', 0},
-	{"f16", 'f', 2},  {"bf16", 'f', 2}, {"f16x2", 'f', 4}, {"bf16x2", 'f', 4},
-	{"u16x2", 'u', 4}, {"s16x2", 's', 4},
+    {"u8", 'u', 1},    {"s8", 's', 1},   {"b8", 'b', 1},    {"u16", 'u', 2},    {"s16", 's', 2},
+    {"b16", 'b', 2},   {"u32", 'u', 4},  {"s32", 's', 4},   {"b32", 'b', 4},    {"u64", 'u', 8},
+    {"s64", 's', 8},   {"b64", 'b', 8},  {"f32", 'f', 4},   {"f64", 'f', 8},    {"pred", 'p', 0},
+    {"f16", 'f', 2},   {"bf16", 'f', 2}, {"f16x2", 'f', 4}, {"bf16x2", 'f', 4}, {"u16x2", 'u', 4},
+    {"s16x2", 's', 4},
 };
 
 const struct ptx_type *ptx_type_find(struct ptx_str s)
@@ -28,55 +28,55 @@ static const struct {
 	enum ptx_sreg reg;
 	uint8_t size;
 } sregs[] = {
-	{"%tid.x", PTX_R_TID_X, 4},
-	{"%tid.y", PTX_R_TID_Y, 4},
-	{"%tid.z", PTX_R_TID_Z, 4},
-	{"%ntid.x", PTX_R_NTID_X, 4},
-	{"%ntid.y", PTX_R_NTID_Y, 4},
-	{"%ntid.z", PTX_R_NTID_Z, 4},
-	{"%ctaid.x", PTX_R_CTAID_X, 4},
-	{"%ctaid.y", PTX_R_CTAID_Y, 4},
-	{"%ctaid.z", PTX_R_CTAID_Z, 4},
-	{"%nctaid.x", PTX_R_NCTAID_X, 4},
-	{"%nctaid.y", PTX_R_NCTAID_Y, 4},
-	{"%nctaid.z", PTX_R_NCTAID_Z, 4},
-	{"%laneid", PTX_R_LANEID, 4},
-	{"%warpid", PTX_R_WARPID, 4},
-	{"%nwarpid", PTX_R_NWARPID, 4},
-	{"%smid", PTX_R_SMID, 4},
-	{"%nsmid", PTX_R_NSMID, 4},
-	{"%gridid", PTX_R_GRIDID, 8},
-	{"%lanemask_lt", PTX_R_LT, 4},
-	{"%lanemask_le", PTX_R_LE, 4},
-	{"%lanemask_eq", PTX_R_EQ, 4},
-	{"%lanemask_ge", PTX_R_GE, 4},
-	{"%lanemask_gt", PTX_R_GT, 4},
-	{"%clock", PTX_R_CLOCK, 4},
-	{"%clock_hi", PTX_R_CLOCK_HI, 4},
-	{"%clock64", PTX_R_CLOCK64, 8},
-	{"%globaltimer", PTX_R_TIMER, 8},
-	{"%globaltimer_lo", PTX_R_TIMER_LO, 4},
-	{"%globaltimer_hi", PTX_R_TIMER_HI, 4},
-	{"%dynamic_smem_size", PTX_R_DYN_SMEM, 4},
-	{"%total_smem_size", PTX_R_TOTAL_SMEM, 4},
-	{"%envreg1", PTX_R_ENVREG1, 4},
-	{"%envreg2", PTX_R_ENVREG2, 4},
-	/* every block is a cluster of its own */
-	{"%is_explicit_cluster", PTX_R_ZERO, 0},
-	{"%clusterid.x", PTX_R_CTAID_X, 4},
-	{"%clusterid.y", PTX_R_CTAID_Y, 4},
-	{"%clusterid.z", PTX_R_CTAID_Z, 4},
-	{"%nclusterid.x", PTX_R_NCTAID_X, 4},
-	{"%nclusterid.y", PTX_R_NCTAID_Y, 4},
-	{"%nclusterid.z", PTX_R_NCTAID_Z, 4},
-	{"%cluster_ctaid.x", PTX_R_ZERO, 4},
-	{"%cluster_ctaid.y", PTX_R_ZERO, 4},
-	{"%cluster_ctaid.z", PTX_R_ZERO, 4},
-	{"%cluster_nctaid.x", PTX_R_ONE, 4},
-	{"%cluster_nctaid.y", PTX_R_ONE, 4},
-	{"%cluster_nctaid.z", PTX_R_ONE, 4},
-	{"%cluster_ctarank", PTX_R_ZERO, 4},
-	{"%cluster_nctarank", PTX_R_ONE, 4},
+    {"%tid.x", PTX_R_TID_X, 4},
+    {"%tid.y", PTX_R_TID_Y, 4},
+    {"%tid.z", PTX_R_TID_Z, 4},
+    {"%ntid.x", PTX_R_NTID_X, 4},
+    {"%ntid.y", PTX_R_NTID_Y, 4},
+    {"%ntid.z", PTX_R_NTID_Z, 4},
+    {"%ctaid.x", PTX_R_CTAID_X, 4},
+    {"%ctaid.y", PTX_R_CTAID_Y, 4},
+    {"%ctaid.z", PTX_R_CTAID_Z, 4},
+    {"%nctaid.x", PTX_R_NCTAID_X, 4},
+    {"%nctaid.y", PTX_R_NCTAID_Y, 4},
+    {"%nctaid.z", PTX_R_NCTAID_Z, 4},
+    {"%laneid", PTX_R_LANEID, 4},
+    {"%warpid", PTX_R_WARPID, 4},
+    {"%nwarpid", PTX_R_NWARPID, 4},
+    {"%smid", PTX_R_SMID, 4},
+    {"%nsmid", PTX_R_NSMID, 4},
+    {"%gridid", PTX_R_GRIDID, 8},
+    {"%lanemask_lt", PTX_R_LT, 4},
+    {"%lanemask_le", PTX_R_LE, 4},
+    {"%lanemask_eq", PTX_R_EQ, 4},
+    {"%lanemask_ge", PTX_R_GE, 4},
+    {"%lanemask_gt", PTX_R_GT, 4},
+    {"%clock", PTX_R_CLOCK, 4},
+    {"%clock_hi", PTX_R_CLOCK_HI, 4},
+    {"%clock64", PTX_R_CLOCK64, 8},
+    {"%globaltimer", PTX_R_TIMER, 8},
+    {"%globaltimer_lo", PTX_R_TIMER_LO, 4},
+    {"%globaltimer_hi", PTX_R_TIMER_HI, 4},
+    {"%dynamic_smem_size", PTX_R_DYN_SMEM, 4},
+    {"%total_smem_size", PTX_R_TOTAL_SMEM, 4},
+    {"%envreg1", PTX_R_ENVREG1, 4},
+    {"%envreg2", PTX_R_ENVREG2, 4},
+    /* every block is a cluster of its own */
+    {"%is_explicit_cluster", PTX_R_ZERO, 0},
+    {"%clusterid.x", PTX_R_CTAID_X, 4},
+    {"%clusterid.y", PTX_R_CTAID_Y, 4},
+    {"%clusterid.z", PTX_R_CTAID_Z, 4},
+    {"%nclusterid.x", PTX_R_NCTAID_X, 4},
+    {"%nclusterid.y", PTX_R_NCTAID_Y, 4},
+    {"%nclusterid.z", PTX_R_NCTAID_Z, 4},
+    {"%cluster_ctaid.x", PTX_R_ZERO, 4},
+    {"%cluster_ctaid.y", PTX_R_ZERO, 4},
+    {"%cluster_ctaid.z", PTX_R_ZERO, 4},
+    {"%cluster_nctaid.x", PTX_R_ONE, 4},
+    {"%cluster_nctaid.y", PTX_R_ONE, 4},
+    {"%cluster_nctaid.z", PTX_R_ONE, 4},
+    {"%cluster_ctarank", PTX_R_ZERO, 4},
+    {"%cluster_nctarank", PTX_R_ONE, 4},
 };
 
 uint32_t ptx_new_reg(struct ptx_dec *d, unsigned size)
@@ -85,8 +85,11 @@ uint32_t ptx_new_reg(struct ptx_dec *d, unsigned size)
 	uint32_t at = (d->reg_bytes + (size ? 63 : 3)) & ~(size ? 63u : 3u);
 	if (at + bytes > 64u << 20)
 		ptx_fail(d->ld, PTX_UNSUPPORTED, d->stmt ? d->stmt->line : 0,
-			 "kernel '%s' needs more registers than the software GPU has", d->k->info.name);
+		         "kernel '%s' needs more registers than the software GPU has",
+		         d->k->info.name);
 	d->reg_bytes = at + bytes;
+	d->regs = ptx_grow(d->ld, &d->ld->temp, d->regs, d->n_regs, &d->cap_regs, sizeof(*d->regs));
+	d->regs[d->n_regs++] = (struct ptx_vreg){at, (uint8_t)size};
 	return at;
 }
 
@@ -120,8 +123,8 @@ void ptx_place(struct ptx_dec *d, struct ptx_sym *sym, uint32_t *bytes)
 	uint64_t at = (*bytes + sym->align - 1) & ~(sym->align - 1);
 	if (at + sym->bytes > 1u << 28)
 		ptx_fail(d->ld, PTX_UNSUPPORTED, d->stmt ? d->stmt->line : 0,
-			 "kernel '%s' needs more memory for its variables than a GPU has",
-			 d->k->info.name);
+		         "kernel '%s' needs more memory for its variables than a GPU has",
+		         d->k->info.name);
 	sym->addr = at;
 	sym->owner = d->owner;
 	*bytes = (uint32_t)(at + sym->bytes);
@@ -173,11 +176,12 @@ static _Noreturn void unknown(struct ptx_dec *d, uint32_t at)
 	const struct ptx_token *t = &d->ld->tok[at];
 	static const char *const special[] = {"%pm", "%envreg", "%reserved", "%aggr", "%current"};
 	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++)
-		if (t->s.len > strlen(special[i]) && !strncmp(t->s.p, special[i], strlen(special[i])))
+		if (t->s.len > strlen(special[i]) &&
+		    !strncmp(t->s.p, special[i], strlen(special[i])))
 			ptx_fail(d->ld, PTX_UNSUPPORTED, t->line, "unsupported special register %s",
-				 ptx_tok_text(d->ld, at, buf, sizeof(buf)));
+			         ptx_tok_text(d->ld, at, buf, sizeof(buf)));
 	ptx_fail(d->ld, PTX_BAD_SYNTAX, t->line, "%s is not declared",
-		 ptx_tok_text(d->ld, at, buf, sizeof(buf)));
+	         ptx_tok_text(d->ld, at, buf, sizeof(buf)));
 }
 
 static uint32_t parse_name(struct ptx_dec *d, uint32_t at, struct ptx_opd *out)
@@ -208,9 +212,9 @@ static uint32_t parse_name(struct ptx_dec *d, uint32_t at, struct ptx_opd *out)
 		out->kind = PTX_O_ADDR;
 		if (sym->extern_global)
 			ptx_fail(ld, PTX_UNSUPPORTED, ld->tok[at - 1].line,
-				 "variable '%.*s' is external: linking is not supported; build "
-				 "without -rdc",
-				 (int)(name.len < 100 ? name.len : 100), name.p);
+			         "variable '%.*s' is external: linking is not supported; build "
+			         "without -rdc",
+			         (int)(name.len < 100 ? name.len : 100), name.p);
 		if (sym->space == PTX_SPACE_SHARED && !sym->dynamic && sym->owner != d->owner)
 			ptx_place(d, sym, &d->shared_bytes);
 		if (sym->dynamic && sym->align > d->dyn_align)
@@ -235,8 +239,10 @@ static uint32_t parse_memory(struct ptx_dec *d, uint32_t at, struct ptx_opd *out
 	*out = (struct ptx_opd){.kind = PTX_O_MEM};
 	if (ld->tok[at].kind == PTX_TOK_INT) {
 		out->offset = (int64_t)ld->tok[at++].value;
+	} else if (ld->tok[at].kind != PTX_TOK_IDENT) {
+		ptx_fail(ld, PTX_BAD_SYNTAX, ld->tok[at].line, "bad address");
 	} else {
-		at = ptx_parse_operand(d, at, &base);
+		at = parse_name(d, at, &base);
 		if (base.kind == PTX_O_REG) {
 			out->has_base = true;
 			out->reg = base.reg;
@@ -247,7 +253,7 @@ static uint32_t parse_memory(struct ptx_dec *d, uint32_t at, struct ptx_opd *out
 		} else if (base.kind == PTX_O_NAME) {
 			char buf[80];
 			ptx_fail(ld, PTX_BAD_SYNTAX, ld->tok[at - 1].line, "%s is not declared",
-				 ptx_tok_text(ld, at - 1, buf, sizeof(buf)));
+			         ptx_tok_text(ld, at - 1, buf, sizeof(buf)));
 		} else {
 			ptx_fail(ld, PTX_BAD_SYNTAX, ld->tok[at].line, "bad address");
 		}
@@ -272,8 +278,8 @@ static uint32_t parse_items(struct ptx_dec *d, uint32_t at, char close, struct p
 	while (!ptx_accept(ld, &at, close)) {
 		if (out->n_items)
 			ptx_expect(ld, &at, ',');
-		out->items = ptx_grow(ld, &ld->temp, out->items, out->n_items, &cap,
-				      sizeof(*out->items));
+		out->items =
+		    ptx_grow(ld, &ld->temp, out->items, out->n_items, &cap, sizeof(*out->items));
 		struct ptx_opd item = {0};
 		if (ptx_tok_is(ld, at, '{') || ptx_tok_is(ld, at, '('))
 			ptx_fail(ld, PTX_BAD_SYNTAX, ld->tok[at].line, "a list within a list");
@@ -300,7 +306,8 @@ uint32_t ptx_parse_operand(struct ptx_dec *d, uint32_t at, struct ptx_opd *out)
 		if (ptx_tok_is(ld, at, '|')) {
 			out->second = ptx_alloc(ld, &ld->temp, sizeof(*out->second));
 			if (ld->tok[at + 1].kind != PTX_TOK_IDENT)
-				ptx_fail(ld, PTX_BAD_SYNTAX, t->line, "a predicate expected after '|'");
+				ptx_fail(ld, PTX_BAD_SYNTAX, t->line,
+				         "a predicate expected after '|'");
 			at = parse_name(d, at + 1, out->second);
 		}
 		return at;
@@ -309,14 +316,16 @@ uint32_t ptx_parse_operand(struct ptx_dec *d, uint32_t at, struct ptx_opd *out)
 		char sign = (char)t->value;
 		t = &ld->tok[++at];
 		if (t->kind == PTX_TOK_INT) {
-			out->value = sign == '-' ? 0 - t->value : sign == '~' ? ~t->value : t->value;
+			out->value = sign == '-'   ? 0 - t->value
+			             : sign == '~' ? ~t->value
+			                           : t->value;
 			return at + 1;
 		}
 		if (t->kind == PTX_TOK_FLOAT && sign != '~') {
 			out->kind = PTX_O_FLOAT;
 			out->single = t->single;
-			out->value = t->value ^
-				     (sign == '-' ? (t->single ? 1ull << 31 : 1ull << 63) : 0);
+			out->value =
+			    t->value ^ (sign == '-' ? (t->single ? 1ull << 31 : 1ull << 63) : 0);
 			return at + 1;
 		}
 	} else if (ptx_tok_is(ld, at, '!') && ld->tok[at + 1].kind == PTX_TOK_IDENT) {
@@ -335,7 +344,7 @@ uint32_t ptx_parse_operand(struct ptx_dec *d, uint32_t at, struct ptx_opd *out)
 		return parse_items(d, at + 1, ')', out);
 	}
 	ptx_fail(ld, PTX_BAD_SYNTAX, t->line, "operand expected, not %s",
-		 ptx_tok_text(ld, at, buf, sizeof(buf)));
+	         ptx_tok_text(ld, at, buf, sizeof(buf)));
 }
 
 /* ---- operands of instructions */
@@ -351,10 +360,10 @@ static uint32_t constant(struct ptx_dec *d, uint64_t value, unsigned size, bool 
 		*c = (struct ptx_constant){value, (uint8_t)size, dynamic, d->const_bytes};
 		d->const_bytes += size * PTX_LANES;
 		d->consts = ptx_grow(d->ld, &d->ld->temp, d->consts, d->n_consts, &d->cap_consts,
-				     sizeof(*d->consts));
+		                     sizeof(*d->consts));
 		d->consts[d->n_consts++] = c;
 		ptx_map_put(d->ld, map, size,
-			    (struct ptx_str){(const char *)&c->value, sizeof(c->value)}, c);
+		            (struct ptx_str){(const char *)&c->value, sizeof(c->value)}, c);
 	}
 	return c->off | PTX_CONST;
 }
@@ -387,7 +396,7 @@ static uint64_t float_bits(const struct ptx_opd *o, const struct ptx_type *t)
 }
 
 static uint32_t immediate(struct ptx_dec *d, const struct ptx_opd *o, const struct ptx_type *t,
-			  unsigned size)
+                          unsigned size)
 {
 	if (o->kind == PTX_O_FLOAT) {
 		if (t->size < 4 || t->kind == 'u' || t->kind == 's')
@@ -425,7 +434,7 @@ static uint32_t read_sreg(struct ptx_dec *d, const struct ptx_opd *o, const stru
 }
 
 uint32_t ptx_src_any(struct ptx_dec *d, const struct ptx_opd *o, const struct ptx_type *t,
-		     uint8_t *size)
+                     uint8_t *size)
 {
 	*size = t->size == 1 ? 2 : t->size;
 	switch (o->kind) {

@@ -7,7 +7,7 @@
 
 #include "ptx_dec.h"
 
-#define VAR_LIMIT ((uint64_t)1 << 36)
+#define VAR_LIMIT ((uint64_t)1 << 31) /* nvcc's own */
 
 struct pending { /* an initialiser, read once all variables have addresses */
 	struct pending *next;
@@ -33,7 +33,7 @@ static uint64_t need_int(struct ptx_load *ld, uint32_t *at)
 	char buf[48];
 	if (ld->tok[*at].kind != PTX_TOK_INT)
 		ptx_fail(ld, PTX_BAD_SYNTAX, ld->tok[*at].line, "number expected, not %s",
-			 ptx_tok_text(ld, *at, buf, sizeof(buf)));
+		         ptx_tok_text(ld, *at, buf, sizeof(buf)));
 	return ld->tok[(*at)++].value;
 }
 
@@ -42,7 +42,7 @@ static struct ptx_str need_name(struct ptx_load *ld, uint32_t *at)
 	char buf[48];
 	if (ld->tok[*at].kind != PTX_TOK_IDENT)
 		ptx_fail(ld, PTX_BAD_SYNTAX, ld->tok[*at].line, "name expected, not %s",
-			 ptx_tok_text(ld, *at, buf, sizeof(buf)));
+		         ptx_tok_text(ld, *at, buf, sizeof(buf)));
 	return ld->tok[(*at)++].s;
 }
 
@@ -66,7 +66,8 @@ uint32_t ptx_parse_var(struct ptx_load *ld, uint32_t at, struct ptx_var_decl *ou
 			at = ptx_skip_group(ld, at + 1) - 1; /* .managed, .unified: all memory is */
 		} else if (ptx_dot_is(ld, at, ".ptr")) {
 			/* a hint on what a pointer points to: [.space] [.align n] */
-			while (ptx_dot_is(ld, at + 1, ".global") || ptx_dot_is(ld, at + 1, ".shared") ||
+			while (ptx_dot_is(ld, at + 1, ".global") ||
+			       ptx_dot_is(ld, at + 1, ".shared") ||
 			       ptx_dot_is(ld, at + 1, ".const") || ptx_dot_is(ld, at + 1, ".local"))
 				at++;
 			if (ptx_dot_is(ld, at + 1, ".align")) {
@@ -78,7 +79,7 @@ uint32_t ptx_parse_var(struct ptx_load *ld, uint32_t at, struct ptx_var_decl *ou
 			out->type = ptx_type_find(ld->tok[at].s);
 		} else {
 			ptx_fail(ld, PTX_UNSUPPORTED, line, "unsupported type or attribute %s",
-				 ptx_tok_text(ld, at, buf, sizeof(buf)));
+			         ptx_tok_text(ld, at, buf, sizeof(buf)));
 		}
 	}
 	if (!out->type || out->type->kind == 'p')
@@ -93,7 +94,7 @@ uint32_t ptx_parse_var(struct ptx_load *ld, uint32_t at, struct ptx_var_decl *ou
 		ptx_expect(ld, &at, ']');
 		if (dim > VAR_LIMIT || n * (dim ? dim : 1) > VAR_LIMIT)
 			ptx_fail(ld, PTX_BAD_SYNTAX, line, "variable '%.*s' is too large",
-				 NAME(out->name));
+			         NAME(out->name));
 		n *= dim;
 	}
 	out->bytes = n * lanes * out->type->size;
@@ -113,7 +114,7 @@ static void add_symbol(struct ptx_load *ld, struct ptx_str name, uint32_t line, 
 		if (sym->func->body)
 			*old->func = *sym->func; /* a declaration before: now its body */
 	} else if (old->kind == PTX_SYM_VAR && sym->kind == PTX_SYM_VAR &&
-		   (old->extern_global || sym->extern_global)) {
+	           (old->extern_global || sym->extern_global)) {
 		if (!sym->extern_global)
 			*old = *sym;
 	} else {
@@ -129,7 +130,7 @@ static void allocate(struct ptx_load *ld, struct ptx_sym *sym, struct ptx_str na
 	void *p = m->mem.alloc(m->mem.self, bytes, sym->align < 16 ? 16 : sym->align);
 	if (!p)
 		ptx_fail(ld, PTX_NO_MEMORY, 0, "no device memory for variable '%.*s' of %llu bytes",
-			 NAME(name), (unsigned long long)sym->bytes);
+		         NAME(name), (unsigned long long)sym->bytes);
 	memset(p, 0, bytes);
 	sym->addr = (uint64_t)(uintptr_t)p;
 	m->vars[m->n_vars++] = (struct ptx_var){name, p, sym->bytes};
@@ -163,8 +164,11 @@ static void parse_variables(struct parser *p, enum ptx_space space, bool is_exte
 			after = p->at;
 		}
 		struct ptx_sym *sym = ptx_alloc(ld, &ld->temp, sizeof(*sym));
-		*sym = (struct ptx_sym){.kind = PTX_SYM_VAR, .space = space, .type = decl.type,
-					.bytes = decl.bytes, .align = decl.align};
+		*sym = (struct ptx_sym){.kind = PTX_SYM_VAR,
+		                        .space = space,
+		                        .type = decl.type,
+		                        .bytes = decl.bytes,
+		                        .align = decl.align};
 		if (space == PTX_SPACE_SHARED) {
 			sym->dynamic = is_extern;
 		} else if (is_extern) {
@@ -210,9 +214,9 @@ static uint64_t symbol_value(struct ptx_load *ld, uint32_t *at)
 		ptx_fail(ld, PTX_BAD_SYNTAX, line, "'%.*s' is not declared", NAME(name));
 	if (sym->kind != PTX_SYM_VAR || sym->space == PTX_SPACE_SHARED || sym->extern_global)
 		ptx_fail(ld, PTX_UNSUPPORTED, line,
-			 "unsupported initial value: the address of '%.*s' (a function, shared "
-			 "or external variable)",
-			 NAME(name));
+		         "unsupported initial value: the address of '%.*s' (a function, shared "
+		         "or external variable)",
+		         NAME(name));
 	uint64_t v = sym->addr;
 	if (generic)
 		ptx_expect(ld, at, ')');
@@ -266,7 +270,7 @@ static uint64_t one_value(struct ptx_load *ld, uint32_t *at, const struct ptx_ty
 }
 
 static uint32_t fill(struct ptx_load *ld, uint32_t at, const struct ptx_sym *sym, uint64_t *done,
-		     unsigned depth)
+                     unsigned depth)
 {
 	if (!ptx_tok_is(ld, at, '{')) {
 		uint32_t line = ld->tok[at].line;
@@ -290,7 +294,8 @@ static uint32_t fill(struct ptx_load *ld, uint32_t at, const struct ptx_sym *sym
 }
 
 /* ---- functions */
-static uint32_t parse_formals(struct ptx_load *ld, uint32_t at, struct ptx_formal **out, uint32_t *n)
+static uint32_t parse_formals(struct ptx_load *ld, uint32_t at, struct ptx_formal **out,
+                              uint32_t *n)
 {
 	uint32_t cap = 0;
 	ptx_expect(ld, &at, '(');
@@ -303,8 +308,8 @@ static uint32_t parse_formals(struct ptx_load *ld, uint32_t at, struct ptx_forma
 			ptx_fail(ld, PTX_BAD_SYNTAX, ld->tok[at].line, "'.param' expected");
 		at = ptx_parse_var(ld, at + 1, &decl);
 		*out = ptx_grow(ld, &ld->temp, *out, *n, &cap, sizeof(**out));
-		(*out)[(*n)++] = (struct ptx_formal){decl.name, decl.bytes, decl.align, is_reg,
-						     !decl.unsized};
+		(*out)[(*n)++] =
+		    (struct ptx_formal){decl.name, decl.bytes, decl.align, is_reg, !decl.unsized};
 	}
 	return at;
 }
@@ -340,23 +345,23 @@ static uint32_t parse_limits(struct ptx_load *ld, uint32_t at, struct ptx_kernel
 			at = three(ld, at + 1, v);
 			if ((uint64_t)v[0] * v[1] * v[2] > 1)
 				ptx_fail(ld, PTX_UNSUPPORTED, ld->tok[at].line,
-					 "thread block clusters are unsupported");
+				         "thread block clusters are unsupported");
 		} else if (ptx_dot_is(ld, at, ".minnctapersm") || ptx_dot_is(ld, at, ".maxnreg") ||
-			   ptx_dot_is(ld, at, ".maxnctapersm") ||
-			   ptx_dot_is(ld, at, ".maxclusterrank") ||
-			   ptx_dot_is(ld, at, ".abi_preserve") ||
-			   ptx_dot_is(ld, at, ".abi_preserve_control")) {
+		           ptx_dot_is(ld, at, ".maxnctapersm") ||
+		           ptx_dot_is(ld, at, ".maxclusterrank") ||
+		           ptx_dot_is(ld, at, ".abi_preserve") ||
+		           ptx_dot_is(ld, at, ".abi_preserve_control")) {
 			at++;
 			need_int(ld, &at);
 		} else if (ptx_dot_is(ld, at, ".noreturn") ||
-			   ptx_dot_is(ld, at, ".explicitcluster")) {
+		           ptx_dot_is(ld, at, ".explicitcluster")) {
 			at++;
 		} else if (ptx_dot_is(ld, at, ".pragma")) {
 			at = skip_value(ld, at);
 			ptx_expect(ld, &at, ';');
 		} else {
 			ptx_fail(ld, PTX_UNSUPPORTED, ld->tok[at].line, "unsupported directive %s",
-				 ptx_tok_text(ld, at, buf, sizeof(buf)));
+			         ptx_tok_text(ld, at, buf, sizeof(buf)));
 		}
 	}
 	return at;
@@ -382,20 +387,20 @@ static void parse_entry(struct parser *p)
 	k->info.max_threads = 1024;
 	for (uint32_t i = 0; i < m->n_kernels; i++)
 		if (!strcmp(m->kernels[i]->info.name, k->info.name))
-			ptx_fail(ld, PTX_BAD_SYNTAX, e->func.line, "kernel '%.*s' is declared twice",
-				 NAME(e->func.name));
+			ptx_fail(ld, PTX_BAD_SYNTAX, e->func.line,
+			         "kernel '%.*s' is declared twice", NAME(e->func.name));
 	if (ptx_tok_is(ld, p->at, '('))
 		p->at = parse_formals(ld, p->at, &e->func.formals, &e->func.n_formals);
 	struct ptx_param *params =
-		ptx_alloc(ld, ld->keep, (e->func.n_formals + 1) * sizeof(*params));
+	    ptx_alloc(ld, ld->keep, (e->func.n_formals + 1) * sizeof(*params));
 	uint64_t off = 0;
 	for (uint32_t i = 0; i < e->func.n_formals; i++) {
 		struct ptx_formal *f = &e->func.formals[i];
 		off = (off + f->align - 1) & ~(f->align - 1);
 		if (f->is_reg || off + f->bytes > 32764)
 			ptx_fail(ld, PTX_BAD_SYNTAX, e->func.line,
-				 "the parameters of kernel '%.*s' are too large or in registers",
-				 NAME(e->func.name));
+			         "the parameters of kernel '%.*s' are too large or in registers",
+			         NAME(e->func.name));
 		params[i] = (struct ptx_param){(uint32_t)off, (uint32_t)f->bytes};
 		off += f->bytes;
 	}
@@ -410,7 +415,7 @@ static void parse_entry(struct parser *p)
 	e->func.body = p->at + 1;
 	p->at = ptx_skip_group(ld, p->at);
 	m->kernels = ptx_grow(ld, &m->keep, m->kernels, m->n_kernels, &m->cap_kernels,
-			      sizeof(struct ptx_kernel *));
+	                      sizeof(struct ptx_kernel *));
 	m->kernels[m->n_kernels++] = k;
 	*p->last = e;
 	p->last = &e->next;
@@ -490,7 +495,7 @@ static void parse_directive(struct parser *p)
 		ld->address_size = (unsigned)need_int(ld, &p->at);
 		if (ld->address_size != 64)
 			ptx_fail(ld, PTX_UNSUPPORTED, ld->tok[at].line,
-				 "unsupported .address_size %u: only 64 is", ld->address_size);
+			         "unsupported .address_size %u: only 64 is", ld->address_size);
 	} else if (ptx_dot_is(ld, at, ".file") || ptx_dot_is(ld, at, ".loc")) {
 		p->at = ptx_skip_line(ld, at);
 	} else if (ptx_dot_is(ld, at, ".section")) {
@@ -514,7 +519,7 @@ static void parse_directive(struct parser *p)
 		parse_variables(p, PTX_SPACE_SHARED, is_extern);
 	} else {
 		ptx_fail(ld, PTX_UNSUPPORTED, ld->tok[at].line, "unsupported directive %s",
-			 ptx_tok_text(ld, at, buf, sizeof(buf)));
+		         ptx_tok_text(ld, at, buf, sizeof(buf)));
 	}
 }
 
@@ -525,13 +530,14 @@ void ptx_parse_module(struct ptx_load *ld)
 	p.last = &p.entries;
 	if (!ptx_dot_is(ld, 0, ".version") && ld->tok[0].kind != PTX_TOK_DOT)
 		ptx_fail(ld, PTX_BAD_SYNTAX, ld->tok[0].line, "PTX begins with .version, not %s",
-			 ptx_tok_text(ld, 0, buf, sizeof(buf)));
+		         ptx_tok_text(ld, 0, buf, sizeof(buf)));
 	while (ld->tok[p.at].kind != PTX_TOK_END) {
 		if (ptx_accept(ld, &p.at, ';'))
 			continue;
 		if (ld->tok[p.at].kind != PTX_TOK_DOT)
-			ptx_fail(ld, PTX_BAD_SYNTAX, ld->tok[p.at].line, "directive expected, not %s",
-				 ptx_tok_text(ld, p.at, buf, sizeof(buf)));
+			ptx_fail(ld, PTX_BAD_SYNTAX, ld->tok[p.at].line,
+			         "directive expected, not %s",
+			         ptx_tok_text(ld, p.at, buf, sizeof(buf)));
 		parse_directive(&p);
 	}
 	if (!ld->module->target_sm)
@@ -540,7 +546,7 @@ void ptx_parse_module(struct ptx_load *ld)
 		uint64_t done = 0;
 		if (q->sym->space == PTX_SPACE_SHARED || !q->sym->addr)
 			ptx_fail(ld, PTX_BAD_SYNTAX, ld->tok[q->at].line,
-				 "this variable may not have an initial value");
+			         "this variable may not have an initial value");
 		fill(ld, q->at, q->sym, &done, 0);
 	}
 	uint32_t number = 0;

@@ -19,7 +19,7 @@
 
 #include "ptx_exec.h"
 
-#define MAX_SHARED 232448      /* 227 KiB, the most that compute capability 9.0 allows */
+#define MAX_SHARED 232448 /* 227 KiB, the most that compute capability 9.0 allows */
 #define MAX_BLOCK_BYTES ((uint64_t)1 << 30)
 #define SLICE 256              /* backward branches before the next warp has its turn */
 #define SLICE_SPINNING 32      /* … in a cooperative launch, where blocks wait for blocks */
@@ -53,8 +53,8 @@ static uint64_t clock_ns(void)
 }
 
 /* ---- errors */
-bool ptx_fault(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane,
-	       enum ptx_status status, const char *fmt, ...)
+bool ptx_fault(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane, enum ptx_status status,
+               const char *fmt, ...)
 {
 	struct ptx_job *j = w->worker->job;
 	const uint32_t *c = w->block->ctaid;
@@ -68,9 +68,9 @@ bool ptx_fault(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane,
 		j->status = status;
 		j->err->line = (int)in->line;
 		snprintf(j->err->text, sizeof(j->err->text),
-			 "%s; kernel '%.60s', block (%u,%u,%u), thread (%u,%u,%u)", what,
-			 j->k->info.name, c[0], c[1], c[2], w->tid[0][lane], w->tid[1][lane],
-			 w->tid[2][lane]);
+		         "%s; kernel '%.60s', block (%u,%u,%u), thread (%u,%u,%u)", what,
+		         j->k->info.name, c[0], c[1], c[2], w->tid[0][lane], w->tid[1][lane],
+		         w->tid[2][lane]);
 	}
 	pthread_mutex_unlock(&j->lock);
 	atomic_store(&j->stop, true);
@@ -227,9 +227,9 @@ static enum block_end run_block(struct ptx_block *b)
 				struct ptx_warp *w = &b->warps[i];
 				if (w->state == PTX_WARP_WAITING)
 					ptx_fault(w, &j->k->code[w->groups[0].pc],
-						  (unsigned)__builtin_ctz(w->groups[0].mask),
-						  PTX_BARRIER,
-						  "a barrier that other warps never reach");
+					          (unsigned)__builtin_ctz(w->groups[0].mask),
+					          PTX_BARRIER,
+					          "a barrier that other warps never reach");
 			}
 			return BLOCK_FAULT;
 		}
@@ -255,7 +255,7 @@ static struct ptx_block *start_block(struct ptx_worker *k, struct ptx_arena **sp
 		if (j->status == PTX_OK) {
 			j->status = PTX_NO_MEMORY;
 			snprintf(j->err->text, sizeof(j->err->text),
-				 "no memory for a block of kernel '%.60s'", j->k->info.name);
+			         "no memory for a block of kernel '%.60s'", j->k->info.name);
 		}
 		pthread_mutex_unlock(&j->lock);
 		atomic_store(&j->stop, true);
@@ -367,6 +367,7 @@ static void recruit_if_long(struct ptx_worker *k)
 		if (!w)
 			break;
 		w->job = j;
+		w->lanes = k->lanes;
 		if (pthread_create(&c->threads[c->n_others], NULL, work_thread, w)) {
 			free(w);
 			break;
@@ -377,10 +378,10 @@ static void recruit_if_long(struct ptx_worker *k)
 }
 
 /* ---- a launch */
-static enum ptx_status bad_launch(struct ptx_error *err, const struct ptx_kernel *k, const char *fmt,
-				  ...) __attribute__((format(printf, 3, 4)));
-static enum ptx_status bad_launch(struct ptx_error *err, const struct ptx_kernel *k, const char *fmt,
-				  ...)
+static enum ptx_status bad_launch(struct ptx_error *err, const struct ptx_kernel *k,
+                                  const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static enum ptx_status bad_launch(struct ptx_error *err, const struct ptx_kernel *k,
+                                  const char *fmt, ...)
 {
 	char what[140];
 	va_list ap;
@@ -393,7 +394,7 @@ static enum ptx_status bad_launch(struct ptx_error *err, const struct ptx_kernel
 }
 
 static enum ptx_status check_launch(const struct ptx_kernel *k, const struct ptx_launch *l,
-				    struct ptx_error *err)
+                                    struct ptx_error *err)
 {
 	const uint32_t *g = l->grid, *b = l->block, *req = k->info.required;
 	uint64_t threads = (uint64_t)b[0] * b[1] * b[2];
@@ -401,25 +402,26 @@ static enum ptx_status check_launch(const struct ptx_kernel *k, const struct ptx
 	if (!g[0] || !g[1] || !g[2] || g[0] > INT32_MAX || g[1] > 65535 || g[2] > 65535)
 		return bad_launch(err, k, "bad grid (%u,%u,%u)", g[0], g[1], g[2]);
 	if (!threads || b[0] > 1024 || b[1] > 1024 || b[2] > 64 || threads > k->info.max_threads)
-		return bad_launch(err, k, "bad block (%u,%u,%u): the kernel allows %u threads", b[0],
-				  b[1], b[2], k->info.max_threads);
+		return bad_launch(err, k, "bad block (%u,%u,%u): the kernel allows %u threads",
+		                  b[0], b[1], b[2], k->info.max_threads);
 	if (req[0] && (b[0] != req[0] || b[1] != req[1] || b[2] != req[2]))
-		return bad_launch(err, k, "block (%u,%u,%u), but it requires (%u,%u,%u)", b[0], b[1],
-				  b[2], req[0], req[1], req[2]);
+		return bad_launch(err, k, "block (%u,%u,%u), but it requires (%u,%u,%u)", b[0],
+		                  b[1], b[2], req[0], req[1], req[2]);
 	if (shared > MAX_SHARED)
 		return bad_launch(err, k, "%llu bytes of shared memory; the most is %u",
-				  (unsigned long long)shared, MAX_SHARED);
+		                  (unsigned long long)shared, MAX_SHARED);
 	if (k->info.param_bytes && !l->params)
 		return bad_launch(err, k, "parameters are missing");
-	uint64_t bytes = ((uint64_t)k->reg_bytes + k->info.local_bytes * 32ull) * (threads / 32 + 1);
+	uint64_t bytes =
+	    ((uint64_t)k->reg_bytes + k->info.local_bytes * 32ull) * (threads / 32 + 1);
 	if (bytes > MAX_BLOCK_BYTES)
 		return bad_launch(err, k, "a block needs %llu MiB for registers and local memory",
-				  (unsigned long long)(bytes >> 20));
+		                  (unsigned long long)(bytes >> 20));
 	return PTX_OK;
 }
 
 enum ptx_status ptx_run(const struct ptx_kernel *k, const struct ptx_launch *l,
-			const struct ptx_memory *mem, struct ptx_result *res, struct ptx_error *err)
+                        const struct ptx_memory *mem, struct ptx_result *res, struct ptx_error *err)
 {
 	static _Atomic uint64_t grid_ids;
 	uint8_t params[4096] __attribute__((aligned(16)));
@@ -453,7 +455,7 @@ enum ptx_status ptx_run(const struct ptx_kernel *k, const struct ptx_launch *l,
 	pthread_mutex_init(&j.lock, NULL);
 
 	struct crew c;
-	c.first = (struct ptx_worker){.job = &j};
+	c.first = (struct ptx_worker){.job = &j, .lanes = ptx_lanes()};
 	c.max = l->max_workers ? l->max_workers : cpu_count();
 	c.max = c.max > MAX_WORKERS ? MAX_WORKERS : c.max;
 	c.first.leads = c.max > 1 && j.n_blocks > 1;

@@ -15,7 +15,7 @@
 
 /* An argument or result of the call: local memory of the lane. NULL: outside (cannot be). */
 static uint8_t *slot(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane, unsigned i,
-		     uint32_t need)
+                     uint32_t need)
 {
 	const uint32_t *ext = &w->worker->job->k->ext[in->target];
 	uint32_t at = ext[2 * i], bytes = ext[2 * i + 1];
@@ -26,18 +26,19 @@ static uint8_t *slot(struct ptx_warp *w, const struct ptx_inst *in, unsigned lan
 }
 
 static bool argument(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane, unsigned i,
-		     uint32_t size, uint64_t *v)
+                     uint32_t size, uint64_t *v)
 {
 	const uint8_t *p = slot(w, in, lane, i, size);
 	*v = 0;
 	if (!p)
-		return ptx_fault(w, in, lane, PTX_ILLEGAL_ADDRESS, "a call's argument is too small");
+		return ptx_fault(w, in, lane, PTX_ILLEGAL_ADDRESS,
+		                 "a call's argument is too small");
 	memcpy(v, p, size);
 	return true;
 }
 
 static uint8_t *generic(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane, uint64_t addr,
-			uint32_t bytes)
+                        uint32_t bytes)
 {
 	struct ptx_inst access = *in;
 	enum ptx_space space;
@@ -48,7 +49,7 @@ static uint8_t *generic(struct ptx_warp *w, const struct ptx_inst *in, unsigned 
 
 /* A string of the guest, cut to fit. False: not readable. */
 static bool read_string(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane, uint64_t addr,
-			char *out, size_t len)
+                        char *out, size_t len)
 {
 	for (size_t i = 0; i + 1 < len; i++) {
 		const uint8_t *p = generic(w, in, lane, addr + i, 1);
@@ -89,8 +90,8 @@ static uint64_t next_argument(struct reader *r, uint32_t size)
 	uint64_t v = 0;
 	r->off = (r->off + size - 1) & ~(size - 1);
 	const uint8_t *p = r->off < ARGS_MAX && r->ok
-				   ? generic(r->w, r->in, r->lane, r->base + r->off, size)
-				   : NULL;
+	                       ? generic(r->w, r->in, r->lane, r->base + r->off, size)
+	                       : NULL;
 	r->ok = p != NULL;
 	if (p)
 		memcpy(&v, p, size);
@@ -108,7 +109,7 @@ static const char *convert(struct reader *r, const char *f, struct output *o)
 	for (f++; *f && strchr("-+ #0123456789.*", *f) && n < 30; f++) {
 		if (*f == '*')
 			n += (size_t)snprintf(spec + n, sizeof(spec) - n, "%d",
-					      (int)next_argument(r, 4) % 1000);
+			                      (int)next_argument(r, 4) % 1000);
 		else
 			spec[n++] = *f;
 	}
@@ -119,8 +120,8 @@ static const char *convert(struct reader *r, const char *f, struct output *o)
 	case 'i':
 		strcpy(spec + n, "lld");
 		len = snprintf(buf, sizeof(buf), spec,
-			       wide ? (long long)next_argument(r, 8)
-				    : (long long)(int32_t)next_argument(r, 4));
+		               wide ? (long long)next_argument(r, 8)
+		                    : (long long)(int32_t)next_argument(r, 4));
 		break;
 	case 'u':
 	case 'x':
@@ -128,7 +129,7 @@ static const char *convert(struct reader *r, const char *f, struct output *o)
 	case 'o':
 		snprintf(spec + n, sizeof(spec) - n, "ll%c", *f);
 		len = snprintf(buf, sizeof(buf), spec,
-			       (unsigned long long)next_argument(r, wide ? 8 : 4));
+		               (unsigned long long)next_argument(r, wide ? 8 : 4));
 		break;
 	case 'c':
 		strcpy(spec + n, "c");
@@ -188,8 +189,8 @@ static bool print(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane)
 			f++;
 		put(&o, run, (size_t)(f - run));
 		if (*f) {
+			count += f[1] != '%'; /* the result: how many arguments were printed */
 			f = convert(&r, f, &o);
-			count++;
 		}
 	}
 	if (!r.ok)
@@ -212,7 +213,7 @@ static bool assert_fail(struct ptx_warp *w, const struct ptx_inst *in, unsigned 
 	    !argument(w, in, lane, 2, 4, &line))
 		return false;
 	return ptx_fault(w, in, lane, PTX_ASSERT, "%s:%u: assertion '%s' failed", file,
-			 (unsigned)line, message);
+	                 (unsigned)line, message);
 }
 
 static bool allocate(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane)
@@ -240,8 +241,8 @@ static bool release(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane
 	/* only what begins an allocation; the ranges remembered may contain it */
 	if (!mem->check(mem->self, p, 1, &lo, &hi) || lo != p)
 		return ptx_fault(w, in, lane, PTX_ILLEGAL_ADDRESS,
-				 "free of 0x%llx, which malloc did not return",
-				 (unsigned long long)p);
+		                 "free of 0x%llx, which malloc did not return",
+		                 (unsigned long long)p);
 	memset(w->worker->ranges, 0, sizeof(w->worker->ranges));
 	mem->free(mem->self, (void *)(uintptr_t)p);
 	return true;
@@ -250,10 +251,10 @@ static bool release(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane
 bool ptx_exec_syscall(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 {
 	static bool (*const calls[])(struct ptx_warp *, const struct ptx_inst *, unsigned) = {
-		[PTX_SYS_PRINTF] = print,
-		[PTX_SYS_ASSERT] = assert_fail,
-		[PTX_SYS_MALLOC] = allocate,
-		[PTX_SYS_FREE] = release,
+	    [PTX_SYS_PRINTF] = print,
+	    [PTX_SYS_ASSERT] = assert_fail,
+	    [PTX_SYS_MALLOC] = allocate,
+	    [PTX_SYS_FREE] = release,
 	};
 	for (uint32_t rest = mask; rest; rest &= rest - 1)
 		if (!calls[in->op](w, in, (unsigned)__builtin_ctz(rest)))

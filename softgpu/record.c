@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,6 +55,23 @@ void sg_record_init(const struct sg_model *m)
 		return; /* a second attempt to start */
 	record.owner_fd = open_log("SOFTGPU_OWNER_LOG", m->owner_log);
 	record.order_fd = open_log("SOFTGPU_ORDER_LOG", m->order_log);
+}
+
+/* At the end of the process: opened only now, so that a run leaves a line or nothing. */
+void sg_record_stats(const struct sg_model *m, const struct sg_stats *st)
+{
+	char line[256];
+	int fd = open_log("SOFTGPU_STATS", m->stats);
+	if (fd < 0)
+		return;
+	int n = snprintf(line, sizeof(line),
+	                 "pid=%d kernels=%" PRIu64 " copies=%" PRIu64 " sets=%" PRIu64
+	                 " graphs=%" PRIu64 " overruns=%" PRIu64 " worst_overrun_ns=%" PRIu64
+	                 " slices=%" PRIu64 " slice_switches=%" PRIu64 "\n",
+	                 (int)getpid(), st->kernels, st->copies, st->sets, st->graphs, st->overruns,
+	                 st->worst_overrun_ns, st->slices, st->slice_switches);
+	write_line(fd, line, n);
+	close(fd);
 }
 
 void sg_record_owned(uint64_t start_ns, uint64_t end_ns)

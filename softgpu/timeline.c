@@ -92,35 +92,45 @@ static void check_node(struct sg_node *nd)
 		complete_node(nd);
 }
 
-/* A payload that takes longer than half its modelled time: the host cannot keep this pace, so
- * what others measure by the wall clock meanwhile is not the model's. */
-static void check_overrun(const struct sg_node *nd, uint64_t modelled_ns, uint64_t spent_ns)
+/*
+ * An overrun: the payload's execution took longer than half its modelled time, so the host cannot
+ * keep this pace; or it ended after its modelled end, so what others measure by the wall clock
+ * meanwhile is not the model's. A payload that the host merely interrupted, and that was ready in
+ * time all the same, has changed nothing.
+ */
+static void check_overrun(const struct sg_node *nd, uint64_t modelled_ns, bool late,
+                          struct sg_spent spent)
 {
 	const struct sg_model *m = sg_core.model;
-	if (m->mode != SG_MODE_WALL || nd->untimed || spent_ns <= m->overrun_slack_ns ||
-	    spent_ns <= modelled_ns / 2)
+	uint64_t ns = late ? spent.wall_ns : spent.cpu_ns;
+	if (m->mode != SG_MODE_WALL || nd->untimed || ns <= m->overrun_slack_ns ||
+	    ns <= modelled_ns / 2)
 		return;
 	uint64_t now = rein_now_ns();
 	sg_core.stats.overruns++;
 	sg_core.stats.worst_overrun_ns =
-	    max_u64(sg_core.stats.worst_overrun_ns, spent_ns - modelled_ns / 2);
-	sg_record_command(nd->item->stream->id, "overrun", nd->cmd->name, now - spent_ns, now);
+	    max_u64(sg_core.stats.worst_overrun_ns, ns - modelled_ns / 2);
+	sg_record_command(nd->item->stream->id, "overrun", nd->cmd->name, now - spent.wall_ns, now);
 }
 
-void sg_timeline_ran(struct sg_node *nd, CUresult result, uint64_t spent_ns)
+void sg_timeline_ran(struct sg_node *nd, CUresult result, struct sg_spent spent)
 {
 	struct sg_cmd *c = nd->cmd;
 	if (result != CUDA_SUCCESS)
 		sg_core_poison(nd->item->domain, result, c->error_text);
 	nd->ran = true;
+	bool counted = false; /* its duration is known only now, by what it executed */
 	if (nd->untimed) {
 		nd->end_ns = max_u64(nd->end_ns, rein_now_ns());
 	} else if (c->kind == SG_CMD_KERNEL && !nd->kernel.solo_ns) {
 		uint64_t ns =
 		    sg_model_kernel_ns(sg_core.model, c->blocks, c->instructions, c->global_bytes);
 		sg_sched_set_solo(&sg_core.device[nd->item->domain->device].sched, &nd->kernel, ns);
+		counted = true;
 	}
-	check_overrun(nd, c->kind == SG_CMD_COPY ? nd->solo_ns : nd->kernel.solo_ns, spent_ns);
+	uint64_t modelled_ns = c->kind == SG_CMD_COPY ? nd->solo_ns : nd->kernel.solo_ns;
+	bool late = counted ? spent.wall_ns > modelled_ns : nd->timed_out;
+	check_overrun(nd, modelled_ns, late, spent);
 	check_node(nd);
 }
 

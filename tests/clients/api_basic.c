@@ -178,8 +178,8 @@ static void vector_add(void)
 		int n;
 	} buffer = {d[0], d[2], d[2], N};
 	size_t size = sizeof(buffer);
-	void *extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, &buffer, CU_LAUNCH_PARAM_BUFFER_SIZE, &size,
-			 CU_LAUNCH_PARAM_END};
+	void *extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, &buffer, CU_LAUNCH_PARAM_BUFFER_SIZE,
+	                 &size, CU_LAUNCH_PARAM_END};
 	OK(cuLaunchKernel(f, (N + 255) / 256, 1, 1, 256, 1, 1, 0, NULL, NULL, extra));
 	OK(cuMemcpyDtoH(c, d[2], sizeof(c)));
 	for (int i = 0; i < N; i++)
@@ -254,7 +254,7 @@ static void bad_modules(void)
 	CUmodule m = NULL;
 	char log[256] = "", info[64] = "x";
 	CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES,
-				  CU_JIT_INFO_LOG_BUFFER, CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES};
+	                          CU_JIT_INFO_LOG_BUFFER, CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES};
 	void *values[] = {log, (void *)(size_t)sizeof(log), info, (void *)(size_t)sizeof(info)};
 	CUresult r = cuModuleLoadDataEx(&m, unknown, 4, options, values);
 	CHECK(r == CUDA_ERROR_INVALID_PTX || r == CUDA_ERROR_NOT_SUPPORTED);
@@ -276,16 +276,17 @@ static void proc_addresses(void)
 	CHECK(status == CU_GET_PROC_ADDRESS_SUCCESS && a == (void *)cuMemAlloc);
 	OK(cuGetProcAddress("cuMemAlloc", &b, 2000, CU_GET_PROC_ADDRESS_DEFAULT, &status));
 	CHECK(b && b != a); /* the 32-bit form of CUDA 2 */
-	OK(cuGetProcAddress("cuLaunchKernel", &a, 13000, CU_GET_PROC_ADDRESS_LEGACY_STREAM, &status));
+	OK(cuGetProcAddress("cuLaunchKernel", &a, 13000, CU_GET_PROC_ADDRESS_LEGACY_STREAM,
+	                    &status));
 	OK(cuGetProcAddress("cuLaunchKernel", &b, 13000,
-			    CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, &status));
+	                    CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, &status));
 	CHECK(a == (void *)cuLaunchKernel && b && a != b);
 	OK(cuGetProcAddress("cuCtxCreate", &a, 12000, 0, &status));
 	OK(cuGetProcAddress("cuCtxCreate", &b, 13000, 0, &status));
 	CHECK(a && b == (void *)cuCtxCreate && a != b);
 	/* no per-thread form: the plain one */
 	OK(cuGetProcAddress("cuInit", &a, 13000, CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM,
-			    &status));
+	                    &status));
 	CHECK(a == (void *)cuInit);
 	OK(cuGetProcAddress("cuGraphLaunch", &a, 9000, 0, &status));
 	CHECK(!a && status == CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT);

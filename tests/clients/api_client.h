@@ -36,7 +36,8 @@ static inline void expect(CUresult want, CUresult got, const char *call, const c
 
 /*
  * add, mul: p[i] += v, p[i] *= v for i < n.   vector_add: c[i] = a[i] + b[i].
- * scaled: p[i] *= scale (a global, 3 at first), through dynamic shared memory; __launch_bounds__(64).
+ * scaled: p[i] *= scale (a global, 3 at first), through dynamic shared memory;
+ * __launch_bounds__(64).
  */
 static const char kernels_ptx[] __attribute__((unused)) =
     ".version 9.0\n"
@@ -207,7 +208,8 @@ static inline void expect_all(CUdeviceptr p, int value, int n, int line)
 	OK(cuMemcpyDtoH(host, p, (size_t)n * sizeof(*host)));
 	for (int i = 0; i < n; i++) {
 		if (host[i] != value) {
-			fprintf(stderr, "line %d: [%d] is %d, expected %d\n", line, i, host[i], value);
+			fprintf(stderr, "line %d: [%d] is %d, expected %d\n", line, i, host[i],
+			        value);
 			exit(1);
 		}
 	}

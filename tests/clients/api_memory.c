@@ -100,27 +100,27 @@ static void rectangles(void)
 	CHECK(pitch >= W && pitch % 256 == 0);
 	EXPECT(CUDA_ERROR_INVALID_VALUE, cuMemAllocPitch(&p, &pitch, W, H, 3));
 	CUDA_MEMCPY2D c = {.srcMemoryType = CU_MEMORYTYPE_HOST,
-			   .srcHost = in,
-			   .srcPitch = W,
-			   .dstMemoryType = CU_MEMORYTYPE_DEVICE,
-			   .dstDevice = p,
-			   .dstPitch = pitch,
-			   .WidthInBytes = W,
-			   .Height = H};
+	                   .srcHost = in,
+	                   .srcPitch = W,
+	                   .dstMemoryType = CU_MEMORYTYPE_DEVICE,
+	                   .dstDevice = p,
+	                   .dstPitch = pitch,
+	                   .WidthInBytes = W,
+	                   .Height = H};
 	OK(cuMemcpy2D(&c));
 	memset(out, 0, sizeof(out));
 	/* back, without the first row and the first two columns */
 	CUDA_MEMCPY2D back = {.srcXInBytes = 2,
-			      .srcY = 1,
-			      .srcMemoryType = CU_MEMORYTYPE_DEVICE,
-			      .srcDevice = p,
-			      .srcPitch = pitch,
-			      .dstXInBytes = 1,
-			      .dstMemoryType = CU_MEMORYTYPE_HOST,
-			      .dstHost = out,
-			      .dstPitch = W + 3,
-			      .WidthInBytes = W - 2,
-			      .Height = H - 1};
+	                      .srcY = 1,
+	                      .srcMemoryType = CU_MEMORYTYPE_DEVICE,
+	                      .srcDevice = p,
+	                      .srcPitch = pitch,
+	                      .dstXInBytes = 1,
+	                      .dstMemoryType = CU_MEMORYTYPE_HOST,
+	                      .dstHost = out,
+	                      .dstPitch = W + 3,
+	                      .WidthInBytes = W - 2,
+	                      .Height = H - 1};
 	OK(cuMemcpy2DUnaligned(&back));
 	for (int y = 0; y < H - 1; y++)
 		for (int x = 0; x < W - 2; x++)
@@ -135,28 +135,28 @@ static void rectangles(void)
 			for (int x = 0; x < W; x++)
 				box[z][y][x] = (unsigned char)(z * 77 + y * 7 + x);
 	CUDA_MEMCPY3D b = {.srcMemoryType = CU_MEMORYTYPE_HOST,
-			   .srcHost = box,
-			   .srcPitch = W,
-			   .srcHeight = H,
-			   .dstMemoryType = CU_MEMORYTYPE_DEVICE,
-			   .dstDevice = p,
-			   .dstPitch = pitch,
-			   .dstHeight = H,
-			   .WidthInBytes = W,
-			   .Height = H,
-			   .Depth = D};
+	                   .srcHost = box,
+	                   .srcPitch = W,
+	                   .srcHeight = H,
+	                   .dstMemoryType = CU_MEMORYTYPE_DEVICE,
+	                   .dstDevice = p,
+	                   .dstPitch = pitch,
+	                   .dstHeight = H,
+	                   .WidthInBytes = W,
+	                   .Height = H,
+	                   .Depth = D};
 	OK(cuMemcpy3D(&b));
 	CUDA_MEMCPY3D r = {.srcMemoryType = CU_MEMORYTYPE_DEVICE,
-			   .srcDevice = p,
-			   .srcPitch = pitch,
-			   .srcHeight = H,
-			   .dstMemoryType = CU_MEMORYTYPE_HOST,
-			   .dstHost = got,
-			   .dstPitch = W,
-			   .dstHeight = H,
-			   .WidthInBytes = W,
-			   .Height = H,
-			   .Depth = D};
+	                   .srcDevice = p,
+	                   .srcPitch = pitch,
+	                   .srcHeight = H,
+	                   .dstMemoryType = CU_MEMORYTYPE_HOST,
+	                   .dstHost = got,
+	                   .dstPitch = W,
+	                   .dstHeight = H,
+	                   .WidthInBytes = W,
+	                   .Height = H,
+	                   .Depth = D};
 	OK(cuMemcpy3DAsync(&r, NULL));
 	CHECK(memcmp(box, got, sizeof(box)) == 0);
 	r.Depth = D + 1;
@@ -236,8 +236,8 @@ static void pools(void)
 	EXPECT(CUDA_ERROR_INVALID_VALUE, cuMemPoolDestroy(own));
 
 	CUmemPoolProps props = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
-				.location = {CU_MEM_LOCATION_TYPE_DEVICE, 0},
-				.maxSize = 8192};
+	                        .location = {CU_MEM_LOCATION_TYPE_DEVICE, 0},
+	                        .maxSize = 8192};
 	OK(cuMemPoolCreate(&pool, &props));
 	OK(cuMemPoolSetAttribute(pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &threshold));
 	OK(cuMemPoolGetAttribute(pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &used));
@@ -283,7 +283,7 @@ static void pointers(void)
 	CHECK(start == p);
 	EXPECT(CUDA_ERROR_INVALID_VALUE,
 	       cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
-				     (CUdeviceptr)(size_t)&local));
+	                             (CUdeviceptr)(size_t)&local));
 	CUpointer_attribute list[] = {
 	    CU_POINTER_ATTRIBUTE_MEMORY_TYPE, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL,
 	    CU_POINTER_ATTRIBUTE_IS_MANAGED, CU_POINTER_ATTRIBUTE_RANGE_SIZE};

@@ -168,11 +168,11 @@ static void events(CUdeviceptr p)
 	OK(cuStreamWaitEvent(b, e, 0));
 	OK(launch(g.add, p, 1, N, b));
 	OK(cuEventDestroy(e));
+	EXPECT(CUDA_ERROR_INVALID_HANDLE, cuEventRecord(e, b));
 	OK(cuStreamDestroy(a));
 	atomic_store(&gate_open, 1);
 	OK(cuStreamSynchronize(b));
 	EXPECT_ALL(p, 52, N);
-	EXPECT(CUDA_ERROR_INVALID_HANDLE, cuEventRecord(e, b));
 	OK(cuEventDestroy(start));
 	OK(cuEventDestroy(end));
 	OK(cuEventDestroy(untimed));

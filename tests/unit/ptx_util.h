@@ -21,7 +21,7 @@ static int device_n;
 static pthread_mutex_t device_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static inline bool device_check(void *self, uint64_t addr, uint64_t size, uint64_t *lo,
-				uint64_t *hi)
+                                uint64_t *hi)
 {
 	bool ok = false;
 	pthread_mutex_lock(&device_lock);
@@ -77,7 +77,7 @@ static inline struct ptx_module *load_ptx(const char *text)
 	struct ptx_error err;
 	enum ptx_status s = ptx_module_load(text, strlen(text), &device, &m, &err);
 	ck_assert_msg(s == PTX_OK, "load: status %d, line %d: %s\n%s", s, err.line, err.text,
-		      strlen(text) < 3000 ? text : "");
+	              strlen(text) < 3000 ? text : "");
 	return m;
 }
 
@@ -88,27 +88,27 @@ struct shape {
 };
 
 static inline enum ptx_status run_ptx(const struct ptx_module *m, const char *name, struct shape s,
-				      const void *params, struct ptx_result *res,
-				      struct ptx_error *err)
+                                      const void *params, struct ptx_result *res,
+                                      struct ptx_error *err)
 {
 	struct ptx_result r;
 	struct ptx_error e;
 	struct ptx_kernel *k = ptx_kernel_find(m, name);
 	ck_assert_ptr_nonnull(k);
 	struct ptx_launch l = {
-		.grid = {s.gx, 1, 1},
-		.block = {s.bx, s.by ? s.by : 1, 1},
-		.dynamic_shared_bytes = s.dynamic_shared,
-		.params = params,
-		.n_sms = 4,
-		.max_workers = s.workers ? s.workers : 1,
-		.cooperative = s.cooperative,
+	    .grid = {s.gx, 1, 1},
+	    .block = {s.bx, s.by ? s.by : 1, 1},
+	    .dynamic_shared_bytes = s.dynamic_shared,
+	    .params = params,
+	    .n_sms = 4,
+	    .max_workers = s.workers ? s.workers : 1,
+	    .cooperative = s.cooperative,
 	};
 	return ptx_run(k, &l, &device, res ? res : &r, err ? err : &e);
 }
 
 static inline void must_run(const struct ptx_module *m, const char *name, struct shape s,
-			    const void *params)
+                            const void *params)
 {
 	struct ptx_error err;
 	enum ptx_status st = run_ptx(m, name, s, params, NULL, &err);

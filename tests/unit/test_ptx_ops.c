@@ -27,8 +27,8 @@ static u64 ref_bfe(u64 a, u32 b, u32 c, int width, bool sign)
 {
 	u64 r = 0;
 	u32 pos = b & 0xff, len = c & 0xff;
-	bool top = sign && len && (pos + len - 1 < (u32)width ? a >> (pos + len - 1) & 1
-							     : a >> (width - 1) & 1);
+	bool top = sign && len &&
+	           (pos + len - 1 < (u32)width ? a >> (pos + len - 1) & 1 : a >> (width - 1) & 1);
 	for (u32 i = 0; i < (u32)width; i++) {
 		bool bit = i < len && pos + i < (u32)width ? (a >> (pos + i)) & 1 : top;
 		r |= (u64)bit << i;
@@ -63,7 +63,8 @@ static u32 ref_prmt(u32 a, u32 b, u32 c)
 {
 	u32 r = 0;
 	for (int i = 0; i < 4; i++) {
-		u32 sel = c >> (4 * i), byte = (u32)((((u64)b << 32) | a) >> (8 * (sel & 7))) & 0xff;
+		u32 sel = c >> (4 * i),
+		    byte = (u32)((((u64)b << 32) | a) >> (8 * (sel & 7))) & 0xff;
 		if (sel & 8)
 			byte = byte & 0x80 ? 0xff : 0;
 		r |= byte << (8 * i);
@@ -109,12 +110,19 @@ static f64 rounded(int mode, int op, f64 a, f64 b, f64 c, bool single)
 	volatile f64 d = a, e = b, f = c, r;
 	fesetround(mode);
 	if (single) {
-		r32 = op == '+' ? x + y : op == '*' ? x * y : op == '/' ? x / y
-			: op == 's' ? sqrtf(x) : op == 'c' ? (f32)d : fmaf(x, y, z);
+		r32 = op == '+'   ? x + y
+		      : op == '*' ? x * y
+		      : op == '/' ? x / y
+		      : op == 's' ? sqrtf(x)
+		      : op == 'c' ? (f32)d
+		                  : fmaf(x, y, z);
 		r = r32;
 	} else {
-		r = op == '+' ? d + e : op == '*' ? d * e : op == '/' ? d / e
-			: op == 's' ? sqrt(d) : fma(d, e, f);
+		r = op == '+'   ? d + e
+		    : op == '*' ? d * e
+		    : op == '/' ? d / e
+		    : op == 's' ? sqrt(d)
+		                : fma(d, e, f);
 	}
 	fesetround(FE_TONEAREST);
 	return r;
@@ -160,7 +168,7 @@ static f64 min64(f64 a, f64 b)
 	X(sub_s16, "sub.s16 %d, %a, %b;", u16, u16, u16, u16, a - b)                               \
 	X(sub_s64, "sub.s64 %d, %a, %b;", u64, u64, u64, u64, a - b)                               \
 	X(add_imm, "add.s32 %d, %a, -7;", u32, u32, u32, u32, a - 7)                               \
-	X(mul_lo_u16, "mul.lo.u16 %d, %a, %b;", u16, u16, u16, u16, (u32)a * b)                    \
+	X(mul_lo_u16, "mul.lo.u16 %d, %a, %b;", u16, u16, u16, u16, (u32)a *b)                     \
 	X(mul_lo_s32, "mul.lo.s32 %d, %a, %b;", u32, u32, u32, u32, a *b)                          \
 	X(mul_lo_u64, "mul.lo.u64 %d, %a, %b;", u64, u64, u64, u64, a *b)                          \
 	X(mul_hi_u16, "mul.hi.u16 %d, %a, %b;", u16, u16, u16, u16, (u32)a *b >> 16)               \
@@ -179,8 +187,7 @@ static f64 min64(f64 a, f64 b)
 	X(mad_hi_sat, "mad.hi.sat.s32 %d, %a, %b, %c;", s32, s32, s32, s32,                        \
 	  clamp_int(((s128)a * b >> 32) + c, INT32_MIN, INT32_MAX))                                \
 	X(mad_wide_u32, "mad.wide.u32 %d, %a, %b, %c;", u64, u32, u32, u64, (u64)a *b + c)         \
-	X(mad_wide_s32, "mad.wide.s32 %d, %a, %b, %c;", u64, s32, s32, u64,                        \
-	  (u64)((s64)a * b) + c)                                                                   \
+	X(mad_wide_s32, "mad.wide.s32 %d, %a, %b, %c;", u64, s32, s32, u64, (u64)((s64)a * b) + c) \
 	X(mul24_lo, "mul24.lo.s32 %d, %a, %b;", u32, s32, s32, s32,                                \
 	  (u64)((s64)((s32)((u32)a << 8) >> 8) * ((s32)((u32)b << 8) >> 8)))                       \
 	X(mul24_hi, "mul24.hi.u32 %d, %a, %b;", u32, u32, u32, u32,                                \
@@ -271,19 +278,22 @@ static f64 min64(f64 a, f64 b)
 	  a << 16 | a >> 16)
 
 #define COMPARE(X)                                                                                 \
-	X(setp_and, "{.reg .pred p, q; setp.lt.s32 p, %a, %b; setp.ge.and.u32 p|q, %b, %c, p;"     \
-		    " selp.b32 %d, 1, 0, p; @q add.u32 %d, %d, 2;}",                               \
-	  u32, u32, u32, u32,                                                                      \
-	  ((s32)a < (s32)b && b >= c) + 2 * ((s32)a < (s32)b && !(b >= c)))                        \
-	X(setp_or, "{.reg .pred p, q; setp.eq.u32 p, %a, %b; setp.hi.or.u32 q, %b, %c, !p;"        \
-		   " selp.b32 %d, 1, 0, q;}",                                                      \
+	X(setp_and,                                                                                \
+	  "{.reg .pred p, q; setp.lt.s32 p, %a, %b; setp.ge.and.u32 p|q, %b, %c, p;"               \
+	  " selp.b32 %d, 1, 0, p; @q add.u32 %d, %d, 2;}",                                         \
+	  u32, u32, u32, u32, ((s32)a < (s32)b && b >= c) + 2 * ((s32)a < (s32)b && !(b >= c)))    \
+	X(setp_or,                                                                                 \
+	  "{.reg .pred p, q; setp.eq.u32 p, %a, %b; setp.hi.or.u32 q, %b, %c, !p;"                 \
+	  " selp.b32 %d, 1, 0, q;}",                                                               \
 	  u32, u32, u32, u32, b > c || a != b)                                                     \
-	X(setp_xor, "{.reg .pred p, q; setp.le.s64 p, %a, %b; setp.gt.xor.s64 q, %b, %c, p;"       \
-		    " selp.b64 %d, 1, 0, q;}",                                                     \
+	X(setp_xor,                                                                                \
+	  "{.reg .pred p, q; setp.le.s64 p, %a, %b; setp.gt.xor.s64 q, %b, %c, p;"                 \
+	  " selp.b64 %d, 1, 0, q;}",                                                               \
 	  u64, s64, s64, s64, (b > c) != (a <= b))                                                 \
-	X(pred_ops, "{.reg .pred p, q, r; setp.ne.b32 p, %a, %b; setp.lo.u32 q, %a, %b;"           \
-		    " not.pred r, p; or.pred r, r, q; xor.pred r, r, p; and.pred q, q, p;"         \
-		    " selp.b32 %d, 1, 0, r; @!q or.b32 %d, %d, 2;}",                               \
+	X(pred_ops,                                                                                \
+	  "{.reg .pred p, q, r; setp.ne.b32 p, %a, %b; setp.lo.u32 q, %a, %b;"                     \
+	  " not.pred r, p; or.pred r, r, q; xor.pred r, r, p; and.pred q, q, p;"                   \
+	  " selp.b32 %d, 1, 0, r; @!q or.b32 %d, %d, 2;}",                                         \
 	  u32, u32, u32, u32, ((a == b || a < b) != (a != b)) | (!(a < b && a != b)) << 1)         \
 	X(set_u32, "set.gt.u32.s32 %d, %a, %b;", u32, s32, s32, s32, a > b ? ~0u : 0)              \
 	X(set_f32, "set.lt.u32.f32 %d, %a, %b;", u32, f32, f32, f32, a < b ? ~0u : 0)              \
@@ -292,7 +302,7 @@ static f64 min64(f64 a, f64 b)
 	X(ltu_f, "{.reg .pred p; setp.ltu.f32 p, %a, %b; selp.b32 %d, 1, 0, p;}", u32, f32, f32,   \
 	  f32, !(a >= b))                                                                          \
 	X(ne_f, "{.reg .pred p; setp.ne.f32 p, %a, %b; selp.b32 %d, 1, 0, p;}", u32, f32, f32,     \
-	  f32, a < b || a > b)                                                                     \
+	  f32, a<b || a> b)                                                                        \
 	X(neu_f, "{.reg .pred p; setp.neu.f64 p, %a, %b; selp.b32 %d, 1, 0, p;}", u32, f64, f64,   \
 	  f64, !(a == b))                                                                          \
 	X(equ_f, "{.reg .pred p; setp.equ.f64 p, %a, %b; selp.b32 %d, 1, 0, p;}", u32, f64, f64,   \
@@ -388,8 +398,7 @@ static f64 min64(f64 a, f64 b)
 	X(sat_u64, "cvt.sat.u64.s64 %d, %a;", u64, s64, s64, s64, a < 0 ? 0 : a)                   \
 	X(f32_s32, "cvt.rn.f32.s32 %d, %a;", f32, s32, s32, s32, (f32)a)                           \
 	X(f32_u64, "cvt.rn.f32.u64 %d, %a;", f32, u64, u64, u64, (f32)a)                           \
-	X(f32_s64z, "cvt.rz.f32.s64 %d, %a;", f32, s64, s64, s64,                                  \
-	  truncated(a))                                                                            \
+	X(f32_s64z, "cvt.rz.f32.s64 %d, %a;", f32, s64, s64, s64, truncated(a))                    \
 	X(f64_u32, "cvt.rn.f64.u32 %d, %a;", f64, u32, u32, u32, a)                                \
 	X(f64_s64, "cvt.rn.f64.s64 %d, %a;", f64, s64, s64, s64, (f64)a)                           \
 	X(f32_s16, "cvt.rn.f32.s16 %d, %a;", f32, s16, s16, s16, a)                                \
@@ -398,7 +407,8 @@ static f64 min64(f64 a, f64 b)
 	  to_int(nearbyint((f64)a), 32, true, 0))                                                  \
 	X(s32_f32m, "cvt.rmi.s32.f32 %d, %a;", s32, f32, f32, f32,                                 \
 	  to_int(floor((f64)a), 32, true, 0))                                                      \
-	X(s32_f32p, "cvt.rpi.s32.f32 %d, %a;", s32, f32, f32, f32, to_int(ceil((f64)a), 32, true, 0)) \
+	X(s32_f32p, "cvt.rpi.s32.f32 %d, %a;", s32, f32, f32, f32,                                 \
+	  to_int(ceil((f64)a), 32, true, 0))                                                       \
 	X(u32_f32, "cvt.rzi.u32.f32 %d, %a;", u32, f32, f32, f32, to_int(a, 32, false, 0))         \
 	X(u8_f32, "cvt.rzi.u8.f32 %d, %a;", u16, f32, f32, f32, to_int(a, 8, false, 0))            \
 	X(s64_f32, "cvt.rzi.s64.f32 %d, %a;", s64, f32, f32, f32, to_int(a, 64, true, INT64_MIN))  \
@@ -444,7 +454,7 @@ struct op {
 #define ENTRY_A(...) ENTRY(__VA_ARGS__, '~')
 /* the result's C type says whether NaNs compare equal */
 #define ENTRY_T(id, text, D, A, B, C, ex)                                                          \
-	ENTRY(id, text, D, A, B, C, ex, _Generic((D)0, f32: 'f', f64: 'f', default: 'u'))
+	ENTRY(id, text, D, A, B, C, ex, _Generic((D)0, f32 : 'f', f64 : 'f', default : 'u'))
 INTEGER(DEFINE)
 COMPARE(DEFINE)
 FLOAT(DEFINE)
@@ -483,36 +493,89 @@ static void make_kernel(char *out, size_t len, const struct op *op, bool guarded
 	write_op(body, sizeof(body), op->text);
 	/* the operation is under a guard, so that half the lanes must keep their value */
 	snprintf(out, len,
-		 PTX_HEAD
-		 ".visible .entry k(.param .u64 p)\n{\n"
-		 ".reg .pred %%g; .reg .b32 %%i, %%odd; .reg .b64 %%base, %%off, %%at;\n"
-		 ".reg .%s %%va; .reg .%s %%vb; .reg .%s %%vc; .reg .%s %%vd;\n"
-		 "ld.param.u64 %%base, [p];\n"
-		 "mov.u32 %%i, %%ctaid.x; mov.u32 %%odd, %%tid.x; mad.lo.u32 %%i, %%i, %%ntid.x, %%odd;\n"
-		 "mul.wide.u32 %%off, %%i, 32; add.u64 %%at, %%base, %%off;\n"
-		 "ld.global.%s %%va, [%%at]; ld.global.%s %%vb, [%%at+8]; ld.global.%s %%vc, [%%at+16];\n"
-		 "mov.%s %%vd, 77;\n"
-		 "and.b32 %%odd, %%i, %d; setp.ne.u32 %%g, %%odd, 0;\n"
-		 "@%%g bra skip;\n%s\nskip:\n"
-		 "st.global.%s [%%at+24], %%vd;\nret;\n}\n",
-		 reg_type(op->a), reg_type(op->b), reg_type(op->c), reg_type(op->d), reg_type(op->a),
-		 reg_type(op->b), reg_type(op->c), reg_type(op->d), guarded ? 1 : 0, body,
-		 reg_type(op->d));
+	         PTX_HEAD ".visible .entry k(.param .u64 p)\n{\n"
+	                  ".reg .pred %%g; .reg .b32 %%i, %%odd; .reg .b64 %%base, %%off, %%at;\n"
+	                  ".reg .%s %%va; .reg .%s %%vb; .reg .%s %%vc; .reg .%s %%vd;\n"
+	                  "ld.param.u64 %%base, [p];\n"
+	                  "mov.u32 %%i, %%ctaid.x; mov.u32 %%odd, %%tid.x; mad.lo.u32 %%i, %%i, "
+	                  "%%ntid.x, %%odd;\n"
+	                  "mul.wide.u32 %%off, %%i, 32; add.u64 %%at, %%base, %%off;\n"
+	                  "ld.global.%s %%va, [%%at]; ld.global.%s %%vb, [%%at+8]; ld.global.%s "
+	                  "%%vc, [%%at+16];\n"
+	                  "mov.%s %%vd, 77;\n"
+	                  "and.b32 %%odd, %%i, %d; setp.ne.u32 %%g, %%odd, 0;\n"
+	                  "@%%g bra skip;\n%s\nskip:\n"
+	                  "st.global.%s [%%at+24], %%vd;\nret;\n}\n",
+	         reg_type(op->a), reg_type(op->b), reg_type(op->c), reg_type(op->d),
+	         reg_type(op->a), reg_type(op->b), reg_type(op->c), reg_type(op->d),
+	         guarded ? 1 : 0, body, reg_type(op->d));
 }
 
 static const u64 edges[] = {
-	0, 1, 2, 3, 5, 31, 32, 33, 63, 64, 127, 128, 255, 0x7fff, 0x8000, 0xffff, 0x10000,
-	0x7fffffff, 0x80000000, 0xffffffff, 0x7fffffffffffffff, 0x8000000000000000, ~0ull,
-	/* f32: ±0, ±1, smallest, largest, denormals, infinities, NaN, 2^31, 2^63 */
-	0x3f800000, 0xbf800000, 0x00000001, 0x807fffff, 0x00800000, 0x7f7fffff, 0xff7fffff,
-	0x7f800000, 0xff800000, 0x7fc00000, 0xffc00001, 0x7f800001, 0x4f000000, 0xcf000000,
-	0x4f800000, 0x5f000000, 0x3f000000, 0x3fc00000, 0x40200000, 0x42ff0000, 0x3effffff,
-	/* the same in f64 */
-	0x3ff0000000000000, 0xbff0000000000000, 0x0000000000000001, 0x800fffffffffffff,
-	0x0010000000000000, 0x7fefffffffffffff, 0x7ff0000000000000, 0xfff0000000000000,
-	0x7ff8000000000000, 0x7ff0000000000001, 0x41e0000000000000, 0xc1e0000000000000,
-	0x43e0000000000000, 0x3fe0000000000000, 0x3ff8000000000000, 0x380fffffffffffff,
-	0x36a0000000000000, 0x47efffffefffffff,
+    0,
+    1,
+    2,
+    3,
+    5,
+    31,
+    32,
+    33,
+    63,
+    64,
+    127,
+    128,
+    255,
+    0x7fff,
+    0x8000,
+    0xffff,
+    0x10000,
+    0x7fffffff,
+    0x80000000,
+    0xffffffff,
+    0x7fffffffffffffff,
+    0x8000000000000000,
+    ~0ull,
+    /* f32: ±0, ±1, smallest, largest, denormals, infinities, NaN, 2^31, 2^63 */
+    0x3f800000,
+    0xbf800000,
+    0x00000001,
+    0x807fffff,
+    0x00800000,
+    0x7f7fffff,
+    0xff7fffff,
+    0x7f800000,
+    0xff800000,
+    0x7fc00000,
+    0xffc00001,
+    0x7f800001,
+    0x4f000000,
+    0xcf000000,
+    0x4f800000,
+    0x5f000000,
+    0x3f000000,
+    0x3fc00000,
+    0x40200000,
+    0x42ff0000,
+    0x3effffff,
+    /* the same in f64 */
+    0x3ff0000000000000,
+    0xbff0000000000000,
+    0x0000000000000001,
+    0x800fffffffffffff,
+    0x0010000000000000,
+    0x7fefffffffffffff,
+    0x7ff0000000000000,
+    0xfff0000000000000,
+    0x7ff8000000000000,
+    0x7ff0000000000001,
+    0x41e0000000000000,
+    0xc1e0000000000000,
+    0x43e0000000000000,
+    0x3fe0000000000000,
+    0x3ff8000000000000,
+    0x380fffffffffffff,
+    0x36a0000000000000,
+    0x47efffffefffffff,
 };
 #define N_EDGES (sizeof(edges) / sizeof(edges[0]))
 #define N_RANDOM 2048
@@ -543,7 +606,9 @@ static void check_op(const struct op *op, bool guarded)
 	char text[2048];
 	u64 state = 1;
 	size_t n = (N_EDGES * N_EDGES + N_RANDOM + 255) / 256 * 256;
-	u64(*v)[4] = device_alloc(NULL, n * sizeof(*v), 64);
+	static u64(*v)[4]; /* one for all: fresh pages cost more than the test */
+	if (!v)
+		v = device_alloc(NULL, n * sizeof(*v), 64);
 	for (size_t i = 0; i < n; i++) {
 		for (int k = 0; k < 3; k++) {
 			v[i][k] = next_random(&state);
@@ -571,13 +636,14 @@ static void check_op(const struct op *op, bool guarded)
 		if (!ok && op->kind != 'u')
 			ok = (is_nan(got, op->d) && is_nan(want, op->d)) ||
 			     (op->kind == '~' && near(got, want, op->d));
-		ck_assert_msg(ok, "%s (%s): a=%llx b=%llx c=%llx: got %llx, want %llx", op->name,
-			      op->text, (unsigned long long)v[i][0], (unsigned long long)v[i][1],
-			      (unsigned long long)v[i][2], (unsigned long long)got,
-			      (unsigned long long)want);
+		if (ok)
+			continue; /* each ck_assert is a write to a pipe */
+		ck_abort_msg("%s (%s): a=%llx b=%llx c=%llx: got %llx, want %llx", op->name,
+		             op->text, (unsigned long long)v[i][0], (unsigned long long)v[i][1],
+		             (unsigned long long)v[i][2], (unsigned long long)got,
+		             (unsigned long long)want);
 	}
 	ptx_module_free(m);
-	device_free(NULL, v);
 }
 
 static void check_all(const struct op *ops, size_t n)
@@ -615,71 +681,4 @@ TEST(convert)
 }
 TEST_END
 
-/* Half precision, over all 65536 values: against _Float16-free arithmetic in double. */
-static f64 half_value(u32 h)
-{
-	int exp = h >> 10 & 31, man = h & 1023;
-	f64 v = exp == 31 ? (man ? NAN : INFINITY)
-		: exp ? ldexp(1024 + man, exp - 25) : ldexp(man, -24);
-	return h & 0x8000 ? -v : v;
-}
-/* nearest half by search: the values are monotonic in the bits */
-static u32 half_nearest(f64 v)
-{
-	u32 lo = 0, hi = 0x7c00;
-	u32 sign = signbit(v) ? 0x8000 : 0;
-	if (isnan(v))
-		return 0x7fff;
-	v = fabs(v);
-	if (v >= 65520)
-		return sign | 0x7c00;
-	while (hi - lo > 1) {
-		u32 mid = (lo + hi) / 2;
-		if (half_value(mid) <= v)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	f64 up = hi == 0x7c00 ? 65536 : half_value(hi), low = v - half_value(lo), high = up - v;
-	return sign | (low < high || (low == high && !(lo & 1)) ? lo : hi);
-}
-
-TEST(half)
-{
-	struct ptx_module *m = load_ptx(PTX_HEAD
-		".visible .entry k(.param .u64 p)\n{\n"
-		".reg .b64 %d<4>; .reg .b32 %r<6>; .reg .f32 %f<4>; .reg .b16 %h<6>;\n"
-		"ld.param.u64 %d0, [p]; mov.u32 %r0, %ctaid.x; mov.u32 %r1, %tid.x;\n"
-		"mad.lo.u32 %r0, %r0, 256, %r1; mul.wide.u32 %d1, %r0, 16; add.u64 %d0, %d0, %d1;\n"
-		"cvt.u16.u32 %h0, %r0; cvt.f32.f16 %f0, %h0; st.global.f32 [%d0], %f0;\n"
-		"mul.f32 %f1, %f0, 0f3FAAAAAB; cvt.rn.f16.f32 %h1, %f1; st.global.b16 [%d0+4], %h1;\n"
-		"mul.lo.u16 %h2, %h0, 31421; add.f16 %h3, %h0, %h2; st.global.b16 [%d0+6], %h3;\n"
-		"mul.f16 %h3, %h0, %h2; st.global.b16 [%d0+8], %h3;\n"
-		"fma.rn.f16 %h3, %h0, %h2, %h0; st.global.b16 [%d0+10], %h3;\n"
-		"mov.b32 %r2, {%h0, %h2}; mov.b32 %r3, {%h2, %h0}; sub.f16x2 %r4, %r2, %r3;\n"
-		"st.global.b32 [%d0+12], %r4; ret;\n}\n");
-	struct row {
-		f32 wide;
-		u16 third, sum, product, fused;
-		u16 diff[2];
-	} *v = device_alloc(NULL, 65536 * sizeof(*v), 64);
-	must_run(m, "k", (struct shape){.gx = 256, .bx = 256}, &v);
-	for (u32 i = 0; i < 65536; i++) {
-		f64 a = half_value(i), b = half_value((u16)(i * 31421u));
-		u32 want[6] = {half_nearest((f64)((f32)a * 4.0f / 3.0f)), half_nearest(a + b),
-			       half_nearest(a * b), half_nearest(fma(a, b, a)), half_nearest(a - b),
-			       half_nearest(b - a)};
-		u32 got[6] = {v[i].third, v[i].sum, v[i].product, v[i].fused, v[i].diff[0],
-			      v[i].diff[1]};
-		want[0] = half_nearest((f64)((f32)a * 0x1.555556p+0f));
-		ck_assert(v[i].wide == (f32)a || isnan(a));
-		for (int k = 0; k < 6; k++)
-			ck_assert_msg(got[k] == want[k], "half %04x, result %d: got %04x, want %04x",
-				      i, k, got[k], want[k]);
-	}
-	ptx_module_free(m);
-	device_free(NULL, v);
-}
-TEST_END
-
-TESTS("ptx_ops", integer, compare, floating, approximate, convert, half)
+TESTS("ptx_ops", integer, compare, floating, approximate, convert)

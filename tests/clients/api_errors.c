@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+/* api_errors.c: launches that are refused, and errors of running work, which poison the context. */
+#include "api_client.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+static CUresult launch_shape(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
+                             unsigned by, unsigned bz, unsigned shared, CUdeviceptr p)
+{
+	int v = 0, n = 1;
+	void *params[] = {&p, &v, &n};
+	return cuLaunchKernel(f, gx, gy, gz, bx, by, bz, shared, NULL, params, NULL);
+}
+
+static void refused(void)
+{
+	struct gpu g = gpu_open();
+	CUdeviceptr p;
+	int n = 1, max_shared;
+	void *params[] = {&p, &n};
+	OK(cuMemAlloc(&p, 4096));
+	OK(launch_shape(g.add, 1, 1, 1, 32, 1, 1, 0, p));
+	EXPECT(CUDA_ERROR_INVALID_HANDLE, launch_shape(NULL, 1, 1, 1, 32, 1, 1, 0, p));
+	EXPECT(CUDA_ERROR_INVALID_HANDLE, launch_shape((CUfunction)&p, 1, 1, 1, 32, 1, 1, 0, p));
+	EXPECT(CUDA_ERROR_INVALID_VALUE, launch_shape(g.add, 0, 1, 1, 32, 1, 1, 0, p));
+	EXPECT(CUDA_ERROR_INVALID_VALUE, launch_shape(g.add, 1, 1, 1, 0, 1, 1, 0, p));
+	EXPECT(CUDA_ERROR_INVALID_VALUE, launch_shape(g.add, 1, 1, 1, 1025, 1, 1, 0, p));
+	EXPECT(CUDA_ERROR_INVALID_VALUE, launch_shape(g.add, 1, 1, 1, 33, 32, 1, 0, p));
+	EXPECT(CUDA_ERROR_INVALID_VALUE, launch_shape(g.add, 1, 1, 1, 1, 1, 65, 0, p));
+	EXPECT(CUDA_ERROR_INVALID_VALUE, launch_shape(g.add, 1, 70000, 1, 32, 1, 1, 0, p));
+	EXPECT(CUDA_ERROR_INVALID_VALUE, launch_shape(g.add, 1, 1, 1, 32, 1, 1, 1 << 20, p));
+	EXPECT(CUDA_ERROR_INVALID_VALUE,
+	       cuLaunchKernel(g.add, 1, 1, 1, 32, 1, 1, 0, NULL, NULL, NULL));
+	/* more threads than the kernel was compiled for */
+	EXPECT(CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES,
+	       cuLaunchKernel(g.scaled, 1, 1, 1, 65, 1, 1, 512, NULL, params, NULL));
+	/* much shared memory has to be asked for */
+	EXPECT(CUDA_ERROR_INVALID_VALUE,
+	       cuLaunchKernel(g.scaled, 1, 1, 1, 64, 1, 1, 49153, NULL, params, NULL));
+	OK(cuDeviceGetAttribute(&max_shared, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
+	                        0));
+	EXPECT(CUDA_ERROR_INVALID_VALUE,
+	       cuFuncSetAttribute(g.scaled, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+	                          max_shared + 1));
+	if (max_shared > 49153) {
+		OK(cuFuncSetAttribute(g.scaled, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+		                      max_shared));
+		OK(cuLaunchKernel(g.scaled, 1, 1, 1, 64, 1, 1, 49153, NULL, params, NULL));
+	}
+
+	CUlaunchAttribute a[2] = {{.id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE, .value.cooperative = 1},
+	                          {.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+	                           .value.programmaticStreamSerializationAllowed = 1}};
+	CUlaunchConfig config = {.gridDimX = 1,
+	                         .gridDimY = 1,
+	                         .gridDimZ = 1,
+	                         .blockDimX = 32,
+	                         .blockDimY = 1,
+	                         .blockDimZ = 1,
+	                         .attrs = a,
+	                         .numAttrs = 2};
+	int v = 0;
+	void *add_params[] = {&p, &v, &n};
+	OK(cuLaunchKernelEx(&config, g.add, add_params, NULL));
+	config.gridDimX = 1 << 20;
+	EXPECT(CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE,
+	       cuLaunchKernelEx(&config, g.add, add_params, NULL));
+	EXPECT(CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE,
+	       cuLaunchCooperativeKernel(g.add, 1 << 20, 1, 1, 32, 1, 1, 0, NULL, add_params));
+	config.gridDimX = 2;
+	a[0] = (CUlaunchAttribute){.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION,
+	                           .value.clusterDim = {2, 1, 1}};
+	EXPECT(CUDA_ERROR_NOT_SUPPORTED, cuLaunchKernelEx(&config, g.add, add_params, NULL));
+	EXPECT(CUDA_ERROR_INVALID_VALUE, cuLaunchKernelEx(NULL, g.add, add_params, NULL));
+	OK(cuCtxSynchronize()); /* none of this is a sticky error */
+	OK(cuMemFree(p));
+}
+
+static atomic_int told;
+
+static void CUDA_CB tell(CUstream s, CUresult status, void *arg)
+{
+	(void)s;
+	(void)arg;
+	atomic_store(&told, (int)status);
+}
+
+static atomic_int go;
+
+static void CUDA_CB hold(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(&go))
+		usleep(200);
+}
+
+/* A kernel that writes where nothing is: every call of this context fails from then on, until it
+ * is destroyed; other contexts are not affected. */
+static void sticky(void)
+{
+	CUcontext ctx;
+	CUdeviceptr p;
+	CUmodule m;
+	CUfunction add;
+	CUstream s;
+	CUevent e;
+	int host;
+	OK(cuCtxCreate(&ctx, NULL, 0, 0));
+	OK(cuModuleLoadData(&m, kernels_ptx));
+	OK(cuModuleGetFunction(&add, m, "add"));
+	OK(cuMemAlloc(&p, 64));
+	OK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	OK(cuEventCreate(&e, 0));
+	atomic_store(&told, -1);
+	OK(cuLaunchHostFunc(s, hold, NULL)); /* so that what follows is queued before the error */
+	OK(launch(add, p + (1ull << 50), 1, 16, s));
+	OK(cuEventRecord(e, s));
+	OK(cuStreamAddCallback(s, tell, NULL, 0));
+	atomic_store(&go, 1);
+	EXPECT(CUDA_ERROR_ILLEGAL_ADDRESS, cuStreamSynchronize(s));
+	EXPECT(CUDA_ERROR_ILLEGAL_ADDRESS, cuStreamQuery(s));
+	EXPECT(CUDA_ERROR_ILLEGAL_ADDRESS, cuCtxSynchronize());
+	EXPECT(CUDA_ERROR_ILLEGAL_ADDRESS, cuMemAlloc(&p, 64));
+	EXPECT(CUDA_ERROR_ILLEGAL_ADDRESS, launch(add, p, 1, 16, s));
+	EXPECT(CUDA_ERROR_ILLEGAL_ADDRESS, cuMemcpyDtoH(&host, p, 4));
+	EXPECT(CUDA_ERROR_ILLEGAL_ADDRESS, cuEventQuery(e));
+	for (int i = 0; i < 2000 && atomic_load(&told) == -1; i++)
+		usleep(1000);
+	CHECK(atomic_load(&told) == CUDA_ERROR_ILLEGAL_ADDRESS);
+	OK(cuCtxDestroy(ctx));
+	OK(cuCtxSynchronize()); /* the primary context below it */
+}
+
+/* Memory freed under a graph: the error shows when it is launched, not as a crash. */
+static void freed_under_graph(void)
+{
+	CUcontext ctx;
+	CUdeviceptr p;
+	CUstream s;
+	CUgraph graph;
+	CUgraphExec exec;
+	OK(cuCtxCreate(&ctx, NULL, 0, 0));
+	OK(cuMemAlloc(&p, 64));
+	OK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	OK(cuStreamBeginCapture(s, CU_STREAM_CAPTURE_MODE_RELAXED));
+	OK(cuMemsetD8Async(p, 1, 64, s));
+	OK(cuStreamEndCapture(s, &graph));
+	OK(cuGraphInstantiate(&exec, graph, 0));
+	OK(cuMemFree(p));
+	OK(cuGraphLaunch(exec, s));
+	EXPECT(CUDA_ERROR_ILLEGAL_ADDRESS, cuStreamSynchronize(s));
+	OK(cuCtxDestroy(ctx));
+	OK(cuGraphDestroy(graph));
+	OK(cuGraphExecDestroy(exec));
+}
+
+int main(void)
+{
+	refused();
+	sticky();
+	freed_under_graph();
+	puts("ok");
+	return 0;
+}

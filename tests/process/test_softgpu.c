@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_softgpu.c: the driver API of the software GPU, by programs that only know CUDA
+ * (tests/clients/api_*.c): each checks its own results; here it is checked that they pass in each
+ * mode that executes, what is said on stderr, and that leaving is always clean.
+ */
+#include "tests/harness.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LIMIT_MS 30000
+
+static char output[16384];
+
+/* Runs a client on a device of its own; its exit status, its output in `output`. */
+static int run(const char *client, char *arg, const char *mode)
+{
+	char path[600], library_path[600], shm[64], mode_env[32];
+	snprintf(path, sizeof(path), "%s", built("tests/clients"));
+	strcat(strcat(path, "/"), client);
+	snprintf(library_path, sizeof(library_path), "LD_LIBRARY_PATH=%s", built("softgpu"));
+	snprintf(shm, sizeof(shm), "SOFTGPU_SHM=test-%d", (int)getpid());
+	snprintf(mode_env, sizeof(mode_env), "SOFTGPU_MODE=%s", mode);
+	char *argv[] = {path, arg, NULL};
+	/* only the program about devices looks at how many there are */
+	char *devices = strcmp(client, "api_devices") == 0 ? "SOFTGPU_DEVICES=2" : NULL;
+	char *env[] = {library_path, shm, mode_env, devices, NULL};
+	return proc_run(argv, env, output, sizeof(output), LIMIT_MS);
+}
+
+static int count(const char *text)
+{
+	int n = 0;
+	for (const char *at = output; (at = strstr(at, text)); at += strlen(text))
+		n++;
+	return n;
+}
+
+/* In the two modes in which kernels execute. */
+static void passes(const char *client)
+{
+	const char *const modes[] = {"fast", "wall"};
+	for (int i = 0; i < 2; i++) {
+		int status = run(client, NULL, modes[i]);
+		ck_assert_msg(status == 0 && count("ok\n") == 1, "%s, mode %s: status %d\n%s",
+		              client, modes[i], status, output);
+	}
+}
+
+TEST(basic)
+{
+	passes("api_basic");
+	/* what is missing is named, once; a module's fault with its line */
+	ck_assert_int_eq(count("softgpu: cuArrayCreate_v2 is not provided by the software GPU\n"),
+	                 1);
+	ck_assert_int_eq(count("PTX line 7"), 1);
+	ck_assert_int_ge(count("frobnicate"), 1);
+}
+TEST_END
+
+TEST(streams)
+{
+	passes("api_streams");
+}
+TEST_END
+
+TEST(memory)
+{
+	passes("api_memory");
+}
+TEST_END
+
+TEST(graphs)
+{
+	passes("api_graphs");
+}
+TEST_END
+
+TEST(errors)
+{
+	passes("api_errors");
+	ck_assert_int_eq(count("illegal address"), 1); /* one line for each poisoned context */
+	ck_assert_int_eq(count("memory was freed"), 1);
+	ck_assert_int_eq(count("clusters is not provided"), 1);
+}
+TEST_END
+
+TEST(devices)
+{
+	passes("api_devices");
+}
+TEST_END
+
+TEST(leaving)
+{
+	static const char *const ways[] = {"return", "atexit", "thread", "detach", "late"};
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		int status = run("api_exit", (char *)ways[i], "fast");
+		ck_assert_msg(status == 0, "%s, fast: status %d\n%s", ways[i], status, output);
+		status = run("api_exit", (char *)ways[i], "wall");
+		ck_assert_msg(status == 0, "%s, wall: status %d\n%s", ways[i], status, output);
+	}
+	ck_assert_int_eq(run("api_exit", "return", "time"), 0);
+}
+TEST_END
+
+TEST(bad_configuration)
+{
+	/* one line that says which setting, and cuInit fails */
+	ck_assert_int_eq(run("api_exit", "return", "sideways"), 1);
+	ck_assert_int_eq(count("SOFTGPU_MODE"), 1);
+	ck_assert_int_eq(count("CUDA_ERROR_INVALID_VALUE"), 1);
+}
+TEST_END
+
+TESTS("softgpu", basic, streams, memory, graphs, errors, devices, leaving, bad_configuration)

@@ -41,7 +41,8 @@ extern _Alignas(REIN_AREA_ALIGN) union rein_status_area rein_status_area;
 /* Slot 0's gate: the daemon moves the gates of all of a process' devices together. */
 #define REIN_GATE_WORD (rein_control_area.object.verdict[0].gate)
 
-/* Starts warden and helper, once; waits at most 50 ms for the first attempt to join to end. */
+/* warden.c. Starts warden and helper, once; waits at most 50 ms for the first attempt to join to
+ * end. */
 void rein_attach_start(void);
 /* Whether a daemon is there. */
 bool rein_attach_on(void);
@@ -56,6 +57,8 @@ uint64_t rein_attach_submissions_before(void);
  * caller's. 0 or -errno; on error nothing has changed. */
 REIN_MUST_CHECK int rein_attach_map(const int *fds);
 void rein_attach_unmap(void);
+/* For a forked child: zero pages, no descriptors. */
+void rein_attach_let_go(void);
 /* From now on rein_attach_ring() rings this eventfd (a duplicate is kept). 0 or -errno. */
 REIN_MUST_CHECK int rein_attach_bell(int fd);
 

@@ -20,6 +20,7 @@
 #define COARSE_MAX_NS (10 * REIN_MS) /* requests end without us */
 #define COARSE_AFTER 4               /* requests in a row that did */
 #define LAST_RESORT_NS (20 * REIN_MS)
+#define SYNC_PATIENCE_NS (20 * REIN_MS) /* a thread may wait for something else for ever */
 #define INHIBIT_WAIT_NS (2 * REIN_LEASE_NS)
 #define FOR_EVER (~0ull >> 1)
 
@@ -145,7 +146,7 @@ static bool wait_for_context(struct rein_row *row)
 
 bool rein_helper_look(bool last_resort)
 {
-	bool news = rein_backlog_reap() > 0;
+	bool news = rein_mark_look(true).done > 0;
 	unsigned n = rein_rows_count();
 	for (unsigned i = 0; i < n; i++)
 		if (rein_row_outstanding(rein_row_at(i)))
@@ -154,7 +155,6 @@ bool rein_helper_look(bool last_resort)
 		if (rein_row_outstanding(rein_row_at(i)) && !askable(rein_row_at(i)))
 			news |= wait_for_context(rein_row_at(i));
 	rein_demand_try_idle();
-	rein_demand_totals();
 	return news;
 }
 
@@ -201,6 +201,11 @@ static bool any_outstanding(void)
 	return false;
 }
 
+static uint64_t longer(uint64_t tick_ns, uint64_t max_ns)
+{
+	return tick_ns * 2 > max_ns ? max_ns : tick_ns * 2;
+}
+
 /* From active to idle. True: no look of ours was needed for it. */
 static bool watch_request(void)
 {
@@ -208,27 +213,31 @@ static bool watch_request(void)
 	bool unaided = true;
 	for (;;) {
 		nap(tick);
+		rein_demand_totals();
 		if (!wanted())
 			return unaided;
 		uint64_t begun = rein_rows_begun();
-		if (begun != seen || rein_sync_under_way()) {
+		if (begun != seen) {
 			seen = begun;
 			quiet = 0;
-			tick = tick * 2 > TICK_BUSY_MAX_NS ? TICK_BUSY_MAX_NS : tick * 2;
-			rein_demand_totals();
+			tick = longer(tick, TICK_BUSY_MAX_NS);
 			continue;
 		}
 		quiet += tick;
-		if (rein_backlog_watches())
-			continue; /* a waiting thread looks for itself */
-		if (!any_outstanding()) {
+		if (rein_sync_under_way() && quiet < SYNC_PATIENCE_NS) {
+			tick = longer(tick, TICK_MAX_NS); /* its return will tell */
+			continue;
+		}
+		if (rein_backlog_watches()) { /* a waiting thread looks for itself */
+			tick = longer(tick, TICK_MAX_NS);
+		} else if (!any_outstanding()) {
 			rein_demand_try_idle();
-			tick = tick * 2 > TICK_MAX_NS ? TICK_MAX_NS : tick * 2;
-		} else if (rein_helper_look(quiet >= LAST_RESORT_NS)) {
+			tick = longer(tick, TICK_MAX_NS);
+		} else if (rein_helper_look(quiet >= LAST_RESORT_NS && !rein_sync_under_way())) {
 			unaided = false;
 			tick = linger_ns();
 		} else {
-			tick = tick * 2 > TICK_MAX_NS ? TICK_MAX_NS : tick * 2;
+			tick = longer(tick, TICK_MAX_NS);
 		}
 	}
 }

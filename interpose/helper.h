@@ -2,8 +2,8 @@
 /*
  * helper.h: the helper thread. It finds out that work has completed when no call of the
  * application tells: while the client is active and quiet (nothing begun since the last look, no
- * thread inside a synchronising call) it queries the streams that are not idle and looks at the
- * marks. It may block in the driver, records nothing, and lives in
+ * thread inside a synchronising call for less than 20 ms) it queries the streams that are not idle
+ * and looks at the marks. It may block in the driver, records nothing, and lives in
  * CU_STREAM_CAPTURE_MODE_RELAXED; while any capture is under way it asks nothing.
  *
  * It sleeps for good while the client is idle or detached. A client whose requests keep ending in

@@ -85,7 +85,7 @@ static void pause_queries(void)
 {
 	int saved = errno;
 	rein_helper_inhibit();
-	rein_backlog_quiesce();
+	rein_mark_quiesce();
 	errno = saved;
 }
 
@@ -103,7 +103,7 @@ static CUresult destroy_context(CUresult (*destroy)(CUcontext), CUcontext ctx)
 		return destroy(ctx);
 	pause_queries();
 	rein_context_leaving(ctx);
-	rein_backlog_forget(ctx);
+	rein_mark_forget(ctx);
 	CUresult r = destroy(ctx);
 	if (r == CUDA_SUCCESS)
 		rein_context_gone(ctx);
@@ -137,7 +137,7 @@ static CUresult end_primary(CUresult (*end)(CUdevice), CUdevice dev)
 	CUresult r = end(dev);
 	if (r == CUDA_SUCCESS &&
 	    (real.cuDevicePrimaryCtxGetState(dev, &flags, &active) != CUDA_SUCCESS || !active)) {
-		rein_backlog_forget(ctx);
+		rein_mark_forget(ctx);
 		rein_context_gone(ctx);
 	}
 	resume_queries();
@@ -210,9 +210,10 @@ static CUresult destroy_stream(CUresult (*destroy)(CUstream), CUstream stream)
 	rein_helper_inhibit();
 	struct rein_row *row = rein_row_leaving(stream);
 	if (row)
-		rein_backlog_last_mark(row, stream);
+		rein_mark_last(row, stream);
 	errno = saved;
 	CUresult r = destroy(stream);
+	saved = errno;
 	if (row && r == CUDA_SUCCESS)
 		rein_row_dead(row);
 	else if (row)
@@ -332,8 +333,8 @@ static CUresult capture_begun(struct rein_row *row, CUresult r)
 {
 	bool counted = false;
 	if (r == CUDA_SUCCESS) /* without a row nobody can tell when it ends: counted for ever */
-		counted = !row || !(rein_or_seqcst(&row->flags, REIN_ROW_CAPTURING) &
-		                    REIN_ROW_CAPTURING);
+		counted =
+		    !row || !(rein_or_seqcst(&row->flags, REIN_ROW_CAPTURING) & REIN_ROW_CAPTURING);
 	if (!counted)
 		rein_capture_end();
 	rein_helper_allow();
@@ -378,9 +379,8 @@ CUresult hook_cuStreamBeginCaptureToGraph(CUstream stream, CUgraph graph, const 
 }
 
 CUresult hook_cuStreamBeginCaptureToGraph_ptsz(CUstream stream, CUgraph graph,
-                                               const CUgraphNode *deps,
-                                               const CUgraphEdgeData *data, size_t n,
-                                               CUstreamCaptureMode mode)
+                                               const CUgraphNode *deps, const CUgraphEdgeData *data,
+                                               size_t n, CUstreamCaptureMode mode)
 {
 	BEGIN_CAPTURE(stream, REIN_OPT_PER_THREAD,
 	              real.cuStreamBeginCaptureToGraph_ptsz(stream, graph, deps, data, n, mode));
@@ -418,5 +418,6 @@ CUresult hook_cuStreamEndCapture(CUstream stream, CUgraph *graph)
 CUresult hook_cuStreamEndCapture_ptsz(CUstream stream, CUgraph *graph)
 {
 	rein_need_real();
-	return capture_ended(stream, REIN_OPT_PER_THREAD, real.cuStreamEndCapture_ptsz(stream, graph));
+	return capture_ended(stream, REIN_OPT_PER_THREAD,
+	                     real.cuStreamEndCapture_ptsz(stream, graph));
 }

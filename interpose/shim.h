@@ -13,9 +13,11 @@
  *                 build/gen/{cuda_real.h,cuda_entries.h,hooks.c,exports.map,cuda_versions.h}
  *   resolve.c     finds the real driver's functions; dlsym, dlvsym, cuGetProcAddress
  *   submit.h/.c   the launch gate: the fast path (inline) and the slow path
- *   stream.c      rows per (context, stream): begun, returned, completed; events; captures
- *   backlog.c     metered clients: marks, estimates, waiting for room
- *   attach.c      joining the daemon, the warden thread, leases, fork, detaching
+ *   demand.c      idle and active, as the daemon is told
+ *   stream.c      rows per (context, stream): begun, returned, completed; captures
+ *   event.c       what a completed event proves
+ *   backlog.c     metered clients: estimates, waiting for room; mark.c: marks and samples
+ *   attach.c      the shared memory; warden.c: joining the daemon, the warden thread, fork
  *   helper.c      the helper thread: quiet-queue queries
  *   observe.c     hand-written hooks: cuInit, contexts, streams, events, captures
  */

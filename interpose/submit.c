@@ -113,7 +113,8 @@ static void sync_add_scope(struct rein_sync *s, uint64_t scope, unsigned flags)
 	for (unsigned i = 0; i < n; i++) {
 		struct rein_row *row = rein_row_at(i);
 		if (rein_load_relaxed(&row->scope) == scope &&
-		    (rein_load_relaxed(&row->flags) & flags) == flags)
+		    (!flags || (rein_load_acquire(&row->state) == REIN_ROW_LIVE &&
+		                rein_load_relaxed(&row->flags) & flags)))
 			sync_add(s, row);
 	}
 }
@@ -219,6 +220,24 @@ static void note_order(const struct rein_work *w, unsigned options)
 		rein_add_relaxed(&row->disturbed, 1);
 }
 
+/* An error means that nothing was submitted; a batch may have been in part. */
+static bool was_refused(const struct rein_ticket *t, CUresult r)
+{
+	const char *name = rein_entries[t->work->entry].name;
+	return r != CUDA_SUCCESS && !strstr(name, "Batch") && !strstr(name, "Multi");
+}
+
+/* As if it had never begun. */
+static void take_back(struct rein_ticket *t, CUresult r)
+{
+	rein_backlog_leave(t);
+	rein_add_seqcst(&t->row->begun, (uint64_t)-1);
+	t->sync.n = 0;
+	if (t->sync.kind == REIN_SYNC_NONE)
+		rein_add_seqcst(&syncing, 1);
+	sync_finish(&t->sync, r);
+}
+
 void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 {
 	int saved = errno;
@@ -226,6 +245,7 @@ void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 	t->row = NULL;
 	t->mark = NULL;
 	t->reserved = false;
+	t->progress = t->stalled_ns = 0;
 	t->options = rein_entries[w->entry].options;
 	t->sync.kind = REIN_SYNC_NONE;
 	if (!rein_shim_on())
@@ -247,29 +267,16 @@ void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 	rein_add_seqcst(&t->row->begun, 1);
 	rein_demand_active();
 	wait_for_leave(t);
+	if (rein_capture_on(w->stream, t->options)) { /* since then: another thread's doing */
+		take_back(t, CUDA_SUCCESS);
+		t->row = NULL;
+		goto out;
+	}
 	if (t->options & REIN_OPT_BLOCKING)
 		blocking_begin(t);
 	rein_backlog_before(t);
 out:
 	errno = saved;
-}
-
-/* An error means that nothing was submitted; a batch may have been in part. */
-static bool was_refused(const struct rein_ticket *t, CUresult r)
-{
-	const char *name = rein_entries[t->work->entry].name;
-	return r != CUDA_SUCCESS && !strstr(name, "Batch") && !strstr(name, "Multi");
-}
-
-/* As if it had never begun. */
-static void take_back(struct rein_ticket *t, CUresult r)
-{
-	rein_backlog_leave(t);
-	rein_add_seqcst(&t->row->begun, (uint64_t)-1);
-	t->sync.n = 0;
-	if (t->sync.kind == REIN_SYNC_NONE)
-		rein_add_seqcst(&syncing, 1);
-	sync_finish(&t->sync, r);
 }
 
 void rein_submit_slow_done(struct rein_ticket *t, CUresult r)

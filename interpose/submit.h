@@ -11,10 +11,9 @@
  *			rein_submit_fast_done(row);
  *			return r;
  *		}
- *		struct rein_work w = {.entry = REIN_E_cuLaunchKernel, .stream = hStream, .func = f, …};
- *		struct rein_ticket t;
- *		rein_submit_slow(&t, &w);            // may wait; errno kept
- *		r = real.cuLaunchKernel(f, …);       // always called, exactly once, by this thread
+ *		struct rein_work w = {.entry = REIN_E_cuLaunchKernel, .stream = hStream, .func = f,
+ *…}; struct rein_ticket t; rein_submit_slow(&t, &w);            // may wait; errno kept r =
+ *real.cuLaunchKernel(f, …);       // always called, exactly once, by this thread
  *		rein_submit_slow_done(&t, r);
  *		return r;
  *	}
@@ -73,10 +72,12 @@ struct rein_ticket {
 	struct rein_row *row; /* NULL: not counted (capturing, shim off, no row to be had) */
 	unsigned options;
 	/* backlog.c */
-	bool reserved; /* it holds its estimate in the backlog, and a mark */
-	bool known;    /* the estimate is one, not the whole backlog */
+	bool reserved;   /* it holds its estimate in the backlog, and a mark */
+	bool known;      /* the estimate is one, not the whole backlog */
 	CUstream stream; /* by its explicit handle */
 	uint64_t estimate_ns, key;
+	uint64_t progress;   /* rein_progress when it last changed, as this thread saw it */
+	uint64_t stalled_ns; /* waited for room since then, over all openings of the gate */
 	struct rein_mark *mark; /* to be recorded behind it */
 	struct rein_sync sync;  /* REIN_OPT_BLOCKING: what its return completes */
 };
@@ -102,8 +103,8 @@ void rein_shim_ready(void);
  * nothing counted. The count comes before the two loads: whoever declares the client idle sets
  * REIN_ATT_IDLE first and looks at the counts after, so one of the two sees the other.
  */
-static inline __attribute__((always_inline)) struct rein_row *
-rein_submit_fast(CUstream stream, unsigned options)
+static inline __attribute__((always_inline)) struct rein_row *rein_submit_fast(CUstream stream,
+                                                                               unsigned options)
 {
 	if (options & REIN_OPT_BLOCKING)
 		return NULL;

@@ -37,7 +37,8 @@ static __thread int fake_current; /* index of the context, -1: none */
 static rein_a32 fake_queries, fake_records, fake_modes;
 static rein_a64 fake_kernel_ns; /* what cuEventElapsedTime says */
 static CUresult fake_launch_result, fake_sync_result;
-static rein_a64 fake_depth_max; /* the deepest queue that a submission ever found, itself included */
+static rein_a64
+    fake_depth_max; /* the deepest queue that a submission ever found, itself included */
 
 #define FAKE_UNUSED __attribute__((unused))
 
@@ -199,9 +200,8 @@ static CUresult fake_end_capture(CUstream s, CUgraph *g)
 }
 static CUresult fake_is_capturing(CUstream s, CUstreamCaptureStatus *status)
 {
-	*status = rein_load_relaxed(&fake_stream_of(s)->capturing)
-	              ? CU_STREAM_CAPTURE_STATUS_ACTIVE
-	              : CU_STREAM_CAPTURE_STATUS_NONE;
+	*status = rein_load_relaxed(&fake_stream_of(s)->capturing) ? CU_STREAM_CAPTURE_STATUS_ACTIVE
+	                                                           : CU_STREAM_CAPTURE_STATUS_NONE;
 	return CUDA_SUCCESS;
 }
 static CUresult fake_ctx_destroy(CUcontext ctx)

@@ -137,10 +137,11 @@ TEST_END
 
 TEST(ordering_is_neither_gated_nor_counted)
 {
+	struct fake_event event = {NULL, 0, 0};
 	start();
 	set_gate(REIN_GATE_CLOSED, 60 * REIN_S);
 	hook_cuStreamWaitEvent(stream, NULL, 0);
-	hook_cuEventRecord((CUevent) & (struct fake_event){0}, stream);
+	hook_cuEventRecord((CUevent)&event, stream);
 	ck_assert_uint_eq(demand(), 0);
 }
 TEST_END

@@ -29,7 +29,8 @@ static void *object(int i, size_t size)
 	ck_assert_int_ge(fd, 0);
 	struct rein_abi_header *h = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	ck_assert_ptr_ne(h, MAP_FAILED);
-	*h = (struct rein_abi_header){REIN_ABI_MAGIC, REIN_ABI_MAJOR, REIN_ABI_MINOR, (uint32_t)size, 0};
+	*h = (struct rein_abi_header){REIN_ABI_MAGIC, REIN_ABI_MAJOR, REIN_ABI_MINOR,
+	                              (uint32_t)size, 0};
 	if (i != REIN_FD_STATUS)
 		ck_assert_int_eq(rein_memfd_freeze(fd), 0);
 	daemon_side.fd[i] = fd;
@@ -61,17 +62,18 @@ static void daemon_accept(const struct rein_msg_welcome *w)
 	ck_assert_int_eq(poll(&p, 1, 20000), 1);
 	int fd = accept4(daemon_side.listener, NULL, NULL, SOCK_CLOEXEC);
 	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(rein_sock_recv(fd, &daemon_side.hello, sizeof(daemon_side.hello), NULL,
-	                                &none, 5000),
-	                 sizeof(daemon_side.hello));
-	ck_assert_int_eq(rein_sock_send(fd, w, sizeof(*w), daemon_side.fd, w->error ? 0 : REIN_FD_N),
-	                 0);
+	ck_assert_int_eq(
+	    rein_sock_recv(fd, &daemon_side.hello, sizeof(daemon_side.hello), NULL, &none, 5000),
+	    sizeof(daemon_side.hello));
+	ck_assert_int_eq(
+	    rein_sock_send(fd, w, sizeof(*w), daemon_side.fd, w->error ? 0 : REIN_FD_N), 0);
 	daemon_side.client = fd;
 }
 
-static const struct rein_msg_welcome welcome = {
-    .header = {REIN_ABI_MAGIC, REIN_MSG_WELCOME, 0, sizeof(welcome), REIN_ABI_MAJOR, REIN_ABI_MINOR},
-    .client_id = 7};
+static const struct rein_msg_welcome welcome = {.header = {REIN_ABI_MAGIC, REIN_MSG_WELCOME, 0,
+                                                           sizeof(welcome), REIN_ABI_MAJOR,
+                                                           REIN_ABI_MINOR},
+                                                .client_id = 7};
 
 static void *accept_main(void *w)
 {
@@ -226,7 +228,7 @@ TEST(refusal_is_no_harm)
 	struct rein_msg_welcome no = welcome;
 	no.error = EPERM;
 	strcpy(no.text, "go away");
-	freopen("/dev/null", "w", stderr);
+	ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr));
 	join_daemon(&no);
 	launch(NULL);
 	ck_assert(!rein_attach_on());
@@ -238,7 +240,7 @@ TEST(wrong_version_is_refused)
 {
 	struct rein_msg_welcome other = welcome;
 	other.header.abi_major = REIN_ABI_MAJOR + 1;
-	freopen("/dev/null", "w", stderr);
+	ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr));
 	join_daemon(&other);
 	launch(NULL);
 	ck_assert(!rein_attach_on());

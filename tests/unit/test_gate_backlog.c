@@ -177,7 +177,7 @@ TEST(nothing_is_learned_while_the_device_is_shared)
 		launch_n(1, 7);
 		rein_add_seqcst(&REIN_BOARD->device[0].owners_gen, 2); /* shared for a moment */
 		s->done = s->given;
-		rein_backlog_reap();
+		(void)rein_mark_look(false);
 	}
 	ck_assert_uint_eq(rein_kmodel_estimate(&REIN_STATUS->kmodel, key), 0);
 }
@@ -318,7 +318,7 @@ TEST(marks_prove_completion)
 	ck_assert(active());
 	finish(stream);
 	uint32_t asked = fake_queries;
-	ck_assert_uint_eq(rein_backlog_reap(), 1);
+	ck_assert_uint_eq(rein_mark_look(false).done, 1);
 	rein_demand_try_idle();
 	ck_assert(!active());
 	ck_assert_uint_eq(fake_queries, asked);
@@ -330,9 +330,9 @@ TEST(destroyed_context_takes_its_marks_along)
 	start(4 * REIN_MS, 64);
 	set_gate(REIN_GATE_METERED, 0);
 	launch_n(1, 1);
-	ck_assert(rein_backlog_pending());
+	ck_assert(rein_mark_pending());
 	hook_cuCtxDestroy_v2(fake_context(0));
-	ck_assert(!rein_backlog_pending());
+	ck_assert(!rein_mark_pending());
 	ck_assert(!active());
 	stream = new_stream(0);
 	launch_n(1, 1);

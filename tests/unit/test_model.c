@@ -19,7 +19,7 @@
 #define THREADS 3
 #define LONG_NS (30 * REIN_S)
 #ifdef __SANITIZE_THREAD__
-#define TRANSITIONS 25000 /* each is some thirty times as slow */
+#define TRANSITIONS 100000
 #else
 #define TRANSITIONS 150000
 #endif

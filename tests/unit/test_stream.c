@@ -113,7 +113,7 @@ TEST(per_thread_streams_differ_by_thread)
 	pthread_join(thread, NULL);
 	launch_per_thread(NULL);
 	hook_cuStreamSynchronize_ptsz(NULL);
-	ck_assert(active()); /* the other thread's is not ours to complete */
+	ck_assert(active());                 /* the other thread's is not ours to complete */
 	ck_assert(!rein_helper_look(false)); /* nor the helper's to ask about */
 	ck_assert(rein_helper_look(true));   /* but it can wait for the context */
 	ck_assert(!active());

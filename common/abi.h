@@ -78,7 +78,8 @@ struct rein_board {
 
 /*
  * The gate word, also the futex on which a held client waits. A plain 0 is the fast path: no
- * check but the load. Any other value takes the slow path of the shim.
+ * check but the load. Any other value takes the slow path of the shim. All declared slots of a
+ * client carry the same word: its devices are gated together.
  */
 #define REIN_GATE_OPEN 0u
 #define REIN_GATE_CLOSED 1u  /* bit: submit nothing until the bit clears or the lease lapses */

@@ -97,7 +97,8 @@ static void control_init(struct rein_arbiter_client *c)
 		rein_store_relaxed(&v->backlog_launches, c->policy.backlog_launches);
 		rein_store_release(&v->gate, REIN_GATE_OPEN);
 		c->slot[i].device = -1;
-		c->slot[i].written.backlog_ns = c->policy.backlog_ns;
+		c->slot[i].backlog_ns = c->slot[i].written.backlog_ns = c->policy.backlog_ns;
+		c->slot[i].backlog_launches = c->policy.backlog_launches;
 		c->slot[i].written.backlog_launches = c->policy.backlog_launches;
 	}
 	rein_store_release(&c->control->flags, 0);

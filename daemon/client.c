@@ -99,7 +99,7 @@ struct rein_client *rein_client_new(const struct rein_msg_hello *h, const struct
 		*err = -ENOMEM;
 		return NULL;
 	}
-	c->control_fd = c->status_fd = c->member.doorbell_fd = -1;
+	c->control_fd = c->status_fd = c->member.doorbell_fd = c->member.pid_fd = -1;
 	c->who = *who;
 	c->asked_prio = h->prio;
 	snprintf(c->asked_class, sizeof(c->asked_class), "%s", h->class_name);

@@ -213,6 +213,7 @@ static int join(struct rein_server *s, struct rein_conn *c, const struct rein_ms
 		return err;
 	}
 	rein_client_apply(client, g);
+	client->member.pid_fd = c->pidfd;
 	err = rein_loop_join(s->loop, &client->member, g->text, sizeof(g->text));
 	if (err) {
 		rein_client_free(client);

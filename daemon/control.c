@@ -231,6 +231,8 @@ static json_t *op_set(struct rein_server *s, const json_t *request)
 		if (snap->client[i].id == c->member.arbiter.policy.id)
 			answer = client_json(s, snap, &snap->client[i]);
 	rein_snapshot_free(snap);
+	if (!answer)
+		return no(ESRCH, "the program has just ended");
 	json_object_set_new(answer, "ok", json_true());
 	return answer;
 }

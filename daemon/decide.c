@@ -2,7 +2,8 @@
 /*
  * decide.c: asks the policy, device by device, and writes the verdicts that changed.
  *
- * A client with several devices is held on all of them when one says so. It then makes nobody
+ * A client with several devices is held (and metered) on all of them when one says so: the gate
+ * words of its slots are alike, so its first one tells the whole. Being held it makes nobody
  * else wait: to the policy of its other devices it counts as idle. That can change their verdicts
  * in turn, so dirty devices are asked again, a bounded number of times.
  */
@@ -117,38 +118,38 @@ static void write_slot(struct rein_arbiter *a, struct rein_arbiter_client *c, un
 		a->wake(&v->gate);
 }
 
-/* Some device says hold: then true and for whose sake. */
-static bool must_hold(const struct rein_arbiter_client *c, uint32_t *holder)
+/* The gate word of all its slots, alike: each bit that some device asks for. */
+static uint32_t gate_of(const struct rein_arbiter_client *c, uint32_t *holder)
 {
-	bool held = false;
+	uint32_t gate = REIN_GATE_OPEN;
 	*holder = 0;
-	for (unsigned i = 0; i < REIN_DEVICES_MAX; i++)
-		if (c->slot[i].seen && c->slot[i].hold) {
-			held = true;
-			*holder = *holder ? *holder : c->slot[i].holder;
+	for (unsigned i = 0; i < REIN_DEVICES_MAX; i++) {
+		const struct rein_arbiter_slot *s = &c->slot[i];
+		if (s->seen && s->metered)
+			gate |= REIN_GATE_METERED;
+		if (s->seen && s->hold) {
+			gate |= REIN_GATE_CLOSED;
+			*holder = *holder ? *holder : s->holder;
 		}
-	return held;
+	}
+	return gate;
 }
 
 static void apply_client(struct rein_arbiter *a, struct rein_arbiter_client *c, bool closing,
                          uint64_t now_ns)
 {
 	uint32_t holder;
-	bool held = must_hold(c, &holder);
+	uint32_t gate = gate_of(c, &holder);
+	bool held = gate & REIN_GATE_CLOSED;
 	if (held != closing)
 		return;
 	if (held != c->held)
 		rein_account_client(a, c, now_ns);
 	c->held = held;
 	c->holder = holder;
-	for (unsigned i = 0; i < REIN_DEVICES_MAX; i++) {
-		const struct rein_arbiter_slot *s = &c->slot[i];
-		if (!s->seen || s->device < 0)
-			continue;
-		uint32_t gate =
-		    (held ? REIN_GATE_CLOSED : 0) | (s->metered ? REIN_GATE_METERED : 0);
-		write_slot(a, c, i, gate, now_ns);
-	}
+	for (unsigned i = 0; i < REIN_DEVICES_MAX; i++)
+		if (c->slot[i].seen)
+			write_slot(a, c, i, gate, now_ns);
 	if (held && a->tick_ns > now_ns + REIN_ARBITER_TICK_NS)
 		a->tick_ns = now_ns + REIN_ARBITER_TICK_NS;
 }
@@ -213,7 +214,7 @@ void rein_decide_open(struct rein_arbiter *a, struct rein_arbiter_client *c)
 	for (unsigned i = 0; i < REIN_DEVICES_MAX; i++) {
 		struct rein_arbiter_slot *s = &c->slot[i];
 		s->hold = s->metered = false;
-		if (s->seen && s->device >= 0)
+		if (s->seen)
 			write_slot(a, c, i, REIN_GATE_OPEN, 0);
 	}
 	c->held = false;

@@ -116,12 +116,40 @@ static int doorbell_watch(struct rein_loop *l, struct rein_member *m)
 	return epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, m->doorbell_fd, &ev) < 0 ? -errno : 0;
 }
 
+/* Both kinds of event name the member; members are aligned, so the low bit tells them apart. */
+#define DEATH_BIT 1u
+
+static int death_watch(struct rein_loop *l, struct rein_member *m)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = (char *)m + DEATH_BIT};
+	if (m->pid_fd < 0)
+		return 0;
+	return epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, m->pid_fd, &ev) < 0 ? -errno : 0;
+}
+
+/* Out of the arbiter; the session thread frees it. */
+static void member_leave(struct rein_loop *l, struct rein_member *m, uint64_t now_ns)
+{
+	if (m->gone)
+		return;
+	m->gone = true;
+	if (m->muted)
+		l->muted--;
+	else
+		epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, m->doorbell_fd, NULL);
+	if (m->pid_fd >= 0)
+		epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, m->pid_fd, NULL);
+	rein_arbiter_leave(l->arbiter, &m->arbiter, now_ns);
+}
+
 static void rang(struct rein_loop *l, struct rein_member *m, uint64_t now_ns)
 {
 	if (now_ns - m->window_ns > REIN_S) {
 		m->window_ns = now_ns;
 		m->rings = 0;
 	}
+	if (m->gone)
+		return;
 	if (++m->rings > RINGS_MAX && m->arbiter.policy.prio == 0) {
 		char line[REIN_LOOP_SAY_LEN];
 		epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, m->doorbell_fd, NULL);
@@ -149,9 +177,10 @@ static void unmute(struct rein_loop *l, uint64_t now_ns)
 	}
 }
 
-struct join {
+struct change {
 	struct rein_loop *l;
 	struct rein_member *m;
+	const struct rein_arbiter_params *params;
 	char *why;
 	unsigned why_len;
 	int err;
@@ -159,20 +188,23 @@ struct join {
 
 static void do_join(struct rein_arbiter *a, void *arg, uint64_t now_ns)
 {
-	struct join *j = arg;
+	struct change *j = arg;
 	j->err = rein_arbiter_join(a, &j->m->arbiter, now_ns, j->why, j->why_len);
 	if (j->err)
 		return;
+	j->m->gone = false;
 	j->err = doorbell_watch(j->l, j->m);
+	if (!j->err)
+		j->err = death_watch(j->l, j->m);
 	if (j->err) {
-		snprintf(j->why, j->why_len, "cannot watch the doorbell: %s", strerror(-j->err));
-		rein_arbiter_leave(a, &j->m->arbiter, now_ns);
+		snprintf(j->why, j->why_len, "cannot watch the client: %s", strerror(-j->err));
+		member_leave(j->l, j->m, now_ns);
 	}
 }
 
 int rein_loop_join(struct rein_loop *l, struct rein_member *m, char *why, unsigned why_len)
 {
-	struct join j = {.l = l, .m = m, .why = why, .why_len = why_len};
+	struct change j = {.l = l, .m = m, .why = why, .why_len = why_len};
 	m->muted = false;
 	m->rings = 0;
 	m->window_ns = 0;
@@ -182,17 +214,30 @@ int rein_loop_join(struct rein_loop *l, struct rein_member *m, char *why, unsign
 
 static void do_leave(struct rein_arbiter *a, void *arg, uint64_t now_ns)
 {
-	struct join *j = arg;
-	if (j->m->muted)
-		j->l->muted--;
-	else
-		epoll_ctl(j->l->epoll_fd, EPOLL_CTL_DEL, j->m->doorbell_fd, NULL);
-	rein_arbiter_leave(a, &j->m->arbiter, now_ns);
+	const struct change *j = arg;
+	member_leave(j->l, j->m, now_ns);
+}
+
+static void do_set(struct rein_arbiter *a, void *arg, uint64_t now_ns)
+{
+	struct change *j = arg;
+	j->err = -ESRCH;
+	snprintf(j->why, j->why_len, "the program has just ended");
+	if (!j->m->gone)
+		j->err = rein_arbiter_set(a, &j->m->arbiter, j->params, now_ns, j->why, j->why_len);
+}
+
+int rein_loop_set(struct rein_loop *l, struct rein_member *m,
+                  const struct rein_arbiter_params *params, char *why, unsigned why_len)
+{
+	struct change j = {.l = l, .m = m, .params = params, .why = why, .why_len = why_len};
+	rein_loop_call(l, do_set, &j);
+	return j.err;
 }
 
 void rein_loop_leave(struct rein_loop *l, struct rein_member *m)
 {
-	struct join j = {.l = l, .m = m};
+	struct change j = {.l = l, .m = m};
 	rein_loop_call(l, do_leave, &j);
 }
 
@@ -274,6 +319,8 @@ static void sleep_until(struct rein_loop *l, uint64_t at_ns)
 			eventfd_read(l->wake_fd, &drop);
 		else if (ev[i].data.ptr == &l->timer_fd)
 			l->armed_ns = UINT64_MAX; /* edge-triggered and set anew: never read */
+		else if ((uintptr_t)ev[i].data.ptr & DEATH_BIT)
+			member_leave(l, (void *)((char *)ev[i].data.ptr - DEATH_BIT), now_ns);
 		else
 			rang(l, ev[i].data.ptr, now_ns);
 	}

@@ -28,6 +28,9 @@
 struct rein_member { /* a client as the loop knows it; the core's part stands first */
 	struct rein_arbiter_client arbiter;
 	int doorbell_fd;
+	int pid_fd;     /* -1: none. Watched here too: the death of who holds others cannot wait for
+	                 * the session thread, which is no real-time thread */
+	bool gone;      /* it died and has left the arbiter */
 	uint32_t rings; /* in the current second; a flood silences a best-effort client's bell */
 	uint64_t window_ns;
 	bool muted;
@@ -52,6 +55,10 @@ void rein_loop_call(struct rein_loop *l,
 REIN_MUST_CHECK int rein_loop_join(struct rein_loop *l, struct rein_member *m, char *why,
                                    unsigned why_len);
 void rein_loop_leave(struct rein_loop *l, struct rein_member *m);
+/* rein_arbiter_set; -ESRCH if the client has died. */
+REIN_MUST_CHECK int rein_loop_set(struct rein_loop *l, struct rein_member *m,
+                                  const struct rein_arbiter_params *params, char *why,
+                                  unsigned why_len);
 
 void rein_loop_set_mode(struct rein_loop *l, enum rein_mode mode);
 enum rein_mode rein_loop_mode(struct rein_loop *l);

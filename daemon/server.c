@@ -78,33 +78,15 @@ int rein_server_set_policy(struct rein_server *s, const struct rein_policy_ops *
 	return p.err;
 }
 
-struct regrant {
-	struct rein_client *client;
-	struct rein_arbiter_params params;
-	char *why;
-	unsigned why_len;
-	int err;
-};
-
-static void do_regrant(struct rein_arbiter *a, void *arg, uint64_t now_ns)
-{
-	struct regrant *r = arg;
-	r->err =
-	    rein_arbiter_set(a, &r->client->member.arbiter, &r->params, now_ns, r->why, r->why_len);
-}
-
 int rein_server_regrant(struct rein_server *s, struct rein_client *c, char *err, size_t err_len)
 {
 	struct rein_grant g;
 	rein_client_grant(c, s->config, &g);
-	struct regrant r = {.client = c,
-	                    .params = rein_client_params(c, &g),
-	                    .why = err,
-	                    .why_len = (unsigned)err_len};
-	rein_loop_call(s->loop, do_regrant, &r);
-	if (!r.err)
+	struct rein_arbiter_params params = rein_client_params(c, &g);
+	int result = rein_loop_set(s->loop, &c->member, &params, err, (unsigned)err_len);
+	if (!result)
 		snprintf(c->class_name, sizeof(c->class_name), "%s", g.class->name);
-	return r.err;
+	return result;
 }
 
 int rein_server_reload(struct rein_server *s, char *err, size_t err_len)

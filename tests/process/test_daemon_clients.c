@@ -24,6 +24,13 @@ static unsigned daemon_fds(const struct daemon *d)
 	return n;
 }
 
+static void serves(struct daemon *d)
+{
+	struct raw r;
+	raw_join(&r, d->dir, "check", 0);
+	close(r.sock);
+}
+
 struct fds {
 	const struct daemon *d;
 	unsigned n;
@@ -35,9 +42,12 @@ static bool fds_are_back(void *arg)
 	return daemon_fds(f->d) <= f->n;
 }
 
-/* Connections that the daemon is about to close do not count: the least of some looks. */
-static struct fds settled_fds(const struct daemon *d)
+/* Connections that the daemon is about to close do not count: the least of some looks, once its
+ * threads have begun. */
+static struct fds settled_fds(struct daemon *d)
 {
+	serves(d);
+	ck_assert(eventually(raw_no_clients, d->dir, WAIT_MS));
 	struct fds f = {d, daemon_fds(d)};
 	for (unsigned i = 0; i < 50; i++) {
 		usleep(2000);
@@ -45,13 +55,6 @@ static struct fds settled_fds(const struct daemon *d)
 		f.n = n < f.n ? n : f.n;
 	}
 	return f;
-}
-
-static void serves(struct daemon *d)
-{
-	struct raw r;
-	raw_join(&r, d->dir, "check", 0);
-	close(r.sock);
 }
 
 static void ends_well(struct daemon *d)
@@ -91,9 +94,9 @@ static pid_t holder(const char *dir, pid_t *heir)
 			usleep(5000);
 		}
 	}
+	close(ready[1]); /* a child that fails must not leave us waiting */
 	ck_assert_int_eq(read(ready[0], heir, sizeof(*heir)), sizeof(*heir));
 	close(ready[0]);
-	close(ready[1]);
 	return pid;
 }
 
@@ -297,8 +300,6 @@ TEST(descriptors_that_are_passed_in_are_closed)
 	struct raw r;
 	struct rein_msg_hello h = raw_hello("x", 0);
 	daemon_start(&d, NULL);
-	serves(&d);
-	ck_assert(eventually(raw_no_clients, d.dir, WAIT_MS));
 	struct fds before = settled_fds(&d);
 	int fds[REIN_SOCK_FDS];
 	for (unsigned i = 0; i < REIN_SOCK_FDS; i++)
@@ -372,6 +373,7 @@ TEST(silent_connections_and_too_many_of_them)
 		pause();
 	}
 	unsigned refused;
+	close(go[1]); /* a child that fails must not leave us waiting */
 	ck_assert_int_eq(read(go[0], &refused, sizeof(refused)), sizeof(refused));
 	ck_assert_uint_eq(refused, 300 - 256);
 	serves(&d); /* others are not concerned */
@@ -417,8 +419,6 @@ TEST(many_clients_come_and_go)
 	struct daemon d = {0};
 	static struct raw r[120];
 	daemon_start(&d, NULL);
-	serves(&d);
-	ck_assert(eventually(raw_no_clients, d.dir, WAIT_MS));
 	struct fds before = settled_fds(&d);
 	for (unsigned round = 0; round < 3; round++) {
 		for (unsigned i = 0; i < 120; i++) {

@@ -4,7 +4,11 @@
  * joining and leaving meanwhile. */
 #include <pthread.h>
 #include <string.h>
+#include <errno.h>
+#include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "common/clock.h"
 #include "common/futex.h"
@@ -44,6 +48,7 @@ static void party_init(struct party *p, const char *name, int prio)
 	snprintf(c->name, sizeof(c->name), "%s", name);
 	c->control = &p->control;
 	c->status = &p->status;
+	p->m.pid_fd = -1;
 	p->m.doorbell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	p->stop = &stop;
 	memset(p->status.device[0].uuid, 'A', 16);
@@ -208,6 +213,40 @@ TEST(no_arrival_is_missed_while_it_falls_asleep)
 }
 TEST_END
 
+/* Without the session thread: nobody calls leave until the gate is open. */
+TEST(a_death_is_seen_by_the_arbiter_itself)
+{
+	struct party lc, be;
+	const struct rein_policy_params none = {0};
+	memset(&board, 0, sizeof(board));
+	ck_assert_int_eq(rein_loop_start(&loop, &board, &rein_policy_prio, &none, REIN_MODE_SLEEP),
+	                 0);
+	party_init(&be, "be", 0);
+	party_init(&lc, "lc", 50);
+	lc.m.arbiter.patience_ns = 60 * REIN_S;
+	pid_t pid = fork();
+	if (pid == 0)
+		for (;;)
+			pause();
+	lc.m.pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	ck_assert_int_ge(lc.m.pid_fd, 0);
+	party_join(&be);
+	party_join(&lc);
+	publish(&lc, REIN_DEMAND_ACTIVE);
+	ck_assert(eventually(gate_is_closed, &be, 10000));
+	kill(pid, SIGKILL);
+	ck_assert(eventually(gate_is_open, &be, 10000));
+	const struct rein_arbiter_params params = {.prio = 1};
+	char why[160];
+	ck_assert_int_eq(rein_loop_set(loop, &lc.m, &params, why, sizeof(why)), -ESRCH);
+	party_leave(&lc);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	party_leave(&be);
+	close(lc.m.pid_fd);
+	rein_loop_stop(loop);
+}
+TEST_END
+
 static bool heard_flood(void *arg)
 {
 	char line[REIN_LOOP_SAY_LEN];
@@ -268,4 +307,5 @@ TEST(quantiles_of_the_histogram)
 TEST_END
 
 TESTS("arbiter loop", sleeping, spinning, adaptive, no_arrival_is_missed_while_it_falls_asleep,
-      a_flooded_doorbell_is_ignored_and_others_are_served, quantiles_of_the_histogram)
+      a_death_is_seen_by_the_arbiter_itself, a_flooded_doorbell_is_ignored_and_others_are_served,
+      quantiles_of_the_histogram)

@@ -80,6 +80,40 @@ TEST(matmul_gives_the_same_bytes)
 }
 TEST_END
 
+/* The driver API's own tests, under the shim: unattached, alone, and held and metered again and
+ * again by an urgent program that comes and goes. */
+TEST(driver_api_is_the_same_under_the_shim)
+{
+	static const char *const clients[] = {"api_basic",  "api_streams", "api_memory",
+	                                      "api_graphs", "api_errors",  "api_exit"};
+	static char out[16384];
+	rig_init(&rig, "lc_step=1ms");
+	for (int urgent = -1; urgent < 2; urgent++) {
+		struct proc lc = {0};
+		if (urgent >= 0)
+			rig_daemon(&rig);
+		if (urgent > 0)
+			lc = rig_start(&rig, 50, "workloads/lc",
+			               "--seconds 300 --kernels 2 --period 4 --arrivals periodic");
+		for (unsigned i = 0; i < sizeof(clients) / sizeof(clients[0]); i++) {
+			char path[64];
+			snprintf(path, sizeof(path), "tests/clients/%s", clients[i]);
+			bool exits = strcmp(clients[i], "api_exit") == 0;
+			struct proc p = rig_start(&rig, 0, path, exits ? "atexit" : "");
+			int rc = proc_wait(&p, out, sizeof(out), WAIT_MS);
+			ck_assert_msg(rc == 0, "%s, urgent %d: exit %d: %.3000s", clients[i],
+			              urgent, rc, out);
+		}
+		if (urgent > 0) {
+			proc_kill(&lc, SIGKILL);
+			proc_wait(&lc, NULL, 0, WAIT_MS);
+		}
+		rig_fini(&rig);
+		rig.daemon.pid = 0;
+	}
+}
+TEST_END
+
 /* What strace sees of a program, with and without the shim: no thread, no socket, no file more
  * than the shim itself. */
 static int count_lines(const char *text, const char *what)
@@ -145,4 +179,4 @@ TEST(processes_without_cuda_are_untouched)
 TEST_END
 
 TESTS("same", saxpy_gives_the_same_bytes, matmul_gives_the_same_bytes,
-      processes_without_cuda_are_untouched)
+      driver_api_is_the_same_under_the_shim, processes_without_cuda_are_untouched)

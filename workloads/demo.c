@@ -67,7 +67,7 @@ static const char usage[] =
     "  --seconds N    length of each run (default 10)\n"
     "  --seed N       of the arrivals (default 1)\n"
     "  --quick        runs of 3 s\n"
-    "Exit status: 0 done, 1 a run failed, 2 usage.\n";
+    "Exit status: 0 done, 1 a run failed, 2 usage, 128 + N ended by signal N.\n";
 
 static void progress_clear(const struct demo *d)
 {

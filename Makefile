@@ -152,10 +152,11 @@ $(B)/tests/%: tests/%.c $(HARNESS) $(TEST_LIBS) $(PRODUCTS)
 	$(Q)$(CC) $(ALL_CFLAGS) $(call pkg_cflags,$(PKG_TEST)) -I. -DBUILD_DIR='"$(B)"' -o $@ $< \
 	  $(filter tests/%.c,$(HARNESS)) -Wl,--start-group $(TEST_LIBS) -Wl,--end-group \
 	  $(call pkg_libs,$(PKG_TEST) $(PKG_DAEMON) $(PKG_TOOLS) $(PKG_SOFT)) -lm -lpthread $(ALL_LDFLAGS)
+# other people's libraries: never sanitized, whatever is preloaded beside them
 $(B)/tests/preload/%.so: tests/preload/%.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -O0 -shared -o $@ $< $(ALL_LDFLAGS)
+	$(Q)$(CC) $(filter-out $(SAN_$(SAN)),$(ALL_CFLAGS)) -O0 -shared -o $@ $< $(LDFLAGS)
 $(B)/tests/clients/%: tests/clients/%.c $(B)/softgpu/libcuda.so.1
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)

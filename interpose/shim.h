@@ -53,8 +53,8 @@ enum rein_class {
 	REIN_CLASS_CONTEXT,
 	REIN_CLASS_STREAM,
 	REIN_CLASS_EVENT,
-	REIN_CLASS_INIT,     /* cuInit */
-	REIN_CLASS_PROC,     /* cuGetProcAddress */
+	REIN_CLASS_INIT, /* cuInit */
+	REIN_CLASS_PROC, /* cuGetProcAddress */
 	/* not hooked at all: the application gets the driver's own function */
 	REIN_CLASS_IMPLICIT, /* module loads, allocation, free: may stall others; not gated yet */
 	REIN_CLASS_MODULE,
@@ -64,10 +64,10 @@ enum rein_class {
 };
 
 /* Options of a row that the code asks for at run time. */
-#define REIN_OPT_STREAM 1u      /* has a stream argument (else: the legacy default stream) */
-#define REIN_OPT_PER_THREAD 2u  /* _ptsz/_ptds: stream 0 means the per-thread default stream */
-#define REIN_OPT_BLOCKING 4u    /* has completed on return, and what its stream held before */
-#define REIN_OPT_NO_WORK 8u     /* ordering only: passes no gate, but is counted (event record) */
+#define REIN_OPT_STREAM 1u     /* has a stream argument (else: the legacy default stream) */
+#define REIN_OPT_PER_THREAD 2u /* _ptsz/_ptds: stream 0 means the per-thread default stream */
+#define REIN_OPT_BLOCKING 4u   /* has completed on return, and what its stream held before */
+#define REIN_OPT_NO_WORK 8u    /* ordering only: passes no gate, but is counted (event record) */
 
 struct rein_entry {
 	const char *name;

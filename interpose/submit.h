@@ -76,8 +76,8 @@ struct rein_ticket {
 	bool known;      /* the estimate is one, not the whole backlog */
 	CUstream stream; /* by its explicit handle */
 	uint64_t estimate_ns, key;
-	uint64_t progress;   /* rein_progress when it last changed, as this thread saw it */
-	uint64_t stalled_ns; /* waited for room since then, over all openings of the gate */
+	uint64_t progress;      /* rein_progress when it last changed, as this thread saw it */
+	uint64_t stalled_ns;    /* waited for room since then, over all openings of the gate */
 	struct rein_mark *mark; /* to be recorded behind it */
 	struct rein_sync sync;  /* REIN_OPT_BLOCKING: what its return completes */
 };

@@ -82,6 +82,7 @@ struct proc rig_start(struct rig *r, int prio, const char *program, const char *
 		env[n++] = preload;
 		env[n++] = prio_env;
 	}
+	env[n++] = ENV_NO_LEAK_CHECK;
 	env[n] = NULL;
 	return proc_start(argv, env);
 }

@@ -18,6 +18,9 @@ mkdir -p "$logs" || exit 1
 # the tests decide what their programs see, not the shell that called us
 unset REIN_RUN_DIR REIN_PRIO REIN_CLASS REIN_NAME REIN_LIB LD_PRELOAD
 export CK_VERBOSITY=normal
+# builds with SAN=: the shim is preloaded before the sanitizer's runtime; no pause at each exit
+export ASAN_OPTIONS=verify_asan_link_order=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}
+export TSAN_OPTIONS=atexit_sleep_ms=0${TSAN_OPTIONS:+:$TSAN_OPTIONS}
 
 passed=0 failed=0 skipped=0
 for program in "$@"; do

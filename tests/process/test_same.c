@@ -142,7 +142,7 @@ static void trace(char *const program[], bool shim, char *out, size_t len)
 	for (int i = 0; program[i]; i++)
 		argv[n++] = program[i];
 	argv[n] = NULL;
-	char *env[] = {"ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0", NULL};
+	char *env[] = {ENV_NO_LEAK_CHECK, NULL};
 	ck_assert_int_eq(proc_run(argv, env, NULL, 0, WAIT_MS), 0);
 	size_t got;
 	char *text = rig_read(path, &got);

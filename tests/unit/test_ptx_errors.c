@@ -240,7 +240,7 @@ static void mutate(char *t, size_t *n, size_t cap, uint64_t *rng)
 TEST(deep_nesting)
 {
 	static const char *const opens[] = {"[", "{", "(", "{[", "-", "{.reg .b32 q;", "/**/@"};
-	enum { N = 200000 };
+	enum { N = 50000 };
 	char *t = malloc(N * 16 + 1000);
 	ck_assert_ptr_nonnull(t);
 	for (size_t k = 0; k < sizeof(opens) / sizeof(opens[0]); k++) {

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 
 #include "../common/clock.h"
@@ -70,6 +69,19 @@ static void name_client(struct rein_client *c, const char *asked)
 	rein_printable(c->member.arbiter.name, sizeof(c->member.arbiter.name), name);
 }
 
+/* A pipe of one page: the arbiter reads it empty in one go, and a client that fills it only makes
+ * its own rings fail, when one is pending anyway. */
+static int doorbell_new(int *bell_fd, int *ring_fd)
+{
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	*bell_fd = ends[0];
+	*ring_fd = ends[1];
+	(void)fcntl(ends[0], F_SETPIPE_SZ, REIN_DOORBELL_BYTES); /* fails at worst: it is larger */
+	return 0;
+}
+
 static int make_objects(struct rein_client *c)
 {
 	int err = 0;
@@ -87,8 +99,7 @@ static int make_objects(struct rein_client *c)
 	if (mprotect(c->status, REIN_AREA_ALIGN, PROT_READ) < 0 ||
 	    fcntl(c->status_fd, F_ADD_SEALS, F_SEAL_SEAL) < 0)
 		return -errno;
-	c->member.doorbell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return c->member.doorbell_fd < 0 ? -errno : 0;
+	return doorbell_new(&c->member.doorbell_fd, &c->ring_fd);
 }
 
 struct rein_client *rein_client_new(const struct rein_msg_hello *h, const struct rein_identity *who,
@@ -99,7 +110,8 @@ struct rein_client *rein_client_new(const struct rein_msg_hello *h, const struct
 		*err = -ENOMEM;
 		return NULL;
 	}
-	c->control_fd = c->status_fd = c->member.doorbell_fd = c->member.pid_fd = -1;
+	c->control_fd = c->status_fd = c->ring_fd = -1;
+	c->member.doorbell_fd = c->member.pid_fd = -1;
 	c->who = *who;
 	c->asked_prio = h->prio;
 	snprintf(c->asked_class, sizeof(c->asked_class), "%s", h->class_name);
@@ -121,7 +133,7 @@ struct rein_client *rein_client_new(const struct rein_msg_hello *h, const struct
 
 void rein_client_free(struct rein_client *c)
 {
-	int fds[] = {c->control_fd, c->status_fd, c->member.doorbell_fd};
+	int fds[] = {c->control_fd, c->status_fd, c->member.doorbell_fd, c->ring_fd};
 	for (unsigned i = 0; i < REIN_ARRAY_LEN(fds); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);

@@ -17,10 +17,10 @@ struct rein_client {
 	int asked_prio;
 	char class_name[REIN_CLASS_LEN]; /* in effect */
 	/* `rein set` wins over what was asked for and over the rules */
-	char set_class[REIN_CLASS_LEN]; /* "": not set */
-	int set_prio;                   /* REIN_PRIO_UNSET: not set */
-	uint32_t set_weight;            /* 0: not set */
-	int control_fd, status_fd;      /* until they are sent */
+	char set_class[REIN_CLASS_LEN];     /* "": not set */
+	int set_prio;                       /* REIN_PRIO_UNSET: not set */
+	uint32_t set_weight;                /* 0: not set */
+	int control_fd, status_fd, ring_fd; /* until they are sent; ring: the end to write */
 	struct rein_control *control;
 	struct rein_status *status; /* mapped read-only */
 	uint64_t joined_ns;

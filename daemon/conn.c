@@ -192,12 +192,13 @@ static int send_welcome(struct rein_server *s, struct rein_conn *c, const struct
 	const int fds[REIN_FD_N] = {[REIN_FD_BOARD] = s->board_fd,
 	                            [REIN_FD_CONTROL] = client->control_fd,
 	                            [REIN_FD_STATUS] = client->status_fd,
-	                            [REIN_FD_DOORBELL] = client->member.doorbell_fd};
+	                            [REIN_FD_DOORBELL] = client->ring_fd};
 	int err = rein_sock_send(c->fd, &w, sizeof(w), fds, REIN_FD_N);
 	/* The mappings stay; the descriptors are the client's now. */
 	close(client->control_fd);
 	close(client->status_fd);
-	client->control_fd = client->status_fd = -1;
+	close(client->ring_fd);
+	client->control_fd = client->status_fd = client->ring_fd = -1;
 	return err;
 }
 

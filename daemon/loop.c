@@ -110,6 +110,8 @@ static void serve_call(struct rein_loop *l)
 
 /* ---------------------------------------------------------------- doorbells */
 
+#define DRAINS_MAX 16 /* a pipe that could not be made small holds 64 KiB */
+
 static int doorbell_watch(struct rein_loop *l, struct rein_member *m)
 {
 	struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.ptr = m};
@@ -150,6 +152,10 @@ static void rang(struct rein_loop *l, struct rein_member *m, uint64_t now_ns)
 	}
 	if (m->gone)
 		return;
+	/* Until it is empty, so that the next ring is an edge; it cannot hold much. */
+	char drop[REIN_DOORBELL_BYTES];
+	for (int i = 0; i < DRAINS_MAX && read(m->doorbell_fd, drop, sizeof(drop)) > 0; i++)
+		;
 	if (++m->rings > RINGS_MAX && m->arbiter.policy.prio == 0) {
 		char line[REIN_LOOP_SAY_LEN];
 		epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, m->doorbell_fd, NULL);

@@ -12,8 +12,9 @@
  * (priority above 0), while a core is free. spin: spins as long as an urgent client is joined.
  * sleep: never spins.
  *
- * A doorbell is an eventfd that the client writes to. It is registered edge-triggered and never
- * read: its flags are shared with the client, who could make a read block.
+ * A doorbell is a pipe that the client writes to: pipes, unlike eventfds, can be told apart by the
+ * process that holds the other end (interpose/ours.h). The end that is read is the daemon's alone,
+ * so nobody else can make it block.
  */
 #ifndef REIN_LOOP_H
 #define REIN_LOOP_H
@@ -23,11 +24,12 @@
 
 #define REIN_LOOP_SPIN_NS 200000ull
 #define REIN_LOOP_SAY_LEN 320
+#define REIN_DOORBELL_BYTES 4096
 #define REIN_LOOP_CALL_TICKS 50 /* of 100 ms: then the arbiter counts as hung */
 
 struct rein_member { /* a client as the loop knows it; the core's part stands first */
 	struct rein_arbiter_client arbiter;
-	int doorbell_fd;
+	int doorbell_fd; /* the end to read */
 	int pid_fd;     /* -1: none. Watched here too: the death of who holds others cannot wait for
 	                 * the session thread, which is no real-time thread */
 	bool gone;      /* it died and has left the arbiter */

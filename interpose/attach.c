@@ -23,7 +23,8 @@ _Alignas(REIN_AREA_ALIGN) union rein_status_area rein_status_area;
 static rein_a32 attached;
 static rein_a64 submissions_before;
 static rein_a32 bell; /* its descriptor + 1; the number stays ours for good */
-static struct rein_ours bell_file = {.fd = -1};
+static rein_a64 bell_ino;
+static dev_t bell_dev;                   /* of all pipes; written before `bell` */
 static const struct rein_control *alias; /* a second mapping of control: to wake who waits there */
 static struct rein_kmodel saved_model;
 
@@ -36,16 +37,33 @@ static rein_a32 devices_count;
 
 /* ---------------------------------------------------------------- the doorbell */
 
-/* The doorbell keeps its number over all daemons: a thread that has just read the number must not
- * write to what the number has become. */
+static struct rein_ours bell_file(void)
+{
+	return (struct rein_ours){.fd = (int)rein_load_acquire(&bell) - 1,
+	                          .dev = bell_dev,
+	                          .ino = (ino_t)rein_load_acquire(&bell_ino)};
+}
+
+/*
+ * The doorbell keeps its number over all daemons: a thread that has just read the number must not
+ * write to what the number has become. It is a pipe, because each pipe has an inode of its own to
+ * be known by; all eventfds and epoll sets of a machine share one. A thread that compares with the
+ * old inode for a moment does not ring: the joining warden publishes and rings after this.
+ */
 int rein_attach_bell(int fd)
 {
-	if (bell_file.fd >= 0 && rein_ours_still(&bell_file))
-		return dup3(fd, bell_file.fd, O_CLOEXEC) < 0 ? -errno : 0;
+	struct rein_ours old = bell_file(), file = rein_ours_of(fd);
+	if (old.fd >= 0 && rein_ours_still(&old)) {
+		if (dup3(fd, old.fd, O_CLOEXEC) < 0)
+			return -errno;
+		rein_store_release(&bell_ino, file.ino);
+		return 0;
+	}
 	int kept = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (kept < 0)
 		return -errno;
-	bell_file = rein_ours_of(kept);
+	bell_dev = file.dev;
+	rein_store_release(&bell_ino, file.ino);
 	rein_store_release(&bell, (uint32_t)kept + 1);
 	return 0;
 }
@@ -53,12 +71,10 @@ int rein_attach_bell(int fd)
 void rein_attach_ring(void)
 {
 	uint64_t one = 1;
-	int fd = (int)rein_load_acquire(&bell) - 1;
-	struct stat st;
-	if (fd < 0 || fstat(fd, &st) != 0 || st.st_ino != bell_file.ino ||
-	    st.st_dev != bell_file.dev)
+	struct rein_ours file = bell_file();
+	if (!rein_ours_still(&file))
 		return;
-	ssize_t ignored = write(fd, &one, sizeof(one));
+	ssize_t ignored = write(file.fd, &one, sizeof(one));
 	(void)ignored;
 }
 
@@ -234,6 +250,7 @@ void rein_attach_let_go(void)
 	(void)put_zeros(REIN_BOARD, sizeof(struct rein_board));
 	drop(alias, sizeof(*alias));
 	alias = NULL;
+	struct rein_ours file = bell_file();
 	rein_store_release(&bell, 0);
-	rein_ours_close(&bell_file);
+	rein_ours_close(&file);
 }

@@ -314,7 +314,37 @@ TEST(child_lets_go_of_the_socket)
 }
 TEST_END
 
-TESTS("attaching", joins_and_declares, hang_up_frees_who_waits, joins_the_next_daemon,
-      helper_ends_a_quiet_request, refusal_is_no_harm, wrong_version_is_refused,
-      objects_are_checked_before_they_are_mapped, forked_child_holds_nothing,
-      child_lets_go_of_the_socket)
+/* A program that closes what it does not know gets the doorbell's number for a file of its own: we
+ * neither write there nor replace it. */
+TEST(doorbell_number_that_became_somebody_elses)
+{
+	int first[2], second[2];
+	uint64_t value;
+	ck_assert_int_eq(pipe2(first, O_CLOEXEC | O_NONBLOCK), 0);
+	ck_assert_int_eq(pipe2(second, O_CLOEXEC | O_NONBLOCK), 0);
+	int number = dup(0); /* the lowest free one, which the doorbell will get */
+	close(number);
+	ck_assert_int_eq(rein_attach_bell(first[1]), 0);
+	rein_attach_ring();
+	ck_assert_int_eq(read(first[0], &value, sizeof(value)), sizeof(value));
+	ck_assert_int_eq(rein_attach_bell(second[1]), 0); /* the next daemon's, same number */
+	rein_attach_ring();
+	ck_assert_int_eq(read(first[0], &value, sizeof(value)), -1);
+	ck_assert_int_eq(read(second[0], &value, sizeof(value)), sizeof(value));
+
+	close(number);
+	ck_assert_int_eq(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), number);
+	rein_attach_ring();
+	ck_assert_int_eq(read(number, &value, sizeof(value)), -1); /* nobody wrote */
+	ck_assert_int_eq(rein_attach_bell(first[1]), 0);
+	rein_attach_ring();
+	ck_assert_int_eq(read(number, &value, sizeof(value)), -1);
+	ck_assert_int_eq(eventfd_write(number, 1), 0); /* still an eventfd */
+	ck_assert_int_eq(read(first[0], &value, sizeof(value)), sizeof(value));
+}
+TEST_END
+
+TESTS("attaching", doorbell_number_that_became_somebody_elses, joins_and_declares,
+      hang_up_frees_who_waits, joins_the_next_daemon, helper_ends_a_quiet_request,
+      refusal_is_no_harm, wrong_version_is_refused, objects_are_checked_before_they_are_mapped,
+      forked_child_holds_nothing, child_lets_go_of_the_socket)

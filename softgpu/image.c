@@ -132,8 +132,11 @@ static bool scan_pointed(struct found *f, uint64_t pointer)
 
 static bool scan_wrapper(struct found *f, const uint8_t *p, size_t len)
 {
-	if (len < 24)
-		return bad(f->err, "a wrapper cut short", 0);
+	/* Its pointers mean something only in a wrapper that the program itself holds, and such a
+	 * one comes without a length. */
+	if (len != SIZE_MAX)
+		return bad(f->err,
+		           "a fat binary's wrapper in a file, where its pointers mean nothing", 0);
 	uint32_t version = get32(p + 4);
 	if (version != 1 && version != 2)
 		return bad(f->err, "a wrapper of unknown version", 4);

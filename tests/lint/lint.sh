@@ -25,7 +25,7 @@ files() {
 
 need() {
 	command -v "$1" >/dev/null && return
-	echo "$1 is not installed: run 'make deps'"
+	echo "$1 is not installed: run 'packaging/deps.sh --lint'"
 	return 1
 }
 

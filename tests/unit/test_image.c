@@ -137,7 +137,9 @@ TEST(fat_binaries)
 		wrapper.list = list;
 		expect_ptx(&wrapper, SIZE_MAX, 90, ptx90);
 		wrapper.version = 3;
-		expect_error(&wrapper, sizeof(wrapper), IMAGE_BAD, "version");
+		expect_error(&wrapper, SIZE_MAX, IMAGE_BAD, "version");
+		wrapper.version = 2; /* found by fuzzing: its pointers were followed */
+		expect_error(&wrapper, sizeof(wrapper), IMAGE_BAD, "wrapper in a file");
 	}
 }
 TEST_END

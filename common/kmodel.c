@@ -54,8 +54,11 @@ static struct rein_kmodel_row *find_or_claim(struct rein_kmodel *m, uint64_t key
 uint64_t rein_kmodel_estimate(const struct rein_kmodel *m, uint64_t key)
 {
 	const struct rein_kmodel_row *r = find(m, key);
-	if (!r || rein_load_relaxed(&r->count) < ESTIMATE_SAMPLES)
+	if (!r)
 		return 0;
+	uint32_t count = rein_load_relaxed(&r->count);
+	if (count < ESTIMATE_SAMPLES)
+		return count ? 0 : rein_load_relaxed(&r->min_ns);
 	uint64_t high = rein_load_relaxed(&r->high_ns);
 	uint64_t mean = rein_load_relaxed(&r->mean_ns);
 	uint64_t ns = high > mean ? high : mean;
@@ -95,6 +98,18 @@ void rein_kmodel_sample(struct rein_kmodel *m, uint64_t key, uint64_t ns, const 
 	rein_store_relaxed(&r->min_ns, min);
 	if (count < UINT32_MAX)
 		rein_store_release(&r->count, count + 1);
+}
+
+void rein_kmodel_bound(struct rein_kmodel *m, uint64_t key, uint64_t ns)
+{
+	struct rein_kmodel_row *r = find_or_claim(m, key);
+	if (!r || rein_load_relaxed(&r->count) > 0)
+		return;
+	uint64_t least = rein_load_relaxed(&r->min_ns);
+	if (ns > NS_MAX)
+		ns = NS_MAX;
+	if (!least || ns < least)
+		rein_store_relaxed(&r->min_ns, ns ? ns : 1);
 }
 
 bool rein_kmodel_read(const struct rein_kmodel *m, unsigned i, struct rein_kmodel_entry *out)

@@ -8,6 +8,9 @@
  * its key and never freed; a full neighbourhood just stays unknown. Samples of one row race
  * benignly (a lost update loses one sample).
  *
+ * Samples are of sole owners. While several processes are active a measured span also holds the
+ * others' time: it is an upper bound, and the least one seen stands in until there are samples.
+ *
  * Units: ns of GPU time. Threads: any. A reader that does not trust the writer uses
  * rein_kmodel_read(), which copies and bounds-checks one row.
  */
@@ -23,12 +26,12 @@
 #define REIN_KMODEL_NAME_LEN 48
 
 struct rein_kmodel_row {
-	rein_a64 key;     /* 0 = free; rein_kmodel_key() of function, grid, block */
-	rein_a32 count;   /* samples, saturating */
-	rein_a32 flags;   /* reserved, 0 */
-	rein_a64 mean_ns; /* exponentially weighted, 1/8 */
-	rein_a64 high_ns; /* tracks a high quantile (~p95) */
-	rein_a64 min_ns;
+	rein_a64 key;        /* 0 = free; rein_kmodel_key() of function, grid, block */
+	rein_a32 count;      /* samples, saturating */
+	rein_a32 flags;      /* reserved, 0 */
+	rein_a64 mean_ns;    /* exponentially weighted, 1/8 */
+	rein_a64 high_ns;    /* tracks a high quantile (~p95) */
+	rein_a64 min_ns;     /* least sample; while count is 0: least upper bound, 0 = none */
 	rein_a64 name_ready; /* 1: `name` is whole (release) */
 	char name[REIN_KMODEL_NAME_LEN];
 };
@@ -50,11 +53,15 @@ struct rein_kmodel_entry {
 uint64_t rein_kmodel_key(uint64_t func, const uint32_t grid[3], const uint32_t block[3],
                          uint32_t shared_bytes);
 
-/* The estimate to plan with: the high quantile once there are two samples, else 0 (unknown). */
+/* The estimate to plan with: the high quantile once there are two samples, before that the least
+ * upper bound, else 0 (unknown). */
 uint64_t rein_kmodel_estimate(const struct rein_kmodel *m, uint64_t key);
 
 /* Adds a sample. `name` may be NULL; it is copied on the row's first sample only. */
 void rein_kmodel_sample(struct rein_kmodel *m, uint64_t key, uint64_t ns, const char *name);
+
+/* Notes an upper bound: a span that may hold other processes' time. No effect after a sample. */
+void rein_kmodel_bound(struct rein_kmodel *m, uint64_t key, uint64_t ns);
 
 /* Copies row `i` (< REIN_KMODEL_ROWS) of a table that may be changing or hostile.
  * false: the row is free. */

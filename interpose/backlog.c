@@ -11,14 +11,18 @@
 #define COPY_MIN_NS (5 * REIN_US)
 #define COPY_BYTES_PER_NS 10 /* 10 GB/s, a slow link: copies are estimated long */
 #define ESTIMATE_MAX (1ull << 40)
-#define SAMPLE_EVERY 8 /* of launches whose time is known */
+#define SAMPLE_EVERY 8               /* of launches whose time is known */
+#define FIRST_AFTER_NS (5 * REIN_MS) /* who has waited so long for room goes before all others */
+#define FIRST_FOR_NS (20 * REIN_MS)
+#define PATIENCES_MAX 5 /* a wait is given up after so many, whatever else completes */
 
 uint64_t rein_backlog_patience_ns = 2 * REIN_LEASE_NS;
 
-static rein_a32 waiting;                 /* threads waiting for room */
-static rein_a64 outstanding;             /* number of reservations << 48 | their ns */
-static rein_a64 stalled_at = UINT64_MAX; /* rein_progress when a wait was given up */
-static rein_a64 released_ns;             /* when a reservation last ended */
+static rein_a32 waiting;        /* threads waiting for room */
+static rein_a64 outstanding;    /* number of reservations << 48 | their ns */
+static rein_a64 first_in_line;  /* the ticket that goes first, as a number; 0: none */
+static rein_a64 first_until_ns; /* and until when it does, unless it says so again */
+static rein_a64 released_ns;    /* when a reservation last ended */
 static rein_a32 launches;
 
 #define COUNT_ONE (1ull << 48)
@@ -73,6 +77,8 @@ static uint64_t estimate(const struct rein_work *w, uint64_t key)
 
 static bool row_unmarked(const struct rein_row *row)
 {
+	if (rein_load_seqcst(&row->stuck))
+		return false; /* does not count */
 	uint64_t done = rein_load_seqcst(&row->completed);
 	uint64_t hung = rein_load_seqcst(&row->marked);
 	return rein_load_seqcst(&row->returned) > (done > hung ? done : hung);
@@ -142,22 +148,82 @@ static void mark_the_past(struct rein_ticket *t)
 		rein_mark_free(m);
 }
 
-/* Reserves and takes a mark. `force`: without room too, and if there is no mark left, uncounted. */
-static bool try_enter(struct rein_ticket *t, bool force)
+/* Somebody else has waited for long: a kernel that needs the backlog to itself would wait for ever
+ * while others keep it filled. */
+static bool others_first(const struct rein_ticket *t)
 {
-	if (!force && (any_unmarked() || !reserve(t->estimate_ns, false)))
-		return false;
-	t->mark = rein_mark_take();
-	if (!t->mark) {
-		if (!force)
-			rein_add_seqcst(&outstanding, -(COUNT_ONE | t->estimate_ns));
-		return force;
+	uint64_t first = rein_load_seqcst(&first_in_line);
+	return first && first != (uintptr_t)t && rein_now_ns() < rein_load_seqcst(&first_until_ns);
+}
+
+static void go_first(const struct rein_ticket *t, uint64_t now)
+{
+	uint64_t first = rein_load_seqcst(&first_in_line);
+	if (first != (uintptr_t)t) {
+		/* one that does not renew is gone: its thread left the wait by a signal's longjmp
+		 */
+		if (first && now < rein_load_seqcst(&first_until_ns))
+			return;
+		if (!rein_cas(&first_in_line, &first, (uintptr_t)t))
+			return;
 	}
-	t->reserved = !force || reserve(t->estimate_ns, true);
-	t->mark->reserved = true;
+	rein_store_release(&first_until_ns, now + FIRST_FOR_NS);
+}
+
+static void no_longer_first(const struct rein_ticket *t)
+{
+	uint64_t first = (uintptr_t)t;
+	(void)rein_cas(&first_in_line, &first, 0);
+}
+
+/* Takes a mark, with the reservation that was made for it or with none. */
+static bool enter(struct rein_ticket *t, bool reserved)
+{
+	t->mark = rein_mark_take();
+	if (!t->mark)
+		return false;
+	t->mark->reserved = reserved;
 	t->mark->reserved_ns = t->estimate_ns;
 	t->mark->expected_ns = t->known ? t->estimate_ns : 0;
 	return true;
+}
+
+static bool try_enter(struct rein_ticket *t)
+{
+	if (rein_load_seqcst(&t->row->stuck))
+		(void)rein_mark_look(false); /* it may be over */
+	if (rein_load_seqcst(&t->row->stuck)) {
+		(void)enter(t, false); /* behind what was written off; without a mark: uncounted */
+		return true;
+	}
+	if (others_first(t) || any_unmarked() || !reserve(t->estimate_ns, false))
+		return false;
+	if (enter(t, true))
+		return true;
+	rein_add_seqcst(&outstanding, -(COUNT_ONE | t->estimate_ns));
+	return false;
+}
+
+/* Out of patience: what is queued waits for something, perhaps for this very thread. It no longer
+ * counts, and neither does what its streams are given until it completes. */
+static void give_up(struct rein_ticket *t, uint64_t now)
+{
+	unsigned n = rein_rows_count();
+	rein_add_relaxed(&REIN_STATUS->total.lapses, 1);
+	rein_mark_write_off(now - rein_backlog_patience_ns);
+	for (unsigned i = 0; i < n; i++) {
+		struct rein_row *row = rein_row_at(i);
+		uint64_t marked = rein_load_seqcst(&row->marked);
+		uint64_t returned = rein_load_seqcst(&row->returned);
+		while (marked < returned && !rein_cas(&row->marked, &marked, returned))
+			;
+	}
+	rein_helper_wake();
+	if (try_enter(t))
+		return;
+	reserve(t->estimate_ns, true);
+	if (!enter(t, true)) /* no mark to be had: it goes uncounted */
+		rein_add_seqcst(&outstanding, -(COUNT_ONE | t->estimate_ns));
 }
 
 /* Half of what the oldest should still take; longer and longer when it is overdue or unknown. */
@@ -184,7 +250,7 @@ static void count_wait(uint64_t began)
 }
 
 /*
- * True: reserved, or let through. False: the gate word is no longer `gate`. The patience is one for
+ * True: entered, or let through. False: the gate word is no longer `gate`. The patience is one for
  * the whole submission: an urgent client that comes and goes closes the gate again and again, and
  * must not make the wait begin anew each time.
  */
@@ -194,20 +260,22 @@ static bool wait_for_room(struct rein_ticket *t, uint32_t gate)
 	for (;;) {
 		struct rein_mark_watch w = rein_mark_look(false);
 		mark_the_past(t); /* there may have been no mark to be had */
-		if (try_enter(t, false))
+		if (try_enter(t))
 			return true;
 		uint64_t now = rein_now_ns(), seen = rein_load_seqcst(&rein_progress);
 		t->stalled_ns = seen == t->progress ? t->stalled_ns + (now - last) : 0;
+		t->waited_ns += now - last;
 		t->progress = seen;
 		last = now;
-		if (t->stalled_ns >= rein_backlog_patience_ns) {
-			rein_store_release(&stalled_at, seen);
-			rein_add_relaxed(&REIN_STATUS->total.lapses, 1);
-			rein_helper_wake();
-			return try_enter(t, true);
+		if (t->stalled_ns >= rein_backlog_patience_ns ||
+		    t->waited_ns >= PATIENCES_MAX * rein_backlog_patience_ns) {
+			give_up(t, now);
+			return true;
 		}
 		if (rein_load_acquire(&REIN_GATE_WORD) != gate)
 			return false;
+		if (t->waited_ns >= FIRST_AFTER_NS)
+			go_first(t, now);
 		if (!w.done)
 			sleep_for_room(&w, gate);
 	}
@@ -216,7 +284,7 @@ static bool wait_for_room(struct rein_ticket *t, uint32_t gate)
 bool rein_backlog_enter(struct rein_ticket *t, uint32_t gate)
 {
 	uint64_t limit_ns, limit_count;
-	if (t->reserved)
+	if (t->mark)
 		return true;
 	limits(&limit_ns, &limit_count);
 	t->stream = (CUstream)(uintptr_t)rein_handle_of(t->work->stream, t->options);
@@ -228,13 +296,12 @@ bool rein_backlog_enter(struct rein_ticket *t, uint32_t gate)
 	if (t->estimate_ns > ESTIMATE_MAX)
 		t->estimate_ns = ESTIMATE_MAX;
 	mark_the_past(t);
-	if (try_enter(t, false) || (rein_mark_look(false).done && try_enter(t, false)))
+	if (try_enter(t) || (rein_mark_look(false).done && try_enter(t)))
 		return true;
-	if (rein_load_acquire(&stalled_at) == rein_load_seqcst(&rein_progress))
-		return try_enter(t, true);
 	uint64_t began = rein_now_ns();
 	rein_add_seqcst(&waiting, 1);
 	bool entered = wait_for_room(t, gate);
+	no_longer_first(t);
 	rein_add_seqcst(&waiting, (uint32_t)-1);
 	count_wait(began);
 	return entered;
@@ -242,10 +309,8 @@ bool rein_backlog_enter(struct rein_ticket *t, uint32_t gate)
 
 void rein_backlog_leave(struct rein_ticket *t)
 {
-	if (!t->reserved)
-		return;
-	t->reserved = false;
-	rein_mark_free(t->mark);
+	if (t->mark)
+		rein_mark_free(t->mark);
 	t->mark = NULL;
 }
 
@@ -260,14 +325,13 @@ void rein_backlog_before(struct rein_ticket *t)
 void rein_backlog_after(struct rein_ticket *t, uint64_t target, bool queued)
 {
 	struct rein_mark *m = t->mark;
-	if (!t->reserved)
+	if (!m)
 		return;
 	if (!queued) { /* refused, or already over */
 		rein_backlog_leave(t);
 		return;
 	}
-	t->reserved = false;
 	t->mark = NULL;
-	if (m && !rein_mark_end(m, t->row, t->stream, target))
+	if (!rein_mark_end(m, t->row, t->stream, target))
 		rein_mark_free(m);
 }

@@ -11,9 +11,13 @@
  * completed. Work that was queued before metering began is one more reservation, of the whole
  * backlog. Unmetered: no events, no waiting, nothing of this.
  *
+ * Fair: who has waited for long goes before all others, so that a kernel which needs the backlog to
+ * itself gets it however many threads keep it filled.
+ *
  * Bounded: a stream may wait for what the waiting thread itself would do next. If nothing at all
- * completes for two leases the wait ends (a lapse), and so do the following ones until something
- * completes: the program's correctness comes before scheduling.
+ * completes for two leases, or after five times that in any case, the wait ends (a lapse): what is
+ * overdue is written off, and until it completes what its streams are given does not count. The
+ * program's correctness comes before scheduling.
  */
 #ifndef REIN_BACKLOG_H
 #define REIN_BACKLOG_H

@@ -63,7 +63,7 @@ static struct rein_mark *take_slot(uint64_t context)
 			    !rein_cas(&m->state, &state, OWNED))
 				continue;
 			if (pass || m->context == context || m->context == 0) {
-				m->reserved = false;
+				m->reserved = m->written_off = false;
 				m->key = 0;
 				return m;
 			}
@@ -91,7 +91,9 @@ void rein_mark_free(struct rein_mark *m)
 {
 	if (m->reserved)
 		rein_backlog_release(m->reserved_ns);
-	m->reserved = false;
+	if (m->written_off)
+		rein_add_seqcst(&m->row->stuck, (uint32_t)-1);
+	m->reserved = m->written_off = false;
 	rein_store_release(&m->state, FREE);
 }
 
@@ -106,15 +108,13 @@ static const rein_a32 *owners_gen(void)
 void rein_mark_begin(struct rein_mark *m, struct rein_row *row, CUstream stream, uint64_t key)
 {
 	const rein_a32 *owners = owners_gen();
-	if (!owners)
-		return;
 	m->row = row;
-	m->owners_gen = rein_load_acquire(owners);
+	m->owners_gen = owners ? rein_load_acquire(owners) : 1;
 	m->disturbed = rein_load_relaxed(&row->disturbed);
 	m->begun = rein_load_seqcst(&row->begun);
 	if (rein_load_seqcst(&row->returned) + 1 != m->begun)
 		return; /* another thread is submitting to this stream */
-	if (m->owners_gen % 2 == 0 && real.cuEventRecord(m->begin, stream) == CUDA_SUCCESS)
+	if (real.cuEventRecord(m->begin, stream) == CUDA_SUCCESS)
 		m->key = key;
 }
 
@@ -123,14 +123,17 @@ static void sample(const struct rein_mark *m)
 	const rein_a32 *owners = owners_gen();
 	float ms = 0;
 	CUresult r = CUDA_ERROR_NOT_SUPPORTED;
-	if (!owners || rein_load_acquire(owners) != m->owners_gen)
-		return;
 	if (rein_real_has(REIN_E_cuEventElapsedTime_v2))
 		r = real.cuEventElapsedTime_v2(&ms, m->begin, m->end);
 	else
 		r = real.cuEventElapsedTime(&ms, m->begin, m->end);
-	if (r == CUDA_SUCCESS && ms > 0)
+	if (r != CUDA_SUCCESS || ms <= 0)
+		return;
+	bool sole = owners && m->owners_gen % 2 == 0 && rein_load_acquire(owners) == m->owners_gen;
+	if (sole)
 		rein_kmodel_sample(&REIN_STATUS->kmodel, m->key, (uint64_t)(ms * 1e6f), NULL);
+	else
+		rein_kmodel_bound(&REIN_STATUS->kmodel, m->key, (uint64_t)(ms * 1e6f));
 }
 
 /* ---------------------------------------------------------------- marking */
@@ -233,6 +236,23 @@ struct rein_mark_watch rein_mark_look(bool push)
 bool rein_mark_pending(void)
 {
 	return rein_load_seqcst(&marked);
+}
+
+void rein_mark_write_off(uint64_t before_ns)
+{
+	for (unsigned i = 0; i < REIN_MARKS; i++) {
+		struct rein_mark *m = &marks[i];
+		uint32_t state = MARKED;
+		if (rein_load_relaxed(&m->state) != MARKED || !rein_cas(&m->state, &state, OWNED))
+			continue;
+		if (m->reserved && m->stamp_ns <= before_ns) {
+			m->reserved = false;
+			rein_backlog_release(m->reserved_ns);
+			m->written_off = true;
+			rein_add_seqcst(&m->row->stuck, 1);
+		}
+		rein_store_release(&m->state, MARKED);
+	}
 }
 
 void rein_mark_quiesce(void)

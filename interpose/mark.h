@@ -8,8 +8,9 @@
  * kernel-time model. A slot's state says who owns it: FREE nobody, OWNED one thread, which alone
  * touches the rest of it, MARKED whoever looks next. No lock is held across a driver call.
  *
- * A sample counts only if nothing else went into the stream between the two events, and if this
- * client was the device's sole owner all the while (board.owners_gen even, and the same).
+ * A measured span counts only if nothing else went into the stream between the two events. It is a
+ * sample if this client was the device's sole owner all the while (board.owners_gen even, and the
+ * same), else an upper bound.
  */
 #ifndef REIN_MARK_H
 #define REIN_MARK_H
@@ -20,7 +21,8 @@
 
 struct rein_mark {
 	rein_a32 state;
-	bool reserved; /* to be given back when it completes: */
+	bool written_off; /* counted in its row's `stuck` */
+	bool reserved;    /* to be given back when it completes: */
 	uint64_t reserved_ns;
 	uint64_t expected_ns; /* 0: nobody knows */
 	uint64_t context;     /* that the two events belong to; 0: there are none */
@@ -44,7 +46,7 @@ struct rein_mark_watch {
 struct rein_mark *rein_mark_take(void);
 /* Ends its reservation and lets it go. */
 void rein_mark_free(struct rein_mark *m);
-/* Records `begin`, if a sample may be had now. */
+/* Records `begin`, if the span to `end` may tell something. */
 void rein_mark_begin(struct rein_mark *m, struct rein_row *row, CUstream stream, uint64_t key);
 /* Records `end`: the row's work up to `target` now hangs on it. False: the driver refused. */
 bool rein_mark_end(struct rein_mark *m, struct rein_row *row, CUstream stream, uint64_t target);
@@ -53,6 +55,10 @@ bool rein_mark_end(struct rein_mark *m, struct rein_row *row, CUstream stream, u
  * the calling thread has no context of its own. */
 struct rein_mark_watch rein_mark_look(bool push);
 bool rein_mark_pending(void);
+/* Gives back the reservations of the marks recorded before `before_ns`: their streams wait for
+ * something that may be up to whoever waits for room now. Until such a mark completes its row
+ * counts as stuck. */
+void rein_mark_write_off(uint64_t before_ns);
 /* A mark on a stream that is about to be destroyed: tells when its work is over. */
 void rein_mark_last(struct rein_row *row, CUstream stream);
 /* While the helper is inhibited: returns when no thread looks any more; bounded. */

@@ -45,6 +45,7 @@ struct rein_row {
 	rein_a32 flags;   /* REIN_ROW_* */
 	rein_a32 disturbed; /* waits put into the stream: no kernel is timed across one */
 	rein_a64 marked;    /* up to here marks tell of completion (backlog.c) */
+	rein_a32 stuck;     /* marks of it that were written off and have not completed yet */
 };
 
 /* Stands for streams beyond the table's end; not a handle that the driver gives out. */

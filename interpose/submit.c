@@ -244,8 +244,7 @@ void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 	t->work = w;
 	t->row = NULL;
 	t->mark = NULL;
-	t->reserved = false;
-	t->progress = t->stalled_ns = 0;
+	t->progress = t->stalled_ns = t->waited_ns = 0;
 	t->options = rein_entries[w->entry].options;
 	t->sync.kind = REIN_SYNC_NONE;
 	if (!rein_shim_on())

@@ -72,13 +72,13 @@ struct rein_ticket {
 	struct rein_row *row; /* NULL: not counted (capturing, shim off, no row to be had) */
 	unsigned options;
 	/* backlog.c */
-	bool reserved;   /* it holds its estimate in the backlog, and a mark */
 	bool known;      /* the estimate is one, not the whole backlog */
 	CUstream stream; /* by its explicit handle */
 	uint64_t estimate_ns, key;
 	uint64_t progress;      /* rein_progress when it last changed, as this thread saw it */
 	uint64_t stalled_ns;    /* waited for room since then, over all openings of the gate */
-	struct rein_mark *mark; /* to be recorded behind it */
+	uint64_t waited_ns;     /* waited for room in all */
+	struct rein_mark *mark; /* to be recorded behind it: it has entered the backlog */
 	struct rein_sync sync;  /* REIN_OPT_BLOCKING: what its return completes */
 };
 

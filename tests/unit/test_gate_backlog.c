@@ -82,7 +82,7 @@ TEST_END
 TEST(unknown_kernel_is_the_whole_backlog)
 {
 	start(4 * REIN_MS, 64);
-	REIN_BOARD->device[0].owners_gen = 1; /* shared device: nothing is learned */
+	rein_store_release(&fake_kernel_ns, 0); /* the driver's events tell nothing */
 	pthread_t gpu = gpu_start();
 	set_gate(REIN_GATE_METERED, 0);
 	launch_n(30, 1);
@@ -166,7 +166,7 @@ TEST(kernel_times_are_learned)
 }
 TEST_END
 
-TEST(nothing_is_learned_while_the_device_is_shared)
+TEST(a_shared_device_teaches_upper_bounds)
 {
 	uint64_t key = rein_kmodel_key(0x1000, (uint32_t[]){7, 1, 1}, (uint32_t[]){32, 1, 1}, 0);
 	struct fake_stream *s;
@@ -179,7 +179,62 @@ TEST(nothing_is_learned_while_the_device_is_shared)
 		s->done = s->given;
 		(void)rein_mark_look(false);
 	}
-	ck_assert_uint_eq(rein_kmodel_estimate(&REIN_STATUS->kmodel, key), 0);
+	struct rein_kmodel_entry entry = {0};
+	for (unsigned i = 0; i < REIN_KMODEL_ROWS && entry.key != key; i++)
+		(void)rein_kmodel_read(&REIN_STATUS->kmodel, i, &entry);
+	ck_assert_uint_eq(entry.count, 0); /* no sample */
+	ck_assert_uint_eq(rein_kmodel_estimate(&REIN_STATUS->kmodel, key), REIN_MS);
+}
+TEST_END
+
+/* A stream that waits for its host must not keep the others from going on (found in review). */
+TEST(a_stuck_stream_is_written_off)
+{
+	CUstream other;
+	start(4 * REIN_MS, 64);
+	rein_backlog_patience_ns = 50 * REIN_MS;
+	rein_store_release(&fake_kernel_ns, 0);
+	ck_assert_int_eq(real.cuStreamCreate(&other, 0), CUDA_SUCCESS);
+	set_gate(REIN_GATE_METERED, 0);
+	launch_n(1, 1); /* never completes, and is the whole backlog */
+	CUstream stuck = stream;
+	stream = other;
+	pthread_t gpu = gpu_start();
+	launch_n(100, 2);
+	ck_assert_uint_eq(lapses(), 1);
+	ck_assert_uint_eq(given(other), 100);
+	gpu_end(gpu);
+	finish(stuck);
+}
+TEST_END
+
+static rein_a32 end_others;
+
+static void *launch_on(void *unused)
+{
+	while (!rein_load_relaxed(&end_others))
+		launch_n(1, 1);
+	return NULL;
+}
+
+/* Known kernels of other threads keep the backlog filled: the unknown one gets its turn all the
+ * same (found in review). */
+TEST(who_waits_long_goes_first)
+{
+	pthread_t thread[3];
+	start(4 * REIN_MS, 64);
+	pthread_t gpu = gpu_start();
+	set_gate(REIN_GATE_METERED, 0);
+	learn(1, REIN_MS);
+	for (int i = 0; i < 3; i++)
+		pthread_create(&thread[i], NULL, launch_on, NULL);
+	for (unsigned grid = 10; grid < 15; grid++)
+		launch_n(1, grid);
+	rein_store_relaxed(&end_others, 1);
+	for (int i = 0; i < 3; i++)
+		pthread_join(thread[i], NULL);
+	ck_assert_uint_eq(lapses(), 0);
+	gpu_end(gpu);
 }
 TEST_END
 
@@ -214,7 +269,7 @@ TEST(no_progress_ends_the_wait)
 	rein_backlog_patience_ns = 60 * REIN_S;
 	pthread_t gpu = gpu_start();
 	rein_store_relaxed(&fake_depth_max, 0);
-	REIN_BOARD->device[0].owners_gen = 1;
+	rein_store_release(&fake_kernel_ns, 0);
 	launch_n(10, 1);
 	gpu_end(gpu);
 	ck_assert_uint_eq(fake_depth_max, 1); /* and then the bound holds again */
@@ -342,8 +397,8 @@ TEST_END
 
 TESTS("backlog", unmetered_never_waits_nor_marks, unknown_kernel_is_the_whole_backlog,
       backlog_ns_bounds_the_queue, backlog_launches_bounds_the_queue, long_kernel_runs_alone,
-      threads_share_one_backlog, kernel_times_are_learned,
-      nothing_is_learned_while_the_device_is_shared, work_from_before_metering_counts,
+      threads_share_one_backlog, kernel_times_are_learned, a_shared_device_teaches_upper_bounds,
+      a_stuck_stream_is_written_off, who_waits_long_goes_first, work_from_before_metering_counts,
       no_progress_ends_the_wait, end_of_metering_ends_the_wait, gate_closes_while_waiting_for_room,
       refused_and_blocking_work_gives_its_room_back, other_streams_share_the_backlog,
       copies_are_estimated_by_their_size, marks_prove_completion,

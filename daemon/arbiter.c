@@ -252,10 +252,26 @@ static void progressed(struct rein_arbiter *a, struct rein_arbiter_client *c, ui
 		unstall(a, c, now_ns);
 }
 
+/* Counts a change of its word; false: one too many for now. */
+static bool may_change(struct rein_arbiter_client *c, uint64_t now_ns)
+{
+	if (now_ns - c->window_ns >= REIN_ARBITER_WINDOW_NS) {
+		c->window_ns = now_ns;
+		c->words = 0;
+	}
+	if (++c->words <= REIN_ARBITER_WORDS_MAX || c->policy.prio > 0)
+		return true;
+	c->deaf_until_ns = c->window_ns + REIN_ARBITER_WINDOW_NS;
+	return false;
+}
+
 static void look_word(struct rein_arbiter *a, struct rein_arbiter_client *c, uint64_t now_ns)
 {
+	if (now_ns < c->deaf_until_ns)
+		return;
+	c->deaf_until_ns = 0;
 	uint32_t word = rein_load_acquire(&c->status->demand);
-	if (word == c->demand)
+	if (word == c->demand || !may_change(c, now_ns))
 		return;
 	rein_account_client(a, c, now_ns);
 	bool waiting = word & REIN_DEMAND_WAITING;
@@ -289,9 +305,11 @@ void rein_arbiter_scan(struct rein_arbiter *a, uint64_t now_ns)
 
 bool rein_arbiter_changed(const struct rein_arbiter *a)
 {
-	for (unsigned i = 0; i < a->n; i++)
-		if (rein_load_seqcst(&a->client[i]->status->demand) != a->client[i]->demand)
+	for (unsigned i = 0; i < a->n; i++) {
+		const struct rein_arbiter_client *c = a->client[i];
+		if (!c->deaf_until_ns && rein_load_seqcst(&c->status->demand) != c->demand)
 			return true;
+	}
 	return false;
 }
 
@@ -434,6 +452,8 @@ uint64_t rein_arbiter_step(struct rein_arbiter *a, uint64_t now_ns)
 	/* A decision can shorten any of these. */
 	for (unsigned i = 0; i < a->n; i++) {
 		const struct rein_arbiter_client *c = a->client[i];
+		if (c->deaf_until_ns)
+			next = min_ns(next, c->deaf_until_ns);
 		if (c->holding)
 			next = min_ns(next, c->progress_ns + c->patience_ns);
 		if (c->policy.exempt)

@@ -41,7 +41,11 @@
 #define REIN_ARBITER_TICK_NS (REIN_LEASE_NS / 4)
 #define REIN_ARBITER_RELIEF_NS (10 * REIN_LEASE_NS)
 #define REIN_ARBITER_IDLE_TICK_NS REIN_LEASE_NS /* accounting while clients are active */
-#define REIN_SHARE_BUCKETS 10                   /* of 100 ms each */
+/* A best-effort client whose word changes more often than this is looked at a window later: it
+ * must not keep the arbiter awake, by itself or out of malice. */
+#define REIN_ARBITER_WORDS_MAX 500u
+#define REIN_ARBITER_WINDOW_NS 10000000ull
+#define REIN_SHARE_BUCKETS 10 /* of 100 ms each */
 #define REIN_SHARE_BUCKET_NS 100000000ull
 
 struct rein_arbiter_slot { /* one declared device of one client */
@@ -68,7 +72,10 @@ struct rein_arbiter_client {
 	const struct rein_status *status;
 
 	/* the arbiter's own */
-	uint32_t demand;        /* the word as last read */
+	uint32_t demand; /* the word as last read */
+	uint32_t words;  /* changes of it in the window that began then: */
+	uint64_t window_ns;
+	uint64_t deaf_until_ns; /* it changed too often: not looked at before; 0: looked at */
 	uint64_t idle_since_ns; /* lingering since; 0: not lingering */
 	bool live;              /* active, linger included */
 	bool stalled;

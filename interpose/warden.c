@@ -115,7 +115,7 @@ static int talk(int fd, const char **why)
 /* Says what keeps us from joining, each thing once. */
 static void report(int err, const char *why)
 {
-	static int said;
+	static int said = 1; /* nothing yet: neither joined (0) nor an error */
 	if (err == said)
 		return;
 	said = err;

@@ -665,6 +665,28 @@ TEST(random_histories_keep_the_rules)
 }
 TEST_END
 
+/* Who rewrites its word without end does not keep the arbiter awake (found in review). */
+TEST(a_flood_of_words_is_not_followed)
+{
+	start(&rein_policy_prio);
+	struct party *liar = join("liar", 0, "A"), *urgent = join("urgent", 9, "A");
+	for (unsigned i = 0; i < 2 * REIN_ARBITER_WORDS_MAX; i++) {
+		i % 2 ? idle(liar) : busy(liar);
+		i % 2 ? idle(urgent) : busy(urgent);
+		rein_arbiter_scan(a, now_ns);
+	}
+	ck_assert(!rein_arbiter_changed(a)); /* it may sleep, until the window is over */
+	ck_assert_uint_gt(liar->c.deaf_until_ns, now_ns);
+	ck_assert_uint_le(next_ns, liar->c.deaf_until_ns);
+	ck_assert_uint_eq(urgent->c.deaf_until_ns, 0);
+	busy(urgent);
+	busy(liar);
+	pass(REIN_ARBITER_WINDOW_NS);
+	ck_assert(closed(liar));
+	finish();
+}
+TEST_END
+
 TESTS("arbiter", an_urgent_request_closes_and_its_end_opens,
       a_gap_shorter_than_the_linger_lets_nobody_in, who_is_idle_or_joins_later_is_held_too,
       fifo_holds_nobody, a_lease_is_renewed_only_while_the_holder_makes_progress,
@@ -674,4 +696,4 @@ TESTS("arbiter", an_urgent_request_closes_and_its_end_opens,
       the_death_of_the_holder_frees_at_once, made_up_devices_do_not_use_up_the_table,
       time_is_charged_to_who_had_the_gpu, parameters_change_live, policies_switch_live,
       a_switch_that_fails_changes_nothing, the_end_opens_every_gate_for_good,
-      random_histories_keep_the_rules)
+      random_histories_keep_the_rules, a_flood_of_words_is_not_followed)

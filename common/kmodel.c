@@ -38,6 +38,25 @@ static const struct rein_kmodel_row *find(const struct rein_kmodel *m, uint64_t 
 	return NULL;
 }
 
+/* Another kernel's row becomes this one's, unknown. A sample of the old kernel that is under way
+ * may still land in it: one wrong sample, soon outweighed. */
+static struct rein_kmodel_row *evict(struct rein_kmodel *m, uint64_t key)
+{
+	struct rein_kmodel_row *oldest = &m->row[key % REIN_KMODEL_ROWS];
+	for (unsigned i = 1; i < PROBES; i++) {
+		struct rein_kmodel_row *r = &m->row[(key + i) % REIN_KMODEL_ROWS];
+		if (rein_load_relaxed(&r->used) < rein_load_relaxed(&oldest->used))
+			oldest = r;
+	}
+	uint64_t old = rein_load_acquire(&oldest->key);
+	if (!rein_cas(&oldest->key, &old, key))
+		return NULL;
+	rein_store_relaxed(&oldest->count, 0);
+	rein_store_relaxed(&oldest->min_ns, 0);
+	rein_store_release(&oldest->name_ready, 0);
+	return oldest;
+}
+
 static struct rein_kmodel_row *find_or_claim(struct rein_kmodel *m, uint64_t key)
 {
 	for (unsigned i = 0; i < PROBES; i++) {
@@ -48,7 +67,14 @@ static struct rein_kmodel_row *find_or_claim(struct rein_kmodel *m, uint64_t key
 		if (k == key)
 			return r;
 	}
-	return NULL;
+	return evict(m, key);
+}
+
+/* Ticks are samples of this process: order is all that counts. */
+static void touch(struct rein_kmodel_row *r)
+{
+	static rein_a32 tick;
+	rein_store_relaxed(&r->used, rein_add_relaxed(&tick, 1) + 1);
 }
 
 uint64_t rein_kmodel_estimate(const struct rein_kmodel *m, uint64_t key)
@@ -70,6 +96,7 @@ void rein_kmodel_sample(struct rein_kmodel *m, uint64_t key, uint64_t ns, const 
 	struct rein_kmodel_row *r = find_or_claim(m, key);
 	if (!r)
 		return;
+	touch(r);
 	if (ns > NS_MAX)
 		ns = NS_MAX;
 	uint32_t count = rein_load_relaxed(&r->count);
@@ -105,6 +132,7 @@ void rein_kmodel_bound(struct rein_kmodel *m, uint64_t key, uint64_t ns)
 	struct rein_kmodel_row *r = find_or_claim(m, key);
 	if (!r || rein_load_relaxed(&r->count) > 0)
 		return;
+	touch(r);
 	uint64_t least = rein_load_relaxed(&r->min_ns);
 	if (ns > NS_MAX)
 		ns = NS_MAX;

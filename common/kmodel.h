@@ -4,9 +4,9 @@
  * the GPU, as its own process measured it while it was the device's sole owner.
  *
  * A fixed-size open-addressed table that lives in the client's status object: the shim writes
- * it, the daemon reads it. No allocation, no lock: a row is claimed once by compare-and-swap on
- * its key and never freed; a full neighbourhood just stays unknown. Samples of one row race
- * benignly (a lost update loses one sample).
+ * it, the daemon reads it. No allocation, no lock: a row is claimed by compare-and-swap on its key;
+ * in a full neighbourhood the row that was sampled longest ago gives way to a new kernel. Samples
+ * of one row race benignly (a lost update loses one sample).
  *
  * Samples are of sole owners. While several processes are active a measured span also holds the
  * others' time: it is an upper bound, and the least one seen stands in until there are samples.
@@ -28,7 +28,7 @@
 struct rein_kmodel_row {
 	rein_a64 key;        /* 0 = free; rein_kmodel_key() of function, grid, block */
 	rein_a32 count;      /* samples, saturating */
-	rein_a32 flags;      /* reserved, 0 */
+	rein_a32 used;       /* tick of its last sample: the least recent row gives way */
 	rein_a64 mean_ns;    /* exponentially weighted, 1/8 */
 	rein_a64 high_ns;    /* tracks a high quantile (~p95) */
 	rein_a64 min_ns;     /* least sample; while count is 0: least upper bound, 0 = none */

@@ -29,7 +29,21 @@ int rein_run_dir(char *buf, size_t len)
 		n = snprintf(buf, len, "%s/rein", xdg);
 	else
 		n = snprintf(buf, len, "/tmp/rein-%u", (unsigned)geteuid());
-	return n < 0 || (size_t)n >= len ? -ENAMETOOLONG : 0;
+	if (n < 0 || (size_t)n >= len)
+		return -ENAMETOOLONG;
+	/* Anybody may have made a folder of that name in /tmp, and would be our daemon. */
+	struct stat st;
+	if (strncmp(buf, "/tmp/", 5) == 0 && !(dir && *dir) && lstat(buf, &st) == 0 &&
+	    (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH)))
+		return -EPERM;
+	return 0;
+}
+
+const char *rein_run_dir_why(int err)
+{
+	return err == -EPERM
+	           ? "the run directory in /tmp belongs to somebody else; set REIN_RUN_DIR"
+	           : "the run directory's path is too long; set REIN_RUN_DIR to a short one";
 }
 
 int rein_sock_addr(struct sockaddr_un *addr, const char *dir, const char *file)

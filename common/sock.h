@@ -12,8 +12,11 @@
 
 #include "util.h"
 
-/* Writes the run directory (wire.h) into buf. -ENAMETOOLONG if it does not fit. */
+/* Writes the run directory (wire.h) into buf. -ENAMETOOLONG if it does not fit, -EPERM if the one
+ * in /tmp is there and is not only ours. */
 REIN_MUST_CHECK int rein_run_dir(char *buf, size_t len);
+/* What that error means and what to do, for one line. */
+const char *rein_run_dir_why(int err);
 
 /* The socket address of `file` in the run directory `dir`. -ENAMETOOLONG. */
 REIN_MUST_CHECK int rein_sock_addr(struct sockaddr_un *addr, const char *dir, const char *file);

@@ -139,8 +139,8 @@ int rein_options_parse(struct rein_options *o, int argc, char **argv, int *statu
 	if (optind < argc)
 		return usage(status, "unexpected argument '%s'", argv[optind],
 		             "options only, see --help");
-	if (!o->run_dir[0] && rein_run_dir(o->run_dir, sizeof(o->run_dir)))
-		return usage(status, "the run directory of %s is too long",
-		             "$REIN_RUN_DIR or $XDG_RUNTIME_DIR", "at most 95 characters");
+	int err = o->run_dir[0] ? 0 : rein_run_dir(o->run_dir, sizeof(o->run_dir));
+	if (err)
+		return usage(status, "%s", rein_run_dir_why(err), "see --run-dir");
 	return 0;
 }

@@ -93,6 +93,16 @@ static int check_welcome(const struct rein_msg_welcome *w, ssize_t n, unsigned n
 	return 0;
 }
 
+/* The program runs on with less than it asked for: said once, or nobody would know. */
+static void say_denied(const struct rein_msg_welcome *w)
+{
+	static bool said;
+	if (!said)
+		rein_error("REIN_PRIO=%d was not granted, only %d: %.*s", hello.prio, w->prio,
+		           (int)sizeof(w->text), w->text);
+	said = true;
+}
+
 static int talk(int fd, const char **why)
 {
 	struct rein_msg_welcome welcome;
@@ -107,6 +117,8 @@ static int talk(int fd, const char **why)
 	err = check_welcome(&welcome, n, n_fds, why);
 	if (!err && (err = rein_attach_map(fds)) != 0)
 		*why = "its shared memory cannot be mapped";
+	if (!err && welcome.prio < hello.prio)
+		say_denied(&welcome);
 	for (unsigned i = 0; i < n_fds; i++)
 		close(fds[i]);
 	return err;
@@ -252,7 +264,7 @@ void rein_attach_start(void)
 	int err = rein_run_dir(run_dir, sizeof(run_dir));
 	if (err || (uintptr_t)REIN_CONTROL % (uintptr_t)sysconf(_SC_PAGESIZE)) {
 		rein_error("cannot join reind: %s; running unscheduled",
-		           err ? "the run directory's name is too long" : "misaligned areas");
+		           err ? rein_run_dir_why(err) : "misaligned areas");
 		return;
 	}
 	read_wishes();

@@ -166,12 +166,9 @@ int rein_cli_main(int argc, char **argv)
 		cli.json |= strcmp(argv[i], "--json") == 0;
 	if (!cli.command)
 		return rein_cli_usage(&cli, "there is no command '%s'", word);
-	if (rein_run_dir(cli.run_dir, sizeof(cli.run_dir)) < 0)
-		return rein_cli_fail(
-		    &cli, CLI_FAILED,
-		    "the run directory's path is too long for a socket; set REIN_RUN_DIR to "
-		    "one of under %zu bytes",
-		    sizeof(cli.run_dir) - 16);
+	int err = rein_run_dir(cli.run_dir, sizeof(cli.run_dir));
+	if (err)
+		return rein_cli_fail(&cli, CLI_FAILED, "%s", rein_run_dir_why(err));
 	optind = 0;
 	int status = cli.command->main(&cli, argc - 1, argv + 1);
 	/* a full disk or a closed pipe must not look like success */

@@ -103,7 +103,7 @@ TEST(an_estimate_needs_two_samples_and_follows_them)
 }
 TEST_END
 
-TEST(a_full_table_stays_unknown)
+TEST(a_full_table_forgets_the_least_recent)
 {
 	memset(&model, 0, sizeof(model));
 	unsigned known = 0;
@@ -112,9 +112,23 @@ TEST(a_full_table_stays_unknown)
 		rein_kmodel_sample(&model, key_of(f), 10, "k");
 		known += rein_kmodel_estimate(&model, key_of(f)) != 0;
 	}
-	ck_assert_uint_gt(known, REIN_KMODEL_ROWS / 2);
-	ck_assert_uint_le(known, REIN_KMODEL_ROWS);
-	ck_assert(rein_kmodel_estimate(&model, key_of(1)) == 10);
+	ck_assert_uint_eq(known, 4 * REIN_KMODEL_ROWS); /* each one, when it was new */
+	ck_assert(rein_kmodel_estimate(&model, key_of(1)) == 0);
+	ck_assert(rein_kmodel_estimate(&model, key_of(4 * REIN_KMODEL_ROWS)) == 10);
+}
+TEST_END
+
+TEST(shared_spans_are_upper_bounds)
+{
+	memset(&model, 0, sizeof(model));
+	rein_kmodel_bound(&model, key_of(1), 900);
+	rein_kmodel_bound(&model, key_of(1), 400);
+	rein_kmodel_bound(&model, key_of(1), 700);
+	ck_assert(rein_kmodel_estimate(&model, key_of(1)) == 400);
+	rein_kmodel_sample(&model, key_of(1), 100, NULL);
+	rein_kmodel_sample(&model, key_of(1), 100, NULL);
+	rein_kmodel_bound(&model, key_of(1), 50);
+	ck_assert(rein_kmodel_estimate(&model, key_of(1)) == 100);
 }
 TEST_END
 
@@ -363,8 +377,9 @@ TEST(a_line_is_cut_not_split_and_errno_stays)
 TEST_END
 
 TESTS("common", the_abi_has_not_moved, a_key_tells_kernels_apart,
-      an_estimate_needs_two_samples_and_follows_them, a_full_table_stays_unknown,
-      hostile_contents_of_a_table_are_harmless, frozen_memory_cannot_be_written_shrunk_or_unsealed,
+      an_estimate_needs_two_samples_and_follows_them, a_full_table_forgets_the_least_recent,
+      shared_spans_are_upper_bounds, hostile_contents_of_a_table_are_harmless,
+      frozen_memory_cannot_be_written_shrunk_or_unsealed,
       shared_memory_can_be_written_but_not_shrunk, a_read_only_mapping_can_wait_and_be_woken,
       descriptors_travel_and_surplus_ones_are_closed, receiving_does_not_wait_longer_than_told,
       listening_replaces_the_dead_and_respects_the_living, where_the_run_directory_is,

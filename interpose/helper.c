@@ -19,7 +19,7 @@
 #define TICK_MAX_NS (4 * REIN_MS)    /* while a kernel keeps running */
 #define COARSE_MAX_NS (10 * REIN_MS) /* requests end without us */
 #define COARSE_AFTER 4               /* requests in a row that did */
-#define LAST_RESORT_NS (20 * REIN_MS)
+#define LAST_RESORT_NS REIN_LEASE_NS
 #define SYNC_PATIENCE_NS (20 * REIN_MS) /* a thread may wait for something else for ever */
 #define INHIBIT_WAIT_NS (2 * REIN_LEASE_NS)
 #define FOR_EVER (~0ull >> 1)
@@ -86,17 +86,13 @@ static bool askable(const struct rein_row *row)
 	       handle != REIN_HANDLE_PER_THREAD && handle != REIN_HANDLE_OVERFLOW;
 }
 
-/* In the row's context: cuStreamQuery, or cuCtxSynchronize for what cannot be asked about. */
-static CUresult ask(struct rein_row *row, bool context)
+static CUresult ask(const struct rein_row *row)
 {
 	CUcontext ctx = (CUcontext)(uintptr_t)rein_load_relaxed(&row->context), popped;
 	CUresult r = real.cuCtxPushCurrent_v2(ctx);
 	if (r != CUDA_SUCCESS)
 		return r;
-	if (context)
-		r = real.cuCtxSynchronize();
-	else
-		r = real.cuStreamQuery((CUstream)(uintptr_t)rein_load_relaxed(&row->handle));
+	r = real.cuStreamQuery((CUstream)(uintptr_t)rein_load_relaxed(&row->handle));
 	(void)real.cuCtxPopCurrent_v2(&popped);
 	return r;
 }
@@ -110,37 +106,11 @@ static bool look_at_row(struct rein_row *row)
 	bool news = false;
 	if (askable(row)) { /* not destroyed before we were in the call */
 		uint64_t target = rein_load_seqcst(&row->returned);
-		CUresult r = ask(row, false);
+		CUresult r = ask(row);
 		if (r == CUDA_SUCCESS || rein_sync_is_fatal(r))
 			news = rein_row_complete(row, target);
 	}
 	leave_call();
-	return news;
-}
-
-/* Rows whose stream nobody else can ask about: another thread's per-thread default stream, a
- * destroyed stream without a mark. Waits for their context, once nothing else of it is left. */
-static bool wait_for_context(struct rein_row *row)
-{
-	uint64_t target[REIN_ROWS];
-	uint64_t context = rein_load_relaxed(&row->context);
-	unsigned n = rein_rows_count();
-	for (unsigned i = 0; i < n; i++) {
-		struct rein_row *other = rein_row_at(i);
-		bool same = rein_load_relaxed(&other->context) == context;
-		if (same && askable(other) && rein_row_outstanding(other))
-			return false;
-		/* a green context's streams are not all waited for */
-		same = same && rein_load_relaxed(&other->scope) == context;
-		target[i] = same ? rein_load_seqcst(&other->returned) : 0;
-	}
-	if (!enter_call())
-		return false;
-	CUresult r = ask(row, true);
-	leave_call();
-	bool news = false;
-	for (unsigned i = 0; i < n && (r == CUDA_SUCCESS || rein_sync_is_fatal(r)); i++)
-		news |= rein_row_complete(rein_row_at(i), target[i]);
 	return news;
 }
 
@@ -151,9 +121,17 @@ bool rein_helper_look(bool last_resort)
 	for (unsigned i = 0; i < n; i++)
 		if (rein_row_outstanding(rein_row_at(i)))
 			news |= look_at_row(rein_row_at(i));
-	for (unsigned i = 0; i < n && last_resort && !news; i++)
-		if (rein_row_outstanding(rein_row_at(i)) && !askable(rein_row_at(i)))
-			news |= wait_for_context(rein_row_at(i));
+	/*
+	 * Nobody can ask about another thread's per-thread default stream, or a destroyed stream
+	 * without a mark. After a lease of quiet they count as over: the daemon would take their
+	 * client for stalled anyway, and waiting for the context in the driver would hold up
+	 * whoever destroys a stream or begins a capture meanwhile.
+	 */
+	for (unsigned i = 0; i < n && last_resort; i++) {
+		struct rein_row *row = rein_row_at(i);
+		if (rein_row_outstanding(row) && !askable(row))
+			news |= rein_row_complete(row, rein_load_seqcst(&row->returned));
+	}
 	rein_demand_try_idle();
 	return news;
 }

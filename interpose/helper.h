@@ -30,7 +30,7 @@ void rein_helper_allow(void);
 bool rein_helper_inhibited(void);
 
 /* One look at everything, as the thread does it; true: something completed. For the thread and for
- * tests. `last_resort`: also wait for contexts whose work cannot be asked about. */
+ * tests. `last_resort`: what cannot be asked about counts as over. */
 bool rein_helper_look(bool last_resort);
 
 #endif

@@ -115,7 +115,7 @@ TEST(per_thread_streams_differ_by_thread)
 	hook_cuStreamSynchronize_ptsz(NULL);
 	ck_assert(active());                 /* the other thread's is not ours to complete */
 	ck_assert(!rein_helper_look(false)); /* nor the helper's to ask about */
-	ck_assert(rein_helper_look(true));   /* but it can wait for the context */
+	ck_assert(rein_helper_look(true));   /* but at last it counts as over */
 	ck_assert(!active());
 }
 TEST_END

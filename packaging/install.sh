@@ -29,7 +29,7 @@ for library in "$build"/softgpu/lib*.so.*; do
 	put 644 lib/rein/softgpu "$library"
 	ln -sfn "${library##*/}" "$prefix/lib/rein/softgpu/$(basename "${library%.so.*}").so"
 done
-put 644 etc/rein "$here/packaging/rein.conf.example"
+put 644 share/doc/rein "$here/packaging/rein.conf"
 put 644 share/bash-completion/completions "$here/tools/completion/rein.bash" rein
 if command -v scdoc >/dev/null; then
 	page=$(mktemp)

@@ -90,6 +90,12 @@ static int fail_program(const struct rein_cli *cli, const char *name, int err)
 	switch (err) {
 	case -ENOENT:
 	case -ENOTDIR:
+		if (strchr(name, '/') && access(name, F_OK) == 0)
+			return rein_cli_fail(
+			    cli, CLI_NOT_FOUND,
+			    "cannot run '%s'; its interpreter is missing; check its "
+			    "first line (#!) or its loader",
+			    name);
 		return rein_cli_fail(cli, CLI_NOT_FOUND,
 		                     "cannot run '%s'; no such program; check its name and %s",
 		                     name, strchr(name, '/') ? "path" : "PATH");
@@ -167,9 +173,8 @@ static int ask_daemon(const struct rein_cli *cli, struct plan *p)
 	if (p->prio != REIN_PRIO_UNSET && g->prio < p->prio)
 		return rein_cli_fail(
 		    cli, CLI_FAILED,
-		    "priority %d was not granted, only %d%s%s; a higher number is more urgent and "
-		    "needs root, the `rein` group or a rule of rein.conf",
-		    p->prio, g->prio, *text ? "; " : "", text);
+		    "priority %d was not granted, only %d; %s (higher is more urgent)", p->prio,
+		    g->prio, *text ? text : "raising it needs root, the `rein` group or a rule");
 	p->daemon_state = DAEMON_ANSWERS;
 	return 0;
 }

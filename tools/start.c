@@ -167,4 +167,7 @@ void rein_cli_undo_start(const struct rein_cli *cli)
 		return;
 	if (rein_cli_ask(&quiet, json_pack("{s:s}", "op", "stop"), &stopped) != 0)
 		return;
+	char log[sizeof(quiet.run_dir) + 16];
+	snprintf(log, sizeof(log), "%s/reind.log", quiet.run_dir);
+	unlink(log);
 }

@@ -299,16 +299,16 @@ TEST(example_configuration_is_accepted)
 	                "--run-dir",
 	                rig.dir,
 	                "--config",
-	                "packaging/rein.conf.example",
+	                "packaging/rein.conf",
 	                NULL};
 	char *env[] = {rig.env[0], NULL};
 	rig.daemon = proc_start(argv, env);
 	for (int i = 0; i < 500 && no_daemon(NULL); i++)
 		usleep(10000);
 	ck_assert_int_eq(REIN("status"), 0);
-	ck_assert_ptr_nonnull(strstr(out, "rein.conf.example"));
-	ck_assert_int_eq(REIN("run", "--class", "urgent", "--dry-run", "true"), 0);
-	ck_assert_ptr_nonnull(strstr(out, "priority  80"));
+	ck_assert_ptr_nonnull(strstr(out, "packaging/rein.conf"));
+	ck_assert_int_eq(REIN("run", "--class", "realtime", "--dry-run", "true"), 0);
+	ck_assert_ptr_nonnull(strstr(out, "priority  60"));
 	rig_fini(&rig);
 }
 TEST_END

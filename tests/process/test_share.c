@@ -113,6 +113,7 @@ TEST(killed_daemon_holds_nobody)
 	ck_assert_uint_ge(steps_after(json, killed), 5);
 	unlink(json);
 	stop_one(&lc);
+	rig_fini(&rig);
 }
 TEST_END
 

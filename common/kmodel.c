@@ -91,6 +91,12 @@ uint64_t rein_kmodel_estimate(const struct rein_kmodel *m, uint64_t key)
 	return ns ? ns : 1;
 }
 
+bool rein_kmodel_is_bound(const struct rein_kmodel *m, uint64_t key)
+{
+	const struct rein_kmodel_row *r = find(m, key);
+	return r && rein_load_relaxed(&r->count) == 0 && rein_load_relaxed(&r->min_ns) > 0;
+}
+
 void rein_kmodel_sample(struct rein_kmodel *m, uint64_t key, uint64_t ns, const char *name)
 {
 	struct rein_kmodel_row *r = find_or_claim(m, key);

@@ -57,6 +57,9 @@ uint64_t rein_kmodel_key(uint64_t func, const uint32_t grid[3], const uint32_t b
  * upper bound, else 0 (unknown). */
 uint64_t rein_kmodel_estimate(const struct rein_kmodel *m, uint64_t key);
 
+/* Whether all that is known of it are upper bounds. */
+bool rein_kmodel_is_bound(const struct rein_kmodel *m, uint64_t key);
+
 /* Adds a sample. `name` may be NULL; it is copied on the row's first sample only. */
 void rein_kmodel_sample(struct rein_kmodel *m, uint64_t key, uint64_t ns, const char *name);
 

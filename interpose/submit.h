@@ -73,6 +73,7 @@ struct rein_ticket {
 	unsigned options;
 	/* backlog.c */
 	bool known;      /* the estimate is one, not the whole backlog */
+	bool sampled;    /* its time is to be taken */
 	CUstream stream; /* by its explicit handle */
 	uint64_t estimate_ns, key;
 	uint64_t progress;      /* rein_progress when it last changed, as this thread saw it */

@@ -183,6 +183,35 @@ TEST(best_effort_alone_never_waits)
 }
 TEST_END
 
-TESTS("share", urgent_holds_best_effort, killed_urgent_frees_best_effort,
-      stopped_urgent_loses_its_lease, killed_daemon_holds_nobody, restarted_daemon_is_rejoined,
-      stopped_daemon_holds_nobody, live_priority_change_swaps_them, best_effort_alone_never_waits)
+/* Two best-effort programs beside an urgent one that is only registered: neither is starved by
+ * kernel times that were taken while the other had the GPU (found in review). */
+TEST(two_best_effort_programs_share_while_metered)
+{
+	struct proc be[2];
+	int64_t steps[2];
+	rig_init(&rig, "be_step=200us");
+	rig_daemon(&rig);
+	struct proc lc = rig_start(&rig, 90, "workloads/lc", "--seconds 60 --period 60000");
+	rig_expect_state(&rig, lc.pid, "", WAIT_MS);
+	for (int i = 0; i < 2; i++)
+		be[i] = rig_start(&rig, 0, "workloads/be", "--seconds 60");
+	for (int i = 0; i < 2; i++) {
+		rig_expect_progress(&rig, be[i].pid, "backlog_waits", 20, WAIT_MS);
+		steps[i] = rig_counter(&rig, be[i].pid, "submissions");
+	}
+	for (int i = 0; i < 2; i++)
+		rig_expect_progress(&rig, be[i].pid, "submissions", steps[i] + 3000, WAIT_MS);
+	int64_t a = rig_counter(&rig, be[0].pid, "submissions") - steps[0];
+	int64_t b = rig_counter(&rig, be[1].pid, "submissions") - steps[1];
+	ck_assert_msg(a < 3 * b && b < 3 * a, "%lld and %lld", (long long)a, (long long)b);
+	stop_one(&be[0]);
+	stop_one(&be[1]);
+	stop_one(&lc);
+	rig_fini(&rig);
+}
+TEST_END
+
+TESTS("share", two_best_effort_programs_share_while_metered, urgent_holds_best_effort,
+      killed_urgent_frees_best_effort, stopped_urgent_loses_its_lease, killed_daemon_holds_nobody,
+      restarted_daemon_is_rejoined, stopped_daemon_holds_nobody, live_priority_change_swaps_them,
+      best_effort_alone_never_waits)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define PROBES 16           /* rows looked at before a kernel stays unknown */
-#define ESTIMATE_SAMPLES 2u /* the first sample often holds a lazy load */
+#define ESTIMATE_SAMPLES 2u /* the first often holds a lazy load: an upper bound */
 #define NS_MAX (3600ull * 1000000000ull)
 
 static uint64_t mix(uint64_t h, uint64_t v)
@@ -82,9 +82,8 @@ uint64_t rein_kmodel_estimate(const struct rein_kmodel *m, uint64_t key)
 	const struct rein_kmodel_row *r = find(m, key);
 	if (!r)
 		return 0;
-	uint32_t count = rein_load_relaxed(&r->count);
-	if (count < ESTIMATE_SAMPLES)
-		return count ? 0 : rein_load_relaxed(&r->min_ns);
+	if (rein_load_relaxed(&r->count) < ESTIMATE_SAMPLES)
+		return rein_load_relaxed(&r->min_ns);
 	uint64_t high = rein_load_relaxed(&r->high_ns);
 	uint64_t mean = rein_load_relaxed(&r->mean_ns);
 	uint64_t ns = high > mean ? high : mean;
@@ -94,7 +93,8 @@ uint64_t rein_kmodel_estimate(const struct rein_kmodel *m, uint64_t key)
 bool rein_kmodel_is_bound(const struct rein_kmodel *m, uint64_t key)
 {
 	const struct rein_kmodel_row *r = find(m, key);
-	return r && rein_load_relaxed(&r->count) == 0 && rein_load_relaxed(&r->min_ns) > 0;
+	return r && rein_load_relaxed(&r->count) < ESTIMATE_SAMPLES &&
+	       rein_load_relaxed(&r->min_ns) > 0;
 }
 
 void rein_kmodel_sample(struct rein_kmodel *m, uint64_t key, uint64_t ns, const char *name)
@@ -114,7 +114,11 @@ void rein_kmodel_sample(struct rein_kmodel *m, uint64_t key, uint64_t ns, const 
 			strncpy(r->name, name, sizeof(r->name) - 1);
 			rein_store_release(&r->name_ready, 1);
 		}
-		mean = high = min = ns;
+		mean = high = ns;
+		min = min && min < ns ? min : ns; /* a bound may be there */
+	} else if (count < ESTIMATE_SAMPLES) {
+		mean = high = ns; /* the first is forgotten */
+		min = ns < min ? ns : min;
 	} else {
 		mean = mean - mean / 8 + ns / 8;
 		/* Up quickly, down slowly: 19 steps down balance one step up, so about one
@@ -136,7 +140,7 @@ void rein_kmodel_sample(struct rein_kmodel *m, uint64_t key, uint64_t ns, const 
 void rein_kmodel_bound(struct rein_kmodel *m, uint64_t key, uint64_t ns)
 {
 	struct rein_kmodel_row *r = find_or_claim(m, key);
-	if (!r || rein_load_relaxed(&r->count) > 0)
+	if (!r || rein_load_relaxed(&r->count) >= ESTIMATE_SAMPLES)
 		return;
 	touch(r);
 	uint64_t least = rein_load_relaxed(&r->min_ns);

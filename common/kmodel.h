@@ -31,7 +31,7 @@ struct rein_kmodel_row {
 	rein_a32 used;       /* tick of its last sample: the least recent row gives way */
 	rein_a64 mean_ns;    /* exponentially weighted, 1/8 */
 	rein_a64 high_ns;    /* tracks a high quantile (~p95) */
-	rein_a64 min_ns;     /* least sample; while count is 0: least upper bound, 0 = none */
+	rein_a64 min_ns;     /* least sample; while count < 2: least upper bound, 0 = none */
 	rein_a64 name_ready; /* 1: `name` is whole (release) */
 	char name[REIN_KMODEL_NAME_LEN];
 };
@@ -54,7 +54,7 @@ uint64_t rein_kmodel_key(uint64_t func, const uint32_t grid[3], const uint32_t b
                          uint32_t shared_bytes);
 
 /* The estimate to plan with: the high quantile once there are two samples, before that the least
- * upper bound, else 0 (unknown). */
+ * upper bound (a single sample is one: it may hold a lazy load), else 0 (unknown). */
 uint64_t rein_kmodel_estimate(const struct rein_kmodel *m, uint64_t key);
 
 /* Whether all that is known of it are upper bounds. */
@@ -63,7 +63,7 @@ bool rein_kmodel_is_bound(const struct rein_kmodel *m, uint64_t key);
 /* Adds a sample. `name` may be NULL; it is copied on the row's first sample only. */
 void rein_kmodel_sample(struct rein_kmodel *m, uint64_t key, uint64_t ns, const char *name);
 
-/* Notes an upper bound: a span that may hold other processes' time. No effect after a sample. */
+/* Notes an upper bound: a span that may hold other processes' time. No effect after two samples. */
 void rein_kmodel_bound(struct rein_kmodel *m, uint64_t key, uint64_t ns);
 
 /* Copies row `i` (< REIN_KMODEL_ROWS) of a table that may be changing or hostile.

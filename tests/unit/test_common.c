@@ -84,10 +84,12 @@ TEST(an_estimate_needs_two_samples_and_follows_them)
 	uint64_t k = key_of(1);
 	ck_assert(rein_kmodel_estimate(&model, k) == 0);
 	rein_kmodel_sample(&model, k, 5000000, "lazy");
-	ck_assert(rein_kmodel_estimate(&model, k) == 0);
-	for (unsigned i = 0; i < 400; i++)
+	ck_assert(rein_kmodel_is_bound(&model, k));
+	ck_assert(rein_kmodel_estimate(&model, k) == 5000000);
+	for (unsigned i = 0; i < 4; i++)
 		rein_kmodel_sample(&model, k, 1000, NULL);
 	uint64_t ns = rein_kmodel_estimate(&model, k);
+	ck_assert(!rein_kmodel_is_bound(&model, k));
 	ck_assert(ns >= 1000 && ns < 1500); /* the first, odd sample is forgotten */
 	rein_kmodel_sample(&model, k, 3000, NULL);
 	ck_assert(rein_kmodel_estimate(&model, k) > ns + 500); /* up quickly */

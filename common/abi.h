@@ -152,8 +152,8 @@ struct rein_status {
 		rein_a64 gate_wait_ns;
 		rein_a64 backlog_waits; /* threads that waited for room in the backlog */
 		rein_a64 backlog_wait_ns;
-		rein_a64 lapses; /* waits that a lapsed lease or a bounded wait ended */
-		rein_a64 reserved[1];
+		rein_a64 lapses;     /* waits that a lapsed lease or a bounded wait ended */
+		rein_a64 heartbeats; /* rises while the client is active: its process runs */
 	} total;
 	struct rein_status_device device[REIN_DEVICES_MAX];
 	struct rein_kmodel kmodel; /* kernel times as this client measured them */

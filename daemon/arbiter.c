@@ -248,6 +248,7 @@ static void unstall(struct rein_arbiter *a, struct rein_arbiter_client *c, uint6
 static void progressed(struct rein_arbiter *a, struct rein_arbiter_client *c, uint64_t now_ns)
 {
 	c->progress_ns = now_ns;
+	c->breath_ns = 0;
 	if (c->stalled)
 		unstall(a, c, now_ns);
 }
@@ -332,11 +333,11 @@ void rein_arbiter_look(struct rein_arbiter *a, struct rein_arbiter_client *c, ui
 /* ---------------------------------------------------------------- time */
 
 static void exempt(struct rein_arbiter *a, struct rein_arbiter_client *c,
-                   const struct rein_arbiter_client *stalled, uint64_t now_ns)
+                   const struct rein_arbiter_client *holder, uint64_t until_ns)
 {
 	c->policy.exempt = true;
-	c->exempt_for = stalled->policy.id;
-	c->exempt_until_ns = now_ns + REIN_LEASE_NS;
+	c->exempt_for = holder->policy.id;
+	c->exempt_until_ns = until_ns;
 	rein_device_mark(a, c);
 }
 
@@ -365,7 +366,7 @@ static void relieve(struct rein_arbiter *a, struct rein_arbiter_client *c, uint6
 			continue;
 		first = first ? first : other;
 		opened++;
-		exempt(a, other, c, now_ns);
+		exempt(a, other, c, now_ns + REIN_LEASE_NS);
 	}
 	if (fresh && first)
 		report_stall(a, c, first, opened, now_ns);
@@ -374,10 +375,51 @@ static void relieve(struct rein_arbiter *a, struct rein_arbiter_client *c, uint6
 	publish_active(a, c, now_ns);
 }
 
+/* Long work, or waiting for one of those that are held for it: nobody can tell from here. */
+static bool is_slow(const struct rein_arbiter_client *c, uint64_t now_ns)
+{
+	return !c->stalled && now_ns - c->alive_ns <= REIN_ARBITER_ALIVE_NS &&
+	       now_ns - c->progress_ns < c->patience_ns + REIN_ARBITER_SLOW_MAX_NS;
+}
+
+#define SAY_AGAIN_NS (10 * REIN_S) /* long requests are that client's way: not a line for each */
+
+static void breathe(struct rein_arbiter *a, struct rein_arbiter_client *c, uint64_t now_ns)
+{
+	const struct rein_arbiter_client *first = NULL;
+	unsigned opened = 0;
+	for (unsigned i = 0; i < a->n; i++) {
+		struct rein_arbiter_client *other = a->client[i];
+		if (other == c || !other->held || other->holder != c->policy.id)
+			continue;
+		first = first ? first : other;
+		opened++;
+		exempt(a, other, c, now_ns + REIN_ARBITER_BREATH_NS);
+	}
+	if (!c->breath_ns && first && now_ns - c->said_ns >= SAY_AGAIN_NS) {
+		c->said_ns = now_ns;
+		report_stall(a, c, first, opened, now_ns);
+	}
+	c->breath_ns = now_ns + REIN_ARBITER_BREATH_EVERY_NS;
+}
+
+/* When something is to be done about a holder that goes on like this. */
+static uint64_t patience_ends(const struct rein_arbiter_client *c)
+{
+	uint64_t end_ns = c->progress_ns + c->patience_ns;
+	if (c->stalled)
+		return c->relief_ns;
+	return c->breath_ns > end_ns ? c->breath_ns : end_ns;
+}
+
 static void look_progress(struct rein_arbiter *a, struct rein_arbiter_client *c, uint64_t now_ns)
 {
 	uint64_t submissions = rein_load_relaxed(&c->status->total.submissions);
 	uint64_t requests = rein_load_relaxed(&c->status->total.requests);
+	uint64_t heartbeats = rein_load_relaxed(&c->status->total.heartbeats);
+	if (heartbeats != c->heartbeats)
+		c->alive_ns = now_ns;
+	c->heartbeats = heartbeats;
 	if (submissions == c->submissions && requests == c->requests)
 		return;
 	c->submissions = submissions;
@@ -412,12 +454,15 @@ static uint64_t step_client(struct rein_arbiter *a, struct rein_arbiter_client *
 		rein_device_look(a, c, now_ns);
 	if (!c->holding && !c->stalled)
 		return next;
-	bool due = c->stalled ? now_ns >= c->relief_ns : now_ns >= c->progress_ns + c->patience_ns;
-	if (tick || due)
+	if (tick || now_ns >= patience_ends(c))
 		look_progress(a, c, now_ns);
-	if (c->stalled ? now_ns >= c->relief_ns : now_ns >= c->progress_ns + c->patience_ns)
-		relieve(a, c, now_ns);
-	return min_ns(next, c->stalled ? c->relief_ns : c->progress_ns + c->patience_ns);
+	if (now_ns >= patience_ends(c)) {
+		if (is_slow(c, now_ns))
+			breathe(a, c, now_ns);
+		else
+			relieve(a, c, now_ns);
+	}
+	return min_ns(next, patience_ends(c));
 }
 
 static uint64_t next_tick(const struct rein_arbiter *a, uint64_t now_ns)
@@ -455,7 +500,7 @@ uint64_t rein_arbiter_step(struct rein_arbiter *a, uint64_t now_ns)
 		if (c->deaf_until_ns)
 			next = min_ns(next, c->deaf_until_ns);
 		if (c->holding)
-			next = min_ns(next, c->progress_ns + c->patience_ns);
+			next = min_ns(next, patience_ends(c));
 		if (c->policy.exempt)
 			next = min_ns(next, c->exempt_until_ns);
 	}

@@ -16,7 +16,10 @@
  * not is *stalled*: the policy sees it as idle, so nobody is held for it, and those that were are
  * *exempt* from every hold for one lease, because it may wait for one of them. While it stays
  * stalled they are exempted again for one lease in every REIN_ARBITER_RELIEF_NS. The next change
- * of its words ends the stall.
+ * of its words ends the stall. If its heartbeat still rises it is merely *slow*: long work on the
+ * GPU looks like that, and so does waiting for a held client. Then the holds stay, and open for a
+ * *breath* of REIN_ARBITER_BREATH_NS in every REIN_ARBITER_BREATH_EVERY_NS, until that has gone on
+ * for REIN_ARBITER_SLOW_MAX_NS.
  *
  * Charging. The time since the last look is charged, per device, to the clients that were active
  * with an open gate, in equal parts: exact for a sole one, an estimate for several.
@@ -40,7 +43,11 @@
 #define REIN_CLIENTS_MAX 1024
 #define REIN_ARBITER_TICK_NS (REIN_LEASE_NS / 4)
 #define REIN_ARBITER_RELIEF_NS (10 * REIN_LEASE_NS)
-#define REIN_ARBITER_IDLE_TICK_NS REIN_LEASE_NS /* accounting while clients are active */
+#define REIN_ARBITER_BREATH_NS (REIN_LEASE_NS / 5)
+#define REIN_ARBITER_BREATH_EVERY_NS (2 * REIN_LEASE_NS)
+#define REIN_ARBITER_SLOW_MAX_NS (20 * REIN_LEASE_NS)
+#define REIN_ARBITER_ALIVE_NS (REIN_LEASE_NS / 2) /* a heartbeat this old says nothing */
+#define REIN_ARBITER_IDLE_TICK_NS REIN_LEASE_NS   /* accounting while clients are active */
 /* A best-effort client whose word changes more often than this is looked at a window later: it
  * must not keep the arbiter awake, by itself or out of malice. */
 #define REIN_ARBITER_WORDS_MAX 500u
@@ -86,7 +93,10 @@ struct rein_arbiter_client {
 	bool notified;   /* REIN_CONTROL_NOTIFY_IDLE as last written */
 	uint64_t progress_ns;
 	uint64_t relief_ns; /* stalled: when the next exemption of the others is due */
-	uint64_t submissions, requests;
+	uint64_t submissions, requests, heartbeats;
+	uint64_t alive_ns;  /* when the heartbeat was last seen to rise */
+	uint64_t said_ns;   /* when that was last reported */
+	uint64_t breath_ns; /* slow: when the next breath of the others is due; 0: not slow */
 	uint64_t exempt_until_ns;
 	uint32_t exempt_for; /* the stalled client's id; 0: not exempt */
 	unsigned n_devices;

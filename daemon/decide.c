@@ -176,7 +176,7 @@ static void apply_holders(struct rein_arbiter *a, uint64_t now_ns)
 		struct rein_arbiter_client *c = a->client[i];
 		if (c->holding == was_holding[i])
 			continue;
-		if (c->holding)
+		if (c->holding && !c->breath_ns) /* not after a breath: it goes on being slow */
 			c->progress_ns = now_ns;
 		rein_client_notify(c);
 	}

@@ -125,4 +125,5 @@ void rein_demand_totals(void)
 {
 	rein_store_relaxed(&REIN_STATUS->total.submissions,
 	                   rein_rows_returned() - rein_attach_submissions_before());
+	rein_add_relaxed(&REIN_STATUS->total.heartbeats, 1);
 }

@@ -14,6 +14,7 @@ CUDA_DIR := $(firstword $(foreach d,$(CUDA_DIRS),$(if $(call has_cuda,$(d)),$(d)
 NVCC     ?= $(firstword $(wildcard $(CUDA_DIR)/bin/nvcc) nvcc)
 
 Q := $(if $(V),,@)
+JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
 
 SAN_asan := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
@@ -57,11 +58,11 @@ deps: ## install what is missing: Debian packages by name, CUDA headers and nvcc
 	$(Q)./packaging/deps.sh
 
 demo: deps ## set up, build, run the main job, print the table
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all
 	$(Q)$(B)/workloads/demo --out $(B)/demo
 
 test: deps ## set up, build, run all tests
-	$(Q)$(MAKE) --no-print-directory all tests
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all tests
 	$(Q)tests/run.sh $(B) $(UNIT) $(PROCESS)
 
 tests: $(UNIT) $(PROCESS) $(PRELOAD) $(CLIENTS)

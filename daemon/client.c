@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #include "../common/clock.h"
 #include "../common/sock.h"
@@ -69,16 +70,14 @@ static void name_client(struct rein_client *c, const char *asked)
 	rein_printable(c->member.arbiter.name, sizeof(c->member.arbiter.name), name);
 }
 
-/* A pipe of one page: the arbiter reads it empty in one go, and a client that fills it only makes
- * its own rings fail, when one is pending anyway. */
+/* A client that fills it only makes its own rings fail, when one is pending anyway. */
 static int doorbell_new(int *bell_fd, int *ring_fd)
 {
 	int ends[2];
-	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
 		return -errno;
 	*bell_fd = ends[0];
 	*ring_fd = ends[1];
-	(void)fcntl(ends[0], F_SETPIPE_SZ, REIN_DOORBELL_BYTES); /* fails at worst: it is larger */
 	return 0;
 }
 

@@ -110,7 +110,7 @@ static void serve_call(struct rein_loop *l)
 
 /* ---------------------------------------------------------------- doorbells */
 
-#define DRAINS_MAX 16 /* a pipe that could not be made small holds 64 KiB */
+#define DRAINS_MAX 16 /* each ring is an edge: what is left over only matters to who floods */
 
 static int doorbell_watch(struct rein_loop *l, struct rein_member *m)
 {

@@ -12,9 +12,9 @@
  * (priority above 0), while a core is free. spin: spins as long as an urgent client is joined.
  * sleep: never spins.
  *
- * A doorbell is a pipe that the client writes to: pipes, unlike eventfds, can be told apart by the
- * process that holds the other end (interpose/ours.h). The end that is read is the daemon's alone,
- * so nobody else can make it block.
+ * A doorbell is a socket pair: sockets, unlike eventfds, can be told apart by the process that
+ * holds the other end (interpose/ours.h), and unlike pipes raise no SIGPIPE there when we are gone.
+ * The end that is read is the daemon's alone, so nobody else can make it block.
  */
 #ifndef REIN_LOOP_H
 #define REIN_LOOP_H

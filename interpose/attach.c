@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -24,7 +25,7 @@ static rein_a32 attached;
 static rein_a64 submissions_before;
 static rein_a32 bell; /* its descriptor + 1; the number stays ours for good */
 static rein_a64 bell_ino;
-static dev_t bell_dev;                   /* of all pipes; written before `bell` */
+static dev_t bell_dev;                   /* of all sockets; written before `bell` */
 static const struct rein_control *alias; /* a second mapping of control: to wake who waits there */
 static struct rein_kmodel saved_model;
 
@@ -46,9 +47,9 @@ static struct rein_ours bell_file(void)
 
 /*
  * The doorbell keeps its number over all daemons: a thread that has just read the number must not
- * write to what the number has become. It is a pipe, because each pipe has an inode of its own to
- * be known by; all eventfds and epoll sets of a machine share one. A thread that compares with the
- * old inode for a moment does not ring: the joining warden publishes and rings after this.
+ * write to what the number has become. It is a socket, because each socket has an inode of its
+ * own to be known by; all eventfds and epoll sets of a machine share one. A thread that compares
+ * with the old inode for a moment does not ring: the joining warden publishes and rings after this.
  */
 int rein_attach_bell(int fd)
 {
@@ -70,11 +71,11 @@ int rein_attach_bell(int fd)
 
 void rein_attach_ring(void)
 {
-	uint64_t one = 1;
+	char one = 1;
 	struct rein_ours file = bell_file();
 	if (!rein_ours_still(&file))
 		return;
-	ssize_t ignored = write(file.fd, &one, sizeof(one));
+	ssize_t ignored = send(file.fd, &one, sizeof(one), MSG_NOSIGNAL | MSG_DONTWAIT);
 	(void)ignored;
 }
 

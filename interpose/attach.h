@@ -59,7 +59,7 @@ REIN_MUST_CHECK int rein_attach_map(const int *fds);
 void rein_attach_unmap(void);
 /* For a forked child: zero pages, no descriptors. */
 void rein_attach_let_go(void);
-/* From now on rein_attach_ring() rings this pipe (a duplicate is kept). 0 or -errno. */
+/* From now on rein_attach_ring() rings this socket (a duplicate is kept). 0 or -errno. */
 REIN_MUST_CHECK int rein_attach_bell(int fd);
 
 #endif

@@ -168,6 +168,8 @@ TEST(a_flood_of_words_is_not_followed)
 	busy(liar);
 	pass(REIN_ARBITER_WINDOW_NS);
 	ck_assert(closed(liar));
+	leave(liar);
+	leave(urgent);
 	finish();
 }
 TEST_END

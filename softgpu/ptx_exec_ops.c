@@ -186,14 +186,20 @@ void ptx_exec_pred(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 	ptx_set_pred(w, in->d, r, mask);
 }
 
-/* One lane of add.cc and its like: 64-bit arithmetic does for 32 bits, 128-bit for 64. */
+/*
+ * One lane of add.cc and its like: 64-bit arithmetic does for 32 bits, 128-bit for 64.
+ *
+ * After a subtraction the carry flag is the carry of a + ~b + 1: set when nothing was borrowed. A
+ * chain of sub.cc and subc cannot tell, but nvcc's 128-bit division reads the flag with addc.
+ */
 static uint64_t with_carry(uint8_t op, unsigned size, uint64_t a, uint64_t b, uint64_t c, bool *cc)
 {
 	unsigned bits = size * 8;
 	unsigned __int128 top = (unsigned __int128)1 << bits, x, in = op & PTX_C_IN ? *cc : 0;
 	if ((op & PTX_C_KIND) == PTX_C_SUB) {
-		unsigned __int128 r = (unsigned __int128)a - b - in;
-		*cc = a < (unsigned __int128)b + in; /* borrow */
+		unsigned borrow = op & PTX_C_IN ? !*cc : 0;
+		unsigned __int128 r = (unsigned __int128)a - b - borrow;
+		*cc = a >= (unsigned __int128)b + borrow;
 		return (uint64_t)(r & (top - 1));
 	}
 	if ((op & PTX_C_KIND) == PTX_C_ADD) {

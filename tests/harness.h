@@ -40,6 +40,8 @@ struct proc {
 /* For CUDA programs: LeakSanitizer stops all threads when a process ends, and cannot cope with the
  * ones that a driver leaves running or a fork left behind. Leaks are the unit tests' to find. */
 #define ENV_NO_LEAK_CHECK "ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0"
+/* For programs that end with work pending: the driver's threads are still there. */
+#define ENV_ENDS_ANYHOW "TSAN_OPTIONS=atexit_sleep_ms=0:report_thread_leaks=0"
 /* Starts argv with the extra "NAME=value" entries (NULL-terminated, may be NULL). */
 struct proc proc_start(char *const argv[], char *const env[]);
 /* Waits for the end, at most timeout_ms, then kills it and fails the test. Exit status, or

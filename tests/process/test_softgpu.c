@@ -26,7 +26,7 @@ static int run(const char *client, char *arg, const char *mode)
 	char *argv[] = {path, arg, NULL};
 	/* only the program about devices looks at how many there are */
 	char *devices = strcmp(client, "api_devices") == 0 ? "SOFTGPU_DEVICES=2" : NULL;
-	char *env[] = {library_path, shm, mode_env, devices, NULL};
+	char *env[] = {library_path, shm, mode_env, ENV_ENDS_ANYHOW, devices, NULL};
 	return proc_run(argv, env, output, sizeof(output), LIMIT_MS);
 }
 

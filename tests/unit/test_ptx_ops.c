@@ -268,6 +268,11 @@ static f64 min64(f64 a, f64 b)
 	  u32, c + a + (u32)(((u64)a + b) >> 32))                                                  \
 	X(carry_sub, "{.reg .b32 t; sub.cc.u32 t, %a, %b; subc.u32 %d, %c, %a;}", u32, u32, u32,   \
 	  u32, c - a - (a < b))                                                                    \
+	X(carry_flag_of_sub, "{.reg .b32 t; sub.cc.u32 t, %a, %b; addc.u32 %d, 0, 0;}", u32, u32,  \
+	  u32, u32, a >= b)                                                                        \
+	X(carry_flag_of_subc,                                                                      \
+	  "{.reg .b32 t; sub.cc.u32 t, %a, %b; subc.cc.u32 t, %c, %a; addc.u32 %d, 0, 0;}", u32,   \
+	  u32, u32, u32, (u64)c >= (u64)a + (a < b))                                               \
 	X(carry_mad, "{.reg .b32 t; mad.lo.cc.u32 t, %a, %b, %c; madc.hi.u32 %d, %a, %b, %c;}",    \
 	  u32, u32, u32, u32, (u32)((u64)a * b >> 32) + c + (u32)(((u64)(u32)(a * b) + c) >> 32))  \
 	X(carry_64, "{.reg .b64 t; add.cc.u64 t, %a, %b; addc.u64 %d, %c, 0;}", u64, u64, u64,     \

@@ -140,6 +140,23 @@ TEST(spinlock)
 }
 TEST_END
 
+/* Not a cooperative launch, but all blocks fit the device, so they may wait for each other. */
+TEST(blocks_that_wait_for_each_other)
+{
+	struct ptx_module *m =
+	    load_ptx(PTX_HEAD ".visible .entry k(.param .u64 p)\n{\n"
+	                      ".reg .b64 %rd<2>; .reg .b32 %r<3>; .reg .pred %p<2>;\n"
+	                      "ld.param.u64 %rd0, [p]; atom.global.add.u32 %r0, [%rd0], 1;\n"
+	                      "wait: ld.volatile.global.u32 %r1, [%rd0]; mov.u32 %r2, %nctaid.x;\n"
+	                      "setp.lt.u32 %p0, %r1, %r2; @%p0 bra wait; ret;\n}\n");
+	uint32_t *count = zeroed(4);
+	must_run(m, "k", (struct shape){.gx = 128, .bx = 1, .workers = 1}, &count);
+	ck_assert_uint_eq(*count, 128);
+	device_free(NULL, count);
+	ptx_module_free(m);
+}
+TEST_END
+
 #define BEGIN                                                                                      \
 	PTX_HEAD ".visible .entry k(.param .u64 p)\n{\n"                                           \
 		 ".reg .b64 %rd<9>; .reg .b32 %r<30>; .reg .pred %p<9>; .reg .f32 %f<9>;\n"        \
@@ -521,5 +538,6 @@ TEST(system_calls)
 }
 TEST_END
 
-TESTS("ptx_kernels", saxpy, matmul, reductions, divergence, spinlock, shuffles, votes, sync_waits,
-      barriers, grid_barrier, atomics, memory_spaces, calls, special_registers, system_calls)
+TESTS("ptx_kernels", saxpy, matmul, reductions, divergence, spinlock,
+      blocks_that_wait_for_each_other, shuffles, votes, sync_waits, barriers, grid_barrier, atomics,
+      memory_spaces, calls, special_registers, system_calls)

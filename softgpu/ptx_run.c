@@ -21,11 +21,10 @@
 
 #define MAX_SHARED 232448 /* 227 KiB, the most that compute capability 9.0 allows */
 #define MAX_BLOCK_BYTES ((uint64_t)1 << 30)
-#define SLICE 256         /* backward branches before the next warp has its turn */
-#define SLICE_SPINNING 32 /* … in a cooperative launch, where blocks wait for blocks */
-#define SPIN_ROUNDS 16    /* rounds of nothing but spinning before another block starts */
-#define STARTED_MAX 1024  /* blocks of one worker, not cooperative: more than the small GPU holds  \
-	                   */
+#define SLICE 256              /* backward branches before the next warp has its turn */
+#define SLICE_SPINNING 32      /* … in a cooperative launch, where blocks wait for blocks */
+#define SPIN_ROUNDS 16         /* rounds of nothing but spinning before another block starts */
+#define STARTED_MAX 1024       /* of one worker, not cooperative: the small GPU holds 128 */
 #define RECRUIT_AFTER_NS 50000 /* a thread costs some 20 µs */
 #define MAX_WORKERS 256
 

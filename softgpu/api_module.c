@@ -137,12 +137,17 @@ void sg_module_hold(CUmodule m)
 	rein_add_relaxed(&m->refs, 1);
 }
 
+static void retire_functions(CUmodule m)
+{
+	for (unsigned i = 0; i < m->n_functions; i++)
+		sg_handle_remove(&m->functions[i], SG_FUNCTION);
+}
+
 void sg_module_drop(CUmodule m)
 {
 	if (rein_add_seqcst(&m->refs, (uint32_t)-1) != 1)
 		return;
-	for (unsigned i = 0; i < m->n_functions; i++)
-		sg_handle_remove(&m->functions[i], SG_FUNCTION);
+	retire_functions(m);
 	ptx_module_free(m->ptx);
 	free(m);
 }
@@ -228,6 +233,7 @@ CUresult cuModuleUnload(CUmodule hmod)
 		return r;
 	if (!sg_handle_remove(hmod, SG_MODULE))
 		return CUDA_ERROR_INVALID_HANDLE;
+	retire_functions(hmod); /* launches under way may keep the module for a while */
 	sg_module_drop(hmod);
 	return CUDA_SUCCESS;
 }

@@ -25,18 +25,19 @@ struct ptx_error {
 	char text[240]; /* "unsupported instruction 'wmma.load.a…'"; one line, no newline */
 };
 
-enum ptx_status { /* results of load and run */
-	          PTX_OK = 0,
-	          PTX_BAD_SYNTAX,  /* malformed text          → CUDA_ERROR_INVALID_PTX */
-	          PTX_UNSUPPORTED, /* not implemented here    → CUDA_ERROR_NOT_SUPPORTED, named */
-	          PTX_NO_MEMORY,
-	          PTX_ILLEGAL_ADDRESS, /* → CUDA_ERROR_ILLEGAL_ADDRESS; error.text: kernel, thread,
-	                                  address */
-	          PTX_MISALIGNED,
-	          PTX_TRAP,       /* trap or brkpt           → CUDA_ERROR_LAUNCH_FAILED */
-	          PTX_ASSERT,     /* → CUDA_ERROR_ASSERT */
-	          PTX_BARRIER,    /* barrier that can never complete → CUDA_ERROR_LAUNCH_FAILED */
-	          PTX_BAD_LAUNCH, /* block too large, too much shared memory … */
+/* Results of load and run. */
+enum ptx_status {
+	PTX_OK = 0,
+	PTX_BAD_SYNTAX,  /* malformed text          → CUDA_ERROR_INVALID_PTX */
+	PTX_UNSUPPORTED, /* not provided here       → CUDA_ERROR_NOT_SUPPORTED, named */
+	PTX_NO_MEMORY,
+	PTX_ILLEGAL_ADDRESS, /* → CUDA_ERROR_ILLEGAL_ADDRESS; error.text: kernel, thread,
+	                        address */
+	PTX_MISALIGNED,
+	PTX_TRAP,       /* trap or brkpt           → CUDA_ERROR_LAUNCH_FAILED */
+	PTX_ASSERT,     /* → CUDA_ERROR_ASSERT */
+	PTX_BARRIER,    /* barrier that can never complete → CUDA_ERROR_LAUNCH_FAILED */
+	PTX_BAD_LAUNCH, /* block too large, too much shared memory … */
 };
 
 /* Where global accesses may go. Checked on every generic/global access. */

@@ -163,7 +163,14 @@ static void events(CUdeviceptr p)
 	OK(cuStreamSynchronize(a));
 
 	/* destroyed while it is still used: what was asked for happens all the same */
+	CUmodule module;
+	CUfunction add;
+	OK(cuModuleLoadData(&module, kernels_ptx));
+	OK(cuModuleGetFunction(&add, module, "add"));
 	start_hold(a);
+	OK(launch(add, p, 0, N, a));
+	OK(cuModuleUnload(module));
+	EXPECT(CUDA_ERROR_INVALID_HANDLE, launch(add, p, 0, N, a));
 	OK(cuEventRecord(e, a));
 	OK(cuStreamWaitEvent(b, e, 0));
 	OK(launch(g.add, p, 1, N, b));

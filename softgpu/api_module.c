@@ -175,7 +175,7 @@ static CUresult load(CUmodule *module, const void *image, size_t len, unsigned n
 		r = sg_unsafe();
 	if (r == CUDA_SUCCESS)
 		r = sg_module_build(ctx, image, len, n, options, values, &m);
-	return r == CUDA_SUCCESS ? enter(m, module) : r;
+	return m ? enter(m, module) : r;
 }
 
 CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int numOptions,

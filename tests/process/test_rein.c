@@ -189,6 +189,7 @@ TEST(output_ends_with_the_program)
 	ck_assert_int_eq(proc_run(argv, env, out, sizeof(out), WAIT_MS), 0);
 	ck_assert_str_eq(out, "x\n");
 	ck_assert_int_eq(REIN("stop"), 0);
+	rig_fini(&rig);
 }
 TEST_END
 

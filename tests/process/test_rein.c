@@ -189,7 +189,6 @@ TEST(output_ends_with_the_program)
 	ck_assert_int_eq(proc_run(argv, env, out, sizeof(out), WAIT_MS), 0);
 	ck_assert_str_eq(out, "x\n");
 	ck_assert_int_eq(REIN("stop"), 0);
-	rig_fini(&rig);
 }
 TEST_END
 
@@ -236,6 +235,7 @@ TEST(shows_and_changes_a_client)
 	ck_assert_int_eq(proc_wait(&p, NULL, 0, WAIT_MS), 128 + SIGKILL);
 	rig_expect_state(&rig, p.pid, NULL, WAIT_MS);
 	ck_assert_int_eq(REIN("stop"), 0);
+	rig_fini(&rig);
 }
 TEST_END
 

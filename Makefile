@@ -12,6 +12,10 @@ has_cuda  = $(and $(wildcard $(1)/include/cuda.h),$(wildcard $(1)/include/cudaPr
 CUDA_DIRS := $(if $(REIN_NO_SYSTEM_CUDA),,$(CUDA_HOME) /usr/local/cuda)
 CUDA_DIR := $(firstword $(foreach d,$(CUDA_DIRS),$(if $(call has_cuda,$(d)),$(d))) build/cuda)
 NVCC     ?= $(firstword $(wildcard $(CUDA_DIR)/bin/nvcc) nvcc)
+# libraries found here; what needs another is left out, and `make` says so
+HAVE     := $(foreach p,inih jansson ncurses liblz4 libzstd check,\
+              $(if $(shell pkg-config --exists $(p) 2>/dev/null && echo y),$(p)))
+has       = $(if $(filter-out $(HAVE),$(1)),,y)
 
 Q := $(if $(V),,@)
 JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -20,8 +24,9 @@ say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
 SAN_asan := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 SAN_tsan := -fsanitize=thread -fno-omit-frame-pointer -Wno-tsan
 CFLAGS   ?= -O2 -g
+WERROR   ?= -Werror
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
-            -Wno-unused-parameter -Werror
+            -Wno-unused-parameter $(WERROR)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fno-strict-aliasing $(WARN) \
              -I$(B)/gen -isystem $(CUDA_DIR)/include $(SAN_$(SAN)) $(CFLAGS)
 ALL_LDFLAGS = $(SAN_$(SAN)) $(LDFLAGS)
@@ -32,24 +37,39 @@ PKG_TEST   := check jansson
 pkg_cflags = $(shell pkg-config --cflags $(1) 2>/dev/null)
 pkg_libs   = $(shell pkg-config --libs $(1) 2>/dev/null)
 
-src = $(wildcard $(1)/*.c)
+# sources that need a library, and what stands in for them without it
+WITHOUT   := $(if $(call has,inih),daemon/confread_none.c,daemon/confread.c) \
+             $(if $(call has,jansson),daemon/control_none.c,daemon/control.c \
+               $(addprefix workloads/lib/,jsonfile.c measure.c report.c result.c timeline.c daemon.c))
+src = $(filter-out $(WITHOUT),$(wildcard $(1)/*.c))
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
-FOLDERS   := common interpose policy daemon tools softgpu workloads/lib
+FOLDERS   := common interpose policy daemon tools softgpu workloads/lib workloads/gpu/lib
 GEN       := $(addprefix $(B)/gen/,cuda_real.h cuda_entries.h hooks.c exports.map \
                cuda_versions.h softgpu_missing.c)
-PROGRAMS  := lc be demo bench
 CU        := saxpy matmul
-PRODUCTS  := $(addprefix $(B)/,librein.so reind rein softgpu/libcuda.so.1) \
-             $(addprefix $(B)/workloads/,$(PROGRAMS) $(CU) null/libcuda.so.1)
+SOFTGPU   := $(if $(call has,$(PKG_SOFT)),$(B)/softgpu/libcuda.so.1)
+PRODUCTS  := $(B)/librein.so $(B)/reind $(SOFTGPU) $(if $(call has,$(PKG_TOOLS)),$(B)/rein) \
+             $(addprefix $(B)/workloads/,lc be $(CU) null/libcuda.so.1 \
+               $(if $(call has,jansson),demo bench))
 UNIT      := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
 PROCESS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/process/test_*.c))
 PRELOAD   := $(patsubst tests/preload/%.c,$(B)/tests/preload/%.so,$(wildcard tests/preload/*.c))
 CLIENTS   := $(patsubst tests/clients/%.c,$(B)/tests/clients/%,$(wildcard tests/clients/*.c))
+PROBES    := $(patsubst workloads/%.c,$(B)/%,$(wildcard workloads/gpu/*.c)) \
+             $(patsubst workloads/%.c,$(B)/%.so,$(wildcard workloads/gpu/preload/*.c))
+CUDART    := $(foreach s,static shared,$(patsubst workloads/%.cu,$(B)/%-$(s),$(wildcard workloads/gpu/cudart/*.cu)))
+GPU_PARTS := $(filter-out %/rein %/demo %/bench,$(PRODUCTS)) $(PROBES) $(CUDART) $(CLIENTS)
 
-.PHONY: all demo test bench lint fmt fuzz install deps help clean tests
+.PHONY: all demo test bench gpu-check gpu-parts lint fmt fuzz install deps help clean tests left-out
 .DELETE_ON_ERROR:
 .SECONDARY:
-all: $(PRODUCTS) ## build everything: librein.so, reind, rein, the software GPU, the workloads
+all: $(PRODUCTS) left-out ## build everything: librein.so, reind, rein, the software GPU, the workloads
+LEFT_OUT   = $(if $(call has,$(2)),,printf '  left out: %s (needs %s)\n' '$(1)' '$(filter-out $(HAVE),$(2))';)
+left-out:
+	@$(call LEFT_OUT,rein.conf in reind,inih) \
+	  $(call LEFT_OUT,the control socket of reind,jansson) \
+	  $(call LEFT_OUT,rein,$(PKG_TOOLS)) $(call LEFT_OUT,demo and bench,jansson) \
+	  $(call LEFT_OUT,the software GPU,$(PKG_SOFT)) :
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,10 +85,21 @@ test: deps ## set up, build, run all tests
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all tests
 	$(Q)tests/run.sh $(B) $(UNIT) $(PROCESS)
 
-tests: $(UNIT) $(PROCESS) $(PRELOAD) $(CLIENTS)
+tests: $(UNIT) $(PROCESS) $(PRELOAD) $(CLIENTS) $(PROBES)
 
 bench: all ## added time per launch and what else this machine can measure
 	$(Q)$(B)/workloads/bench --out $(B)/bench
+
+# With a GPU it takes the machine as it is; without one the software GPU's libraries are needed.
+gpu-check: $(if $(wildcard /dev/nvidiactl /dev/dxg),,deps) ## learn from this machine's GPU; STAGES="a b" runs some
+	$(Q)since=$$(date +%s); log=$(B)/gpu/build.log; mkdir -p $(B)/gpu; \
+	echo "  building the probes ($$(nproc) cores), log in $$log"; \
+	$(MAKE) --no-print-directory $(JOBS) -k gpu-parts WERROR= >$$log 2>&1; \
+	grep '^  left out' $$log; \
+	$(PYTHON) workloads/gpu/check.py --build $(B) --have "$(HAVE)" --since $$since \
+	  --stages "$(STAGES)" $(if $(OUT_DIR),--out "$(OUT_DIR)") $(if $(LIMIT_S),--limit $(LIMIT_S)) \
+	  --not-built "$$(for f in $(GPU_PARTS); do [ -e $$f ] || echo $${f#$(B)/}; done)"
+gpu-parts: $(GPU_PARTS) left-out
 
 # ---- generated from cuda.h and interpose/entries.tbl
 $(B)/gen/stamp: interpose/gen.py interpose/entries.tbl $(CUDA_DIR)/include/cuda.h
@@ -91,14 +122,16 @@ $(B)/obj/gen/hooks.o: ALL_CFLAGS += -fno-semantic-interposition
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 # ---- archives, one a folder, for programs and unit tests
+lib     = $(patsubst %,$(B)/lib/%.a,$(subst /,-,$(1)))
+WL_LIB  = $(call lib,workloads/lib common)
+GPU_LIB = $(call lib,workloads/gpu/lib) $(WL_LIB)
 define archive
-$(B)/lib/$(notdir $(1)).a: $(call obj,$(filter-out %/main.c %/asm_%.c,$(call src,$(1))))
+$(call lib,$(1)): $(call obj,$(filter-out %/main.c %/asm_%.c,$(call src,$(1))))
 	$$(call say,AR,$$@)
 	$(Q)mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$^
 endef
 $(foreach f,$(FOLDERS),$(eval $(call archive,$(f))))
 $(B)/lib/interpose.a: $(B)/obj/gen/hooks.o
-lib = $(patsubst %,$(B)/lib/%.a,$(1))
 
 # ---- products
 $(B)/librein.so: $(call obj,$(call src,interpose) $(call src,common)) $(B)/obj/gen/hooks.o
@@ -118,24 +151,26 @@ $(B)/rein: $(call obj,$(call src,tools)) $(call lib,common)
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(call pkg_libs,$(PKG_TOOLS)) $(ALL_LDFLAGS)
 
-# ---- workloads: CUDA programs that know nothing of rein; each links libcuda.so.1 by name only
-CUDA_LINK = -L$(B)/softgpu -Wl,--as-needed -lcuda -Wl,--allow-shlib-undefined
+# ---- workloads: CUDA programs that know nothing of rein; each links libcuda.so.1 by name only,
+# found in the software GPU or, where that is left out, in the toolkit's stub
+CUDA_LINK = $(if $(SOFTGPU),-L$(B)/softgpu,-L$(CUDA_DIR)/lib64/stubs) -Wl,--as-needed -lcuda \
+            -Wl,--allow-shlib-undefined
 $(B)/workloads/%.fatbin: workloads/%.cu
 	$(call say,NVCC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(NVCC) -fatbin -Wno-deprecated-gpu-targets -o $@ $<
-$(addprefix $(B)/workloads/,lc be): $(B)/workloads/%: $(B)/obj/workloads/%.o $(call lib,lib common) \
-    $(B)/workloads/kernels.fatbin $(B)/softgpu/libcuda.so.1
+$(addprefix $(B)/workloads/,lc be): $(B)/workloads/%: $(B)/obj/workloads/%.o $(WL_LIB) \
+    $(B)/workloads/kernels.fatbin $(SOFTGPU)
 	$(call say,LD,$@)
-	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(CUDA_LINK) -ljansson -lm -lpthread $(ALL_LDFLAGS)
-$(addprefix $(B)/workloads/,demo bench): $(B)/workloads/%: $(B)/obj/workloads/%.o $(call lib,lib common)
+	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(CUDA_LINK) -lm -lpthread $(ALL_LDFLAGS)
+$(addprefix $(B)/workloads/,demo bench): $(B)/workloads/%: $(B)/obj/workloads/%.o $(WL_LIB)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) -ljansson -lm -lpthread -ldl $(ALL_LDFLAGS)
 $(addprefix $(B)/workloads/,$(CU)): $(B)/workloads/%: workloads/%.cu $(B)/workloads/%.fatbin \
-    $(B)/softgpu/libcuda.so.1 $(call lib,lib)
+    $(SOFTGPU) $(WL_LIB)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(ALL_CFLAGS) -DFATBIN='"$(B)/workloads/$*.fatbin"' -x c $< -x none $(call lib,lib) \
+	$(Q)$(CC) $(ALL_CFLAGS) -DFATBIN='"$(B)/workloads/$*.fatbin"' -x c $< -x none $(WL_LIB) \
 	  -o $@ $(CUDA_LINK) -lm $(ALL_LDFLAGS)
 $(B)/obj/workloads/%.o: ALL_CFLAGS += -DFATBIN='"$(B)/workloads/kernels.fatbin"'
 $(B)/obj/workloads/lc.o $(B)/obj/workloads/be.o: $(B)/workloads/kernels.fatbin
@@ -144,9 +179,37 @@ $(B)/workloads/null/libcuda.so.1: workloads/null/driver.c $(B)/gen/stamp
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -shared -o $@ $< -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic $(ALL_LDFLAGS)
 
+# ---- probes of gpu-check
+$(B)/gpu/kernels.fatbin: workloads/gpu/kernels.cu
+	$(call say,NVCC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(NVCC) -fatbin -Wno-deprecated-gpu-targets -o $@ $<
+$(B)/obj/workloads/gpu/%.o: ALL_CFLAGS += -DGPU_FATBIN='"$(B)/gpu/kernels.fatbin"'
+$(filter-out %.so,$(PROBES)): $(B)/gpu/%: $(B)/obj/workloads/gpu/%.o $(GPU_LIB) $(SOFTGPU)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(CUDA_LINK) -ldl -lm -lpthread $(ALL_LDFLAGS)
+$(patsubst $(B)/%,$(B)/obj/workloads/%.o,$(filter-out %.so,$(PROBES))): $(B)/gpu/kernels.fatbin
+# preloaded into other people's processes, so never sanitized
+$(B)/gpu/preload/%.so: workloads/gpu/preload/%.c $(wildcard workloads/gpu/lib/rm*.[ch])
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out $(SAN_$(SAN)),$(ALL_CFLAGS)) -shared -o $@ $(filter %.c,$^) -ldl -lpthread $(LDFLAGS)
+# runtime-API programs; "// NVCC: …" and "// LINK: …" in the first lines are their options
+nvcc_option = $(shell sed -n '1,10s|^// $(1): ||p' $(2))
+CUDA_ARCH ?= -gencode arch=compute_80,code=compute_80 -gencode arch=compute_90,code=sm_90
+define cudart
+$(B)/gpu/cudart/%-$(1): workloads/gpu/cudart/%.cu
+	$$(call say,NVCC,$$@)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$$(NVCC) -O2 $$(CUDA_ARCH) $$(call nvcc_option,NVCC,$$<) -cudart $(1) -o $$@ $$< \
+	  $$(call nvcc_option,LINK,$$<) -lcuda -Xlinker --allow-shlib-undefined
+endef
+$(foreach s,static shared,$(eval $(call cudart,$(s))))
+
 # ---- tests: unit tests link archives; process tests run the products
 HARNESS   = tests/harness.c tests/harness.h tests/rig.c tests/rig.h
-TEST_LIBS = $(call lib,daemon tools policy softgpu interpose lib common)
+TEST_LIBS = $(call lib,daemon tools policy softgpu interpose workloads/gpu/lib workloads/lib common)
 $(B)/tests/%: tests/%.c $(HARNESS) $(TEST_LIBS) $(PRODUCTS)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
@@ -158,7 +221,7 @@ $(B)/tests/preload/%.so: tests/preload/%.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out $(SAN_$(SAN)),$(ALL_CFLAGS)) -O0 -shared -o $@ $< $(LDFLAGS)
-$(B)/tests/clients/%: tests/clients/%.c $(B)/softgpu/libcuda.so.1
+$(B)/tests/clients/%: tests/clients/%.c $(SOFTGPU)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(CUDA_LINK) -lm -lpthread $(ALL_LDFLAGS)

@@ -4,7 +4,6 @@
  * sections and keys exist and what each accepts, so that every error can say so.
  */
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <ini.h>
 #include <pwd.h>
@@ -13,7 +12,7 @@
 
 #include "../common/clock.h"
 #include "../policy/policy.h"
-#include "config.h"
+#include "config_int.h"
 
 #define LINE_MAX_LEN 197 /* inih's line buffer is 200 */
 
@@ -44,29 +43,6 @@ REIN_PRINTF(2, 3) static void fail(struct reading *r, const char *fmt, ...)
 }
 
 /* ---------------------------------------------------------------- sections */
-
-static struct rein_class *class_get(struct rein_config *c, const char *name)
-{
-	struct rein_class *class = NULL;
-	HASH_FIND_STR(c->classes, name, class);
-	if (class)
-		return class;
-	class = calloc(1, sizeof(*class));
-	if (!class)
-		return NULL;
-	snprintf(class->name, sizeof(class->name), "%s", name);
-	class->weight = REIN_POLICY_WEIGHT;
-	class->backlog_ns = REIN_POLICY_BACKLOG_NS;
-	class->backlog_launches = REIN_POLICY_BACKLOG_LAUNCHES;
-	class->linger_us = REIN_POLICY_LINGER_US;
-	class->patience_ns = REIN_LEASE_NS;
-	HASH_ADD_STR(c->classes, name, class);
-	if (!class->hh.tbl) {
-		free(class);
-		return NULL;
-	}
-	return class;
-}
 
 static struct rein_rule *rule_get(struct reading *r, const char *name)
 {
@@ -122,7 +98,7 @@ static void section_begin(struct reading *r, const char *section)
 		return;
 	}
 	if (is_class)
-		r->class = class_get(r->config, name);
+		r->class = rein_config_class_get(r->config, name);
 	else
 		r->rule = rule_get(r, name);
 	if (!r->class && !r->rule)
@@ -351,7 +327,7 @@ static char *read_line(char *buf, int room, void *stream)
 	return r->failed ? NULL : buf;
 }
 
-static int read_file(struct rein_config *c, const char *path, char *err, size_t err_len)
+int rein_config_read_file(struct rein_config *c, const char *path, char *err, size_t err_len)
 {
 	REIN_AUTO_FCLOSE FILE *f = fopen(path, "re");
 	if (!f) {
@@ -382,66 +358,4 @@ static int read_file(struct rein_config *c, const char *path, char *err, size_t 
 		fail(&r, "not understood; accepted: [section] or key = value");
 	}
 	return r.failed ? -EINVAL : 0;
-}
-
-static int is_conf(const struct dirent *d)
-{
-	const char *dot = strrchr(d->d_name, '.');
-	return d->d_name[0] != '.' && dot && strcmp(dot, ".conf") == 0;
-}
-
-static int read_system(struct rein_config *c, char *err, size_t err_len)
-{
-	int result = 0;
-	if (access(REIN_CONFIG_FILE, F_OK) == 0)
-		result = read_file(c, REIN_CONFIG_FILE, err, err_len);
-	struct dirent **list = NULL;
-	int n = scandir(REIN_CONFIG_DIR, &list, is_conf, alphasort);
-	for (int i = 0; i < n; i++) {
-		char path[512];
-		snprintf(path, sizeof(path), "%s/%s", REIN_CONFIG_DIR, list[i]->d_name);
-		if (!result)
-			result = read_file(c, path, err, err_len);
-		free(list[i]);
-	}
-	free(list);
-	return result;
-}
-
-static int check_rules(const struct rein_config *c, char *err, size_t err_len)
-{
-	for (const struct rein_rule *r = c->rules; r; r = r->hh.next) {
-		if (!r->exe[0] && !r->has_user) {
-			snprintf(err, err_len, "%s:%d: [rule %s] needs exe, user or both", r->file,
-			         r->line, r->name);
-			return -EINVAL;
-		}
-		if (!r->class_name[0] || !rein_config_class(c, r->class_name)) {
-			snprintf(err, err_len, "%s:%d: [rule %s] %s%s%s", r->file, r->line, r->name,
-			         r->class_name[0] ? "names the unknown class '" : "needs class",
-			         r->class_name,
-			         r->class_name[0] ? "'; add [class NAME] for it" : "");
-			return -EINVAL;
-		}
-	}
-	return 0;
-}
-
-int rein_config_load(struct rein_config **out, const char *path, char *err, size_t err_len)
-{
-	struct rein_config *c = calloc(1, sizeof(*c));
-	int result = -ENOMEM;
-	snprintf(err, err_len, "out of memory");
-	if (c && class_get(c, REIN_CLASS_DEFAULT)) {
-		result = path ? read_file(c, path, err, err_len) : read_system(c, err, err_len);
-		if (!result)
-			result = check_rules(c, err, err_len);
-	}
-	if (result) {
-		rein_config_free(c);
-		return result;
-	}
-	err[0] = 0;
-	*out = c;
-	return 0;
 }

@@ -23,7 +23,7 @@
 #include "lib/chain.h"
 #include "lib/clock.h"
 #include "lib/gpu.h"
-#include "lib/jsonfile.h"
+#include "lib/jsonout.h"
 #include "lib/options.h"
 #include "lib/stats.h"
 
@@ -213,17 +213,27 @@ static int check(const struct settings *s, const struct run *r)
 static int write_json(const struct settings *s, const struct wl_gpu *gpu, const struct run *r,
                       size_t counted, double rate)
 {
-	json_t *ends = json_array();
+	struct wl_out o;
+	wl_out_file(&o, s->json);
+	wl_out_object(&o, NULL);
+	wl_out_int(&o, "schema_version", 1);
+	wl_out_string(&o, "program", "be");
+	wl_out_int(&o, "pid", getpid());
+	wl_out_string(&o, "gpu", gpu->name);
+	wl_out_uint(&o, "kernels", r->chain.kernels);
+	wl_out_uint(&o, "work", r->chain.work);
+	wl_out_uint(&o, "elements", s->elements);
+	wl_out_uint(&o, "begin_ns", r->begin_ns);
+	wl_out_uint(&o, "finish_ns", r->finish_ns);
+	wl_out_uint(&o, "submitted", r->submitted);
+	wl_out_uint(&o, "steps", counted);
+	wl_out_double(&o, "steps_per_s", rate);
+	wl_out_array(&o, "step_end_ns");
 	for (size_t i = 0; i < r->done.n; i++)
-		json_array_append_new(ends, json_integer((json_int_t)r->done.v[i]));
-	json_t *root =
-	    json_pack("{s:i, s:s, s:i, s:s, s:i, s:I, s:i, s:I, s:I, s:I, s:I, s:f, s:o}",
-	              "schema_version", 1, "program", "be", "pid", (int)getpid(), "gpu", gpu->name,
-	              "kernels", (int)r->chain.kernels, "work", (json_int_t)r->chain.work,
-	              "elements", (int)s->elements, "begin_ns", (json_int_t)r->begin_ns,
-	              "finish_ns", (json_int_t)r->finish_ns, "submitted", (json_int_t)r->submitted,
-	              "steps", (json_int_t)counted, "steps_per_s", rate, "step_end_ns", ends);
-	return wl_json_write(root, s->json);
+		wl_out_uint(&o, NULL, r->done.v[i]);
+	wl_out_end(&o);
+	wl_out_end(&o);
+	return wl_out_close(&o);
 }
 
 /* Steps that ended before submission stopped: what was still queued then is not counted. */

@@ -23,7 +23,7 @@
 #include "lib/chain.h"
 #include "lib/clock.h"
 #include "lib/gpu.h"
-#include "lib/jsonfile.h"
+#include "lib/jsonout.h"
 #include "lib/options.h"
 #include "lib/stats.h"
 
@@ -226,29 +226,43 @@ static void serve_all(const struct settings *s, struct run *r)
 	}
 }
 
-static json_t *records(const struct run *r)
+static void write_records(struct wl_out *o, const struct run *r)
 {
-	json_t *rows = json_array();
-	for (size_t i = 0; i < r->end.n; i++)
-		json_array_append_new(rows, json_pack("[I,I,I]", (json_int_t)r->arrival.v[i],
-		                                      (json_int_t)r->start.v[i],
-		                                      (json_int_t)r->end.v[i]));
-	return rows;
+	wl_out_array(o, "records");
+	for (size_t i = 0; i < r->end.n; i++) {
+		wl_out_array(o, NULL);
+		wl_out_uint(o, NULL, r->arrival.v[i]);
+		wl_out_uint(o, NULL, r->start.v[i]);
+		wl_out_uint(o, NULL, r->end.v[i]);
+		wl_out_end(o);
+	}
+	wl_out_end(o);
 }
 
 static int write_json(const struct settings *s, const struct wl_gpu *gpu, const struct run *r,
                       const uint64_t *sorted, const struct wl_histogram *h)
 {
-	json_t *root = json_pack(
-	    "{s:i, s:s, s:i, s:s, s:s, s:f, s:I, s:i, s:I, s:i, s:I, s:I, s:I, s:o, s:o, s:o}",
-	    "schema_version", 1, "program", "lc", "pid", (int)getpid(), "gpu", gpu->name,
-	    "arrivals", wl_arrival_name(s->arrivals), "period_ms", s->period_ms, "seed",
-	    (json_int_t)s->seed, "kernels", (int)r->chain.kernels, "work",
-	    (json_int_t)r->chain.work, "elements", (int)s->elements, "begin_ns",
-	    (json_int_t)r->begin_ns, "finish_ns", (json_int_t)r->finish_ns, "count",
-	    (json_int_t)r->end.n, "latency", wl_json_percentiles(sorted, r->end.n), "histogram",
-	    wl_json_histogram(h), "records", records(r));
-	return wl_json_write(root, s->json);
+	struct wl_out o;
+	wl_out_file(&o, s->json);
+	wl_out_object(&o, NULL);
+	wl_out_int(&o, "schema_version", 1);
+	wl_out_string(&o, "program", "lc");
+	wl_out_int(&o, "pid", getpid());
+	wl_out_string(&o, "gpu", gpu->name);
+	wl_out_string(&o, "arrivals", wl_arrival_name(s->arrivals));
+	wl_out_double(&o, "period_ms", s->period_ms);
+	wl_out_uint(&o, "seed", s->seed);
+	wl_out_uint(&o, "kernels", r->chain.kernels);
+	wl_out_uint(&o, "work", r->chain.work);
+	wl_out_uint(&o, "elements", s->elements);
+	wl_out_uint(&o, "begin_ns", r->begin_ns);
+	wl_out_uint(&o, "finish_ns", r->finish_ns);
+	wl_out_uint(&o, "count", r->end.n);
+	wl_out_percentiles(&o, "latency", sorted, r->end.n);
+	wl_out_histogram(&o, "histogram", h);
+	write_records(&o, r);
+	wl_out_end(&o);
+	return wl_out_close(&o);
 }
 
 static int report(const struct settings *s, const struct wl_gpu *gpu, const struct run *r)

@@ -72,10 +72,7 @@ TEST(histogram_buckets_hold_their_values)
 	struct wl_histogram h = {0};
 	for (int i = 0; i < 3; i++)
 		wl_histogram_add(&h, 5 * MS);
-	json_t *rows = wl_json_histogram(&h);
-	ck_assert_uint_eq(json_array_size(rows), 1);
-	ck_assert_int_eq(json_integer_value(json_array_get(json_array_get(rows, 0), 1)), 3);
-	json_decref(rows);
+	ck_assert_uint_eq(h.count[wl_histogram_bucket(5 * MS)], 3);
 }
 TEST_END
 

@@ -85,34 +85,3 @@ int wl_json_write_indented(json_t *root, const char *path)
 {
 	return write_by(dump_indented, root, path);
 }
-
-static void set_ns(json_t *o, const char *key, uint64_t ns)
-{
-	json_object_set_new(o, key, json_integer((json_int_t)ns));
-}
-
-json_t *wl_json_percentiles(const uint64_t *sorted, size_t n)
-{
-	json_t *o = json_object();
-	set_ns(o, "p50_ns", wl_percentile(sorted, n, 50));
-	set_ns(o, "p95_ns", wl_percentile(sorted, n, 95));
-	set_ns(o, "p99_ns", wl_percentile(sorted, n, 99));
-	set_ns(o, "p999_ns", wl_percentile(sorted, n, 99.9));
-	set_ns(o, "mean_ns", (uint64_t)wl_mean(sorted, n));
-	set_ns(o, "max_ns", n ? sorted[n - 1] : 0);
-	return o;
-}
-
-json_t *wl_json_histogram(const struct wl_histogram *h)
-{
-	json_t *rows = json_array();
-	unsigned first = 0, last = WL_HIST_BUCKETS;
-	while (first < WL_HIST_BUCKETS && !h->count[first])
-		first++;
-	while (last > first && !h->count[last - 1])
-		last--;
-	for (unsigned i = first; i < last; i++)
-		json_array_append_new(rows, json_pack("[I,I]", (json_int_t)wl_histogram_edge(i),
-		                                      (json_int_t)h->count[i]));
-	return rows;
-}

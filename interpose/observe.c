@@ -126,20 +126,27 @@ CUresult hook_cuCtxDestroy_v2(CUcontext ctx)
 }
 
 /* A release ends the context only with its last reference: known after the fact. */
-static CUresult end_primary(CUresult (*end)(CUdevice), CUdevice dev)
+static void primary_released(CUdevice dev)
 {
 	unsigned int flags;
 	int active = 1;
+	CUcontext ctx = rein_context_primary(dev, NULL);
+	if (!ctx ||
+	    (real.cuDevicePrimaryCtxGetState(dev, &flags, &active) == CUDA_SUCCESS && active))
+		return;
+	rein_mark_forget(ctx);
+	rein_context_gone(ctx);
+}
+
+static CUresult end_primary(CUresult (*end)(CUdevice), CUdevice dev)
+{
 	CUcontext ctx = rein_shim_on() ? rein_context_primary(dev, NULL) : NULL;
 	if (!ctx)
 		return end(dev);
 	pause_queries();
 	CUresult r = end(dev);
-	if (r == CUDA_SUCCESS &&
-	    (real.cuDevicePrimaryCtxGetState(dev, &flags, &active) != CUDA_SUCCESS || !active)) {
-		rein_mark_forget(ctx);
-		rein_context_gone(ctx);
-	}
+	if (r == CUDA_SUCCESS)
+		primary_released(dev);
 	resume_queries();
 	return r;
 }
@@ -166,6 +173,34 @@ CUresult hook_cuDevicePrimaryCtxReset_v2(CUdevice dev)
 {
 	rein_need_real();
 	return end_primary(real.cuDevicePrimaryCtxReset_v2, dev);
+}
+
+/* The streams of a green context, and those made while it was current under its other name, cannot
+ * be asked about once it is destroyed. It held a reference to a primary context. */
+CUresult hook_cuGreenCtxDestroy(CUgreenCtx green)
+{
+	CUcontext names[2] = {(CUcontext)green, NULL};
+	rein_need_real();
+	if (!green || !rein_shim_on())
+		return real.cuGreenCtxDestroy(green);
+	if (real.cuCtxFromGreenCtx(&names[1], green) != CUDA_SUCCESS)
+		names[1] = NULL;
+	pause_queries();
+	for (int i = 0; i < 2; i++)
+		if (names[i])
+			rein_context_leaving(names[i]);
+	CUresult r = real.cuGreenCtxDestroy(green);
+	for (int i = 0; i < 2; i++) {
+		if (names[i] && r == CUDA_SUCCESS)
+			rein_context_gone(names[i]);
+		else if (names[i])
+			rein_context_back(names[i]);
+	}
+	for (CUdevice dev = 0; r == CUDA_SUCCESS && dev < REIN_DEVICES_MAX; dev++)
+		if (rein_context_primary(dev, NULL))
+			primary_released(dev);
+	resume_queries();
+	return r;
 }
 
 /* ---------------------------------------------------------------- streams */

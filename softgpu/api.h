@@ -66,6 +66,8 @@ enum sg_handle_kind {
 	SG_NODE,
 	SG_EXEC,
 	SG_POOL,
+	SG_GREEN, /* of destroyed ones too: they stay recognisable */
+	SG_DESC,
 };
 CUresult sg_handle_add(const void *object, enum sg_handle_kind kind);
 /* False if it was not there: of two threads that destroy an object one wins. */
@@ -80,7 +82,8 @@ struct sg_capture;
 
 struct CUstream_st {
 	CUcontext ctx;
-	uint64_t ctx_id; /* a primary context that was reset is another one under one address */
+	uint64_t ctx_id;  /* a primary context that was reset is another one under one address */
+	CUgreenCtx green; /* which it belongs to; NULL: none */
 	struct sg_stream *engine;
 	unsigned flags;
 	/* capture, under sg_lock(): what the next captured node of this stream depends on */
@@ -92,7 +95,8 @@ struct CUstream_st {
 struct CUctx_st {
 	int device;
 	bool primary;
-	rein_a32 alive; /* 0: destroyed, or a primary context that nobody retains */
+	CUgreenCtx green; /* a face: the primary context, seen through this green context */
+	rein_a32 alive;   /* 0: destroyed, or a primary context that nobody retains */
 	struct sg_domain *domain;
 	unsigned flags, api_version, retained;
 	uint64_t id;
@@ -101,6 +105,21 @@ struct CUctx_st {
 	rein_a32 peers; /* bit per device whose memory kernels here may access */
 	struct CUstream_st legacy;
 	struct ptx_memory memory;
+};
+
+/*
+ * A green context: some SMs of a primary context's device. Streams and everything else made
+ * "in" it belong to the primary context, so kernels, memory and events are shared; only its
+ * streams are confined. `face` is what cuCtxFromGreenCtx() gives: of its members only device,
+ * green, alive, id and legacy (the green context's default stream) are used.
+ */
+struct CUgreenCtx_st {
+	rein_a32 alive;
+	CUcontext primary;
+	uint64_t primary_id; /* of the primary context as it was when retained */
+	uint64_t id;
+	struct sg_sm_set sms;
+	struct CUctx_st face;
 };
 
 struct CUevent_st {
@@ -147,10 +166,20 @@ struct sg_thread *sg_thread(void); /* NULL: out of memory */
 CUresult sg_current(CUcontext *out);
 CUcontext sg_top(void);                   /* the current context or NULL, whatever its state */
 CUresult sg_context_check(CUcontext ctx); /* a context named by the application */
-CUcontext sg_primary(int device);         /* NULL: out of memory; under sg_lock() */
+/* The context behind a face; any other is itself. */
+static inline CUcontext sg_context_whole(CUcontext ctx)
+{
+	return ctx->green ? ctx->green->primary : ctx;
+}
+bool sg_green_alive(CUgreenCtx g); /* neither destroyed nor its primary context reset */
+CUcontext sg_primary(int device);  /* NULL: out of memory; under sg_lock() */
 bool sg_device_ok(CUdevice dev);
+uint64_t sg_context_id(void); /* a new one; green contexts have theirs from the same count */
 /* Resolves a stream argument: 0 and CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, or a handle. */
 CUresult sg_stream_get(CUstream handle, CUstream *out);
+/* green: NULL, or the one that the stream is to belong to. */
+CUresult sg_stream_make(CUcontext ctx, CUgreenCtx green, unsigned flags, int priority,
+                        CUstream *out);
 void sg_stream_drop(CUstream s); /* frees stream, its handle already removed */
 void sg_event_drop(CUevent e);   /* gives back one reference */
 void sg_module_drop(CUmodule m); /* gives back one reference */
@@ -161,6 +190,16 @@ void sg_libraries_forget(CUcontext ctx); /* the context is about to go */
 /* Streams: least and greatest priority. */
 #define SG_PRIORITY_LEAST 0
 #define SG_PRIORITY_GREATEST (-5)
+
+/* ---- green contexts: api_resource.c, api_green.c */
+
+struct CUdevResourceDesc_st {
+	int device;
+	struct sg_sm_set sms;
+};
+/* Describes SMs of a device to the application; `split`: which split made it, 0: none. */
+void sg_resource_put(CUdevResource *out, int device, const struct sg_sm_set *sms, uint64_t split);
+void sg_resource_whole(CUdevResource *out, int device);
 
 /* ---- memory: api_arena.c */
 
@@ -213,6 +252,7 @@ enum sg_op_kind {
 	SG_OP_RECORD,
 	SG_OP_WAIT,
 	SG_OP_CHILD,
+	SG_OP_MEMOP,
 };
 struct sg_kernel_op {
 	CUfunction f;
@@ -243,6 +283,10 @@ struct sg_host_op {
 	CUstream stream;
 	void *data;
 };
+struct sg_memop_op {
+	unsigned n;
+	CUstreamBatchMemOpParams *ops; /* owned; valid */
+};
 struct sg_op {
 	enum sg_op_kind kind;
 	CUcontext ctx;
@@ -253,6 +297,7 @@ struct sg_op {
 		struct sg_host_op host;
 		CUevent event; /* holds a reference */
 		CUgraph child; /* owned by the node */
+		struct sg_memop_op memop;
 	};
 };
 CUresult sg_op_copy(struct sg_op *dst, const struct sg_op *src); /* deep, but for a child */
@@ -271,11 +316,16 @@ CUresult sg_set_run(const struct sg_set_op *s, char *error_text, size_t len);
 /* May kernels' memory be touched now? False after a free, for work that was issued before it. */
 bool sg_memory_live(uintptr_t addr, size_t size);
 
+/* Memory operations from *at on: as step() in engine.h; *at is moved on. */
+CUresult sg_memop_step(const struct sg_memop_op *m, unsigned *at, char *error_text, size_t len);
+
 /* Validated ops from the API's arguments. */
 CUresult sg_kernel_op_init(struct sg_op *op, const CUlaunchConfig *config, CUfunction f,
                            void **params, void **extra);
 CUresult sg_copy_op_init(struct sg_op *op, const CUDA_MEMCPY3D *p);
 CUresult sg_set_op_init(struct sg_op *op, const CUDA_MEMSET_NODE_PARAMS *p);
+CUresult sg_memop_op_init(struct sg_op *op, unsigned n, const CUstreamBatchMemOpParams *ops,
+                          unsigned flags);
 /* A CUfunction argument: a function, or a kernel taken for the context. */
 CUresult sg_function_get(CUfunction handle, CUcontext ctx, CUfunction *out);
 unsigned sg_blocks_per_sm(CUfunction f, unsigned threads, size_t dynamic_shared);

@@ -100,17 +100,18 @@ void sg_capture_drop_stream(CUstream s)
 
 static bool is_legacy(CUstream s)
 {
-	return s == &s->ctx->legacy;
+	return s == &s->ctx->legacy || (s->green && s == &s->green->face.legacy);
 }
 
 /* The legacy stream waits for all blocking streams: meeting a captured one is an error. */
-static CUresult legacy_meets(CUcontext ctx)
+static CUresult legacy_meets(CUstream legacy)
 {
 	CUresult r = CUDA_SUCCESS;
 	for (struct sg_capture *c = captures; c; c = c->next) {
 		for (size_t i = 0; i < c->n_streams; i++) {
 			CUstream s = c->streams[i];
-			if (s->ctx == ctx && !(s->flags & CU_STREAM_NON_BLOCKING)) {
+			if (s->ctx == legacy->ctx && s->green == legacy->green &&
+			    !(s->flags & CU_STREAM_NON_BLOCKING)) {
 				c->invalid = true;
 				r = CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
 			}
@@ -124,7 +125,7 @@ CUresult sg_capture_op(CUstream s, const struct sg_op *op)
 	struct sg_capture *c = s->capture;
 	CUgraphNode node;
 	if (!c)
-		return is_legacy(s) ? legacy_meets(s->ctx) : CUDA_SUCCESS;
+		return is_legacy(s) ? legacy_meets(s) : CUDA_SUCCESS;
 	if (c->invalid)
 		return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
 	CUresult r = sg_graph_add(c->graph, s->tail, s->n_tail, op, &node);
@@ -147,7 +148,7 @@ CUresult sg_capture_forbid(CUstream s)
 		s->capture->invalid = true;
 		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
 	}
-	return is_legacy(s) ? legacy_meets(s->ctx) : CUDA_SUCCESS;
+	return is_legacy(s) ? legacy_meets(s) : CUDA_SUCCESS;
 }
 
 CUresult sg_capture_forbid_context(CUcontext ctx)
@@ -172,7 +173,7 @@ CUresult sg_capture_refuse(CUstream s, const char *what)
 		s->capture->invalid = true;
 		r = CUDA_ERROR_NOT_SUPPORTED;
 	} else if (is_legacy(s)) {
-		r = legacy_meets(s->ctx);
+		r = legacy_meets(s);
 	}
 	sg_unlock();
 	return r == CUDA_ERROR_NOT_SUPPORTED ? sg_missing(what) : r;
@@ -183,7 +184,7 @@ CUresult sg_capture_refuse(CUstream s, const char *what)
 CUresult sg_capture_record(CUstream s, CUevent e)
 {
 	struct sg_capture *c = s->capture;
-	CUresult r = is_legacy(s) ? legacy_meets(s->ctx) : CUDA_SUCCESS;
+	CUresult r = is_legacy(s) ? legacy_meets(s) : CUDA_SUCCESS;
 	if (r != CUDA_SUCCESS)
 		return r;
 	free(e->nodes);
@@ -221,7 +222,7 @@ CUresult sg_capture_wait(CUstream s, CUevent e)
 			mine->invalid = true;
 			return CUDA_ERROR_STREAM_CAPTURE_ISOLATION;
 		}
-		return is_legacy(s) ? legacy_meets(s->ctx) : CUDA_SUCCESS;
+		return is_legacy(s) ? legacy_meets(s) : CUDA_SUCCESS;
 	}
 	if (!theirs)
 		return CUDA_ERROR_CAPTURED_EVENT; /* of a capture that has ended */
@@ -494,7 +495,7 @@ CUresult cuStreamGetCaptureInfo_v3(CUstream hStream, CUstreamCaptureStatus *capt
 	sg_lock();
 	const struct sg_capture *c = s->capture;
 	if (!c && is_legacy(s))
-		r = legacy_meets(s->ctx);
+		r = legacy_meets(s);
 	if (r == CUDA_SUCCESS)
 		*captureStatus_out = !c           ? CU_STREAM_CAPTURE_STATUS_NONE
 		                     : c->invalid ? CU_STREAM_CAPTURE_STATUS_INVALIDATED

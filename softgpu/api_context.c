@@ -9,7 +9,11 @@
 
 #include <string.h>
 
-static rein_a64 next_id = 1;
+uint64_t sg_context_id(void)
+{
+	static rein_a64 next_id = 1;
+	return rein_add_relaxed(&next_id, 1);
+}
 
 static const size_t default_limits[CU_LIMIT_MAX] = {
     [CU_LIMIT_STACK_SIZE] = 1024,
@@ -44,7 +48,7 @@ static CUresult context_start(CUcontext ctx, unsigned flags)
 	if (r != CUDA_SUCCESS)
 		return r;
 	ctx->flags = flags;
-	ctx->id = rein_add_relaxed(&next_id, 1);
+	ctx->id = sg_context_id();
 	ctx->legacy.ctx_id = ctx->id;
 	ctx->legacy.engine = sg_domain_legacy(ctx->domain);
 	memcpy(ctx->limits, default_limits, sizeof(ctx->limits));
@@ -56,6 +60,7 @@ static CUresult context_start(CUcontext ctx, unsigned flags)
 static void context_finish(CUcontext ctx)
 {
 	size_t n;
+	sg_domain_end(ctx->domain);
 	CUresult ignored = sg_domain_sync(ctx->domain);
 	(void)ignored;
 	sg_libraries_forget(ctx);
@@ -241,7 +246,7 @@ CUresult cuCtxDestroy_v2(CUcontext ctx)
 	r = sg_context_check(ctx);
 	if (r != CUDA_SUCCESS)
 		return r;
-	if (ctx->primary)
+	if (ctx->primary || ctx->green)
 		return CUDA_ERROR_INVALID_CONTEXT;
 	uint32_t alive = 1;
 	if (!rein_cas(&ctx->alive, &alive, 0))

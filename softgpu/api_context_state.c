@@ -4,6 +4,7 @@
  * preferences, priorities, peers; and waiting for all its work.
  */
 #include "api.h"
+#include "trace.h"
 
 /* A context argument where NULL means the current one. */
 static CUresult named_or_current(CUcontext ctx, CUcontext *out)
@@ -13,31 +14,37 @@ static CUresult named_or_current(CUcontext ctx, CUcontext *out)
 	CUresult r = sg_ready();
 	if (r == CUDA_SUCCESS)
 		r = sg_context_check(ctx);
-	*out = ctx;
+	if (r == CUDA_SUCCESS)
+		*out = sg_context_whole(ctx);
 	return r;
 }
 
-static CUresult synchronize(CUcontext ctx)
+/* `seen`: the context as the application named it, which may be a green one's face. */
+static CUresult synchronize(CUcontext ctx, CUcontext seen)
 {
 	sg_lock();
 	CUresult r = sg_capture_forbid_context(ctx);
 	sg_unlock();
 	if (r != CUDA_SUCCESS)
 		return r;
-	return sg_domain_sync(ctx->domain);
+	return seen->green ? sg_slice_sync(seen->legacy.engine) : sg_domain_sync(ctx->domain);
+}
+
+static CUresult synchronize_named(CUcontext named)
+{
+	CUcontext ctx, seen = named ? named : sg_top();
+	CUresult r = named_or_current(named, &ctx);
+	return r == CUDA_SUCCESS ? synchronize(ctx, seen) : r;
 }
 
 CUresult cuCtxSynchronize(void)
 {
-	CUcontext ctx;
-	CUresult r = sg_current(&ctx);
-	return r == CUDA_SUCCESS ? synchronize(ctx) : r;
+	return SG_CALL_NONE(cuCtxSynchronize, synchronize_named(NULL));
 }
 
 CUresult cuCtxSynchronize_v2(CUcontext ctx)
 {
-	CUresult r = named_or_current(ctx, &ctx);
-	return r == CUDA_SUCCESS ? synchronize(ctx) : r;
+	return SG_CALL(cuCtxSynchronize_v2, synchronize_named(ctx), ctx);
 }
 
 CUresult cuCtxGetDevice_v2(CUdevice *device, CUcontext ctx)
@@ -243,6 +250,7 @@ static CUresult peer_bit(CUcontext ctx, CUcontext peer, uint32_t *bit)
 	CUresult r = sg_context_check(peer);
 	if (r != CUDA_SUCCESS)
 		return r;
+	peer = sg_context_whole(peer);
 	if (peer->device == ctx->device)
 		return CUDA_ERROR_INVALID_DEVICE;
 	if (peer->device >= 32)

@@ -5,6 +5,7 @@
  * manual has asynchronous.
  */
 #include "api.h"
+#include "trace.h"
 
 static CUresult issue(const CUDA_MEMCPY3D *p, CUstream hStream, bool blocking)
 {
@@ -60,90 +61,125 @@ static CUresult row(CUmemorytype dst_type, uintptr_t dst, CUmemorytype src_type,
 
 CUresult cuMemcpy(CUdeviceptr dst, CUdeviceptr src, size_t ByteCount)
 {
-	return row(ANY, dst, ANY, src, ByteCount, CU_STREAM_LEGACY, true);
+	return SG_CALL(cuMemcpy, row(ANY, dst, ANY, src, ByteCount, CU_STREAM_LEGACY, true), dst,
+	               src, ByteCount);
 }
 
 CUresult cuMemcpy_ptds(CUdeviceptr dst, CUdeviceptr src, size_t ByteCount)
 {
-	return row(ANY, dst, ANY, src, ByteCount, CU_STREAM_PER_THREAD, true);
+	return SG_CALL(cuMemcpy_ptds,
+	               row(ANY, dst, ANY, src, ByteCount, CU_STREAM_PER_THREAD, true), dst, src,
+	               ByteCount);
 }
 
 CUresult cuMemcpyAsync(CUdeviceptr dst, CUdeviceptr src, size_t ByteCount, CUstream hStream)
 {
-	return row(ANY, dst, ANY, src, ByteCount, hStream, false);
+	return SG_CALL(cuMemcpyAsync, row(ANY, dst, ANY, src, ByteCount, hStream, false), dst, src,
+	               ByteCount, hStream);
 }
 
 CUresult cuMemcpyAsync_ptsz(CUdeviceptr dst, CUdeviceptr src, size_t ByteCount, CUstream hStream)
 {
-	return row(ANY, dst, ANY, src, ByteCount, SG_PT(hStream), false);
+	return SG_CALL(cuMemcpyAsync_ptsz,
+	               row(ANY, dst, ANY, src, ByteCount, SG_PT(hStream), false), dst, src,
+	               ByteCount, hStream);
 }
 
 CUresult cuMemcpyHtoD_v2(CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount)
 {
-	return row(DEVICE, dstDevice, HOST, (uintptr_t)srcHost, ByteCount, CU_STREAM_LEGACY, true);
+	return SG_CALL(
+	    cuMemcpyHtoD_v2,
+	    row(DEVICE, dstDevice, HOST, (uintptr_t)srcHost, ByteCount, CU_STREAM_LEGACY, true),
+	    dstDevice, srcHost, ByteCount);
 }
 
 CUresult cuMemcpyHtoD_v2_ptds(CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount)
 {
-	return row(DEVICE, dstDevice, HOST, (uintptr_t)srcHost, ByteCount, CU_STREAM_PER_THREAD,
-	           true);
+	return SG_CALL(
+	    cuMemcpyHtoD_v2_ptds,
+	    row(DEVICE, dstDevice, HOST, (uintptr_t)srcHost, ByteCount, CU_STREAM_PER_THREAD, true),
+	    dstDevice, srcHost, ByteCount);
 }
 
 CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount,
                               CUstream hStream)
 {
-	return row(DEVICE, dstDevice, HOST, (uintptr_t)srcHost, ByteCount, hStream, false);
+	return SG_CALL(cuMemcpyHtoDAsync_v2,
+	               row(DEVICE, dstDevice, HOST, (uintptr_t)srcHost, ByteCount, hStream, false),
+	               dstDevice, srcHost, ByteCount, hStream);
 }
 
 CUresult cuMemcpyHtoDAsync_v2_ptsz(CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount,
                                    CUstream hStream)
 {
-	return row(DEVICE, dstDevice, HOST, (uintptr_t)srcHost, ByteCount, SG_PT(hStream), false);
+	return SG_CALL(
+	    cuMemcpyHtoDAsync_v2_ptsz,
+	    row(DEVICE, dstDevice, HOST, (uintptr_t)srcHost, ByteCount, SG_PT(hStream), false),
+	    dstDevice, srcHost, ByteCount, hStream);
 }
 
 CUresult cuMemcpyDtoH_v2(void *dstHost, CUdeviceptr srcDevice, size_t ByteCount)
 {
-	return row(HOST, (uintptr_t)dstHost, DEVICE, srcDevice, ByteCount, CU_STREAM_LEGACY, true);
+	return SG_CALL(
+	    cuMemcpyDtoH_v2,
+	    row(HOST, (uintptr_t)dstHost, DEVICE, srcDevice, ByteCount, CU_STREAM_LEGACY, true),
+	    dstHost, srcDevice, ByteCount);
 }
 
 CUresult cuMemcpyDtoH_v2_ptds(void *dstHost, CUdeviceptr srcDevice, size_t ByteCount)
 {
-	return row(HOST, (uintptr_t)dstHost, DEVICE, srcDevice, ByteCount, CU_STREAM_PER_THREAD,
-	           true);
+	return SG_CALL(
+	    cuMemcpyDtoH_v2_ptds,
+	    row(HOST, (uintptr_t)dstHost, DEVICE, srcDevice, ByteCount, CU_STREAM_PER_THREAD, true),
+	    dstHost, srcDevice, ByteCount);
 }
 
 CUresult cuMemcpyDtoHAsync_v2(void *dstHost, CUdeviceptr srcDevice, size_t ByteCount,
                               CUstream hStream)
 {
-	return row(HOST, (uintptr_t)dstHost, DEVICE, srcDevice, ByteCount, hStream, false);
+	return SG_CALL(cuMemcpyDtoHAsync_v2,
+	               row(HOST, (uintptr_t)dstHost, DEVICE, srcDevice, ByteCount, hStream, false),
+	               dstHost, srcDevice, ByteCount, hStream);
 }
 
 CUresult cuMemcpyDtoHAsync_v2_ptsz(void *dstHost, CUdeviceptr srcDevice, size_t ByteCount,
                                    CUstream hStream)
 {
-	return row(HOST, (uintptr_t)dstHost, DEVICE, srcDevice, ByteCount, SG_PT(hStream), false);
+	return SG_CALL(
+	    cuMemcpyDtoHAsync_v2_ptsz,
+	    row(HOST, (uintptr_t)dstHost, DEVICE, srcDevice, ByteCount, SG_PT(hStream), false),
+	    dstHost, srcDevice, ByteCount, hStream);
 }
 
 CUresult cuMemcpyDtoD_v2(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size_t ByteCount)
 {
-	return row(DEVICE, dstDevice, DEVICE, srcDevice, ByteCount, CU_STREAM_LEGACY, true);
+	return SG_CALL(cuMemcpyDtoD_v2,
+	               row(DEVICE, dstDevice, DEVICE, srcDevice, ByteCount, CU_STREAM_LEGACY, true),
+	               dstDevice, srcDevice, ByteCount);
 }
 
 CUresult cuMemcpyDtoD_v2_ptds(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size_t ByteCount)
 {
-	return row(DEVICE, dstDevice, DEVICE, srcDevice, ByteCount, CU_STREAM_PER_THREAD, true);
+	return SG_CALL(
+	    cuMemcpyDtoD_v2_ptds,
+	    row(DEVICE, dstDevice, DEVICE, srcDevice, ByteCount, CU_STREAM_PER_THREAD, true),
+	    dstDevice, srcDevice, ByteCount);
 }
 
 CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size_t ByteCount,
                               CUstream hStream)
 {
-	return row(DEVICE, dstDevice, DEVICE, srcDevice, ByteCount, hStream, false);
+	return SG_CALL(cuMemcpyDtoDAsync_v2,
+	               row(DEVICE, dstDevice, DEVICE, srcDevice, ByteCount, hStream, false),
+	               dstDevice, srcDevice, ByteCount, hStream);
 }
 
 CUresult cuMemcpyDtoDAsync_v2_ptsz(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size_t ByteCount,
                                    CUstream hStream)
 {
-	return row(DEVICE, dstDevice, DEVICE, srcDevice, ByteCount, SG_PT(hStream), false);
+	return SG_CALL(cuMemcpyDtoDAsync_v2_ptsz,
+	               row(DEVICE, dstDevice, DEVICE, srcDevice, ByteCount, SG_PT(hStream), false),
+	               dstDevice, srcDevice, ByteCount, hStream);
 }
 
 /* ---- between contexts: one address space, so the contexts are only checked */
@@ -162,27 +198,37 @@ static CUresult peer(CUdeviceptr dst, CUcontext dst_ctx, CUdeviceptr src, CUcont
 CUresult cuMemcpyPeer(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice,
                       CUcontext srcContext, size_t ByteCount)
 {
-	return peer(dstDevice, dstContext, srcDevice, srcContext, ByteCount, CU_STREAM_LEGACY,
-	            true);
+	return SG_CALL(
+	    cuMemcpyPeer,
+	    peer(dstDevice, dstContext, srcDevice, srcContext, ByteCount, CU_STREAM_LEGACY, true),
+	    dstDevice, dstContext, srcDevice, srcContext, ByteCount);
 }
 
 CUresult cuMemcpyPeer_ptds(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice,
                            CUcontext srcContext, size_t ByteCount)
 {
-	return peer(dstDevice, dstContext, srcDevice, srcContext, ByteCount, CU_STREAM_PER_THREAD,
-	            true);
+	return SG_CALL(cuMemcpyPeer_ptds,
+	               peer(dstDevice, dstContext, srcDevice, srcContext, ByteCount,
+	                    CU_STREAM_PER_THREAD, true),
+	               dstDevice, dstContext, srcDevice, srcContext, ByteCount);
 }
 
 CUresult cuMemcpyPeerAsync(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice,
                            CUcontext srcContext, size_t ByteCount, CUstream hStream)
 {
-	return peer(dstDevice, dstContext, srcDevice, srcContext, ByteCount, hStream, false);
+	return SG_CALL(
+	    cuMemcpyPeerAsync,
+	    peer(dstDevice, dstContext, srcDevice, srcContext, ByteCount, hStream, false),
+	    dstDevice, dstContext, srcDevice, srcContext, ByteCount, hStream);
 }
 
 CUresult cuMemcpyPeerAsync_ptsz(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice,
                                 CUcontext srcContext, size_t ByteCount, CUstream hStream)
 {
-	return peer(dstDevice, dstContext, srcDevice, srcContext, ByteCount, SG_PT(hStream), false);
+	return SG_CALL(
+	    cuMemcpyPeerAsync_ptsz,
+	    peer(dstDevice, dstContext, srcDevice, srcContext, ByteCount, SG_PT(hStream), false),
+	    dstDevice, dstContext, srcDevice, srcContext, ByteCount, hStream);
 }
 
 /* ---- rectangles */
@@ -218,54 +264,57 @@ static CUresult rectangle(const CUDA_MEMCPY2D *p, CUstream stream, bool blocking
 
 CUresult cuMemcpy2D_v2(const CUDA_MEMCPY2D *pCopy)
 {
-	return rectangle(pCopy, CU_STREAM_LEGACY, true);
+	return SG_CALL(cuMemcpy2D_v2, rectangle(pCopy, CU_STREAM_LEGACY, true), pCopy);
 }
 
 CUresult cuMemcpy2D_v2_ptds(const CUDA_MEMCPY2D *pCopy)
 {
-	return rectangle(pCopy, CU_STREAM_PER_THREAD, true);
+	return SG_CALL(cuMemcpy2D_v2_ptds, rectangle(pCopy, CU_STREAM_PER_THREAD, true), pCopy);
 }
 
 CUresult cuMemcpy2DUnaligned_v2(const CUDA_MEMCPY2D *pCopy)
 {
-	return rectangle(pCopy, CU_STREAM_LEGACY, true);
+	return SG_CALL(cuMemcpy2DUnaligned_v2, rectangle(pCopy, CU_STREAM_LEGACY, true), pCopy);
 }
 
 CUresult cuMemcpy2DUnaligned_v2_ptds(const CUDA_MEMCPY2D *pCopy)
 {
-	return rectangle(pCopy, CU_STREAM_PER_THREAD, true);
+	return SG_CALL(cuMemcpy2DUnaligned_v2_ptds, rectangle(pCopy, CU_STREAM_PER_THREAD, true),
+	               pCopy);
 }
 
 CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D *pCopy, CUstream hStream)
 {
-	return rectangle(pCopy, hStream, false);
+	return SG_CALL(cuMemcpy2DAsync_v2, rectangle(pCopy, hStream, false), pCopy, hStream);
 }
 
 CUresult cuMemcpy2DAsync_v2_ptsz(const CUDA_MEMCPY2D *pCopy, CUstream hStream)
 {
-	return rectangle(pCopy, SG_PT(hStream), false);
+	return SG_CALL(cuMemcpy2DAsync_v2_ptsz, rectangle(pCopy, SG_PT(hStream), false), pCopy,
+	               hStream);
 }
 
 /* ---- boxes */
 
 CUresult cuMemcpy3D_v2(const CUDA_MEMCPY3D *pCopy)
 {
-	return issue(pCopy, CU_STREAM_LEGACY, true);
+	return SG_CALL(cuMemcpy3D_v2, issue(pCopy, CU_STREAM_LEGACY, true), pCopy);
 }
 
 CUresult cuMemcpy3D_v2_ptds(const CUDA_MEMCPY3D *pCopy)
 {
-	return issue(pCopy, CU_STREAM_PER_THREAD, true);
+	return SG_CALL(cuMemcpy3D_v2_ptds, issue(pCopy, CU_STREAM_PER_THREAD, true), pCopy);
 }
 
 CUresult cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *pCopy, CUstream hStream)
 {
-	return issue(pCopy, hStream, false);
+	return SG_CALL(cuMemcpy3DAsync_v2, issue(pCopy, hStream, false), pCopy, hStream);
 }
 
 CUresult cuMemcpy3DAsync_v2_ptsz(const CUDA_MEMCPY3D *pCopy, CUstream hStream)
 {
-	return issue(pCopy, SG_PT(hStream), false);
+	return SG_CALL(cuMemcpy3DAsync_v2_ptsz, issue(pCopy, SG_PT(hStream), false), pCopy,
+	               hStream);
 }
 
 static CUresult peer_box(const CUDA_MEMCPY3D_PEER *p, CUstream stream, bool blocking)
@@ -311,20 +360,21 @@ static CUresult peer_box(const CUDA_MEMCPY3D_PEER *p, CUstream stream, bool bloc
 
 CUresult cuMemcpy3DPeer(const CUDA_MEMCPY3D_PEER *pCopy)
 {
-	return peer_box(pCopy, CU_STREAM_LEGACY, true);
+	return SG_CALL(cuMemcpy3DPeer, peer_box(pCopy, CU_STREAM_LEGACY, true), pCopy);
 }
 
 CUresult cuMemcpy3DPeer_ptds(const CUDA_MEMCPY3D_PEER *pCopy)
 {
-	return peer_box(pCopy, CU_STREAM_PER_THREAD, true);
+	return SG_CALL(cuMemcpy3DPeer_ptds, peer_box(pCopy, CU_STREAM_PER_THREAD, true), pCopy);
 }
 
 CUresult cuMemcpy3DPeerAsync(const CUDA_MEMCPY3D_PEER *pCopy, CUstream hStream)
 {
-	return peer_box(pCopy, hStream, false);
+	return SG_CALL(cuMemcpy3DPeerAsync, peer_box(pCopy, hStream, false), pCopy, hStream);
 }
 
 CUresult cuMemcpy3DPeerAsync_ptsz(const CUDA_MEMCPY3D_PEER *pCopy, CUstream hStream)
 {
-	return peer_box(pCopy, SG_PT(hStream), false);
+	return SG_CALL(cuMemcpy3DPeerAsync_ptsz, peer_box(pCopy, SG_PT(hStream), false), pCopy,
+	               hStream);
 }

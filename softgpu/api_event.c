@@ -2,6 +2,7 @@
 /* api_event.c: events. Inside a capture they stand for nodes (api_capture.c), else for points in
  * a stream's work. */
 #include "api.h"
+#include "trace.h"
 
 CUresult cuEventCreate(CUevent *phEvent, unsigned int Flags)
 {
@@ -99,15 +100,19 @@ CUresult cuEventRecordWithFlags_ptsz(CUevent hEvent, CUstream hStream, unsigned 
 
 CUresult cuEventRecord(CUevent hEvent, CUstream hStream)
 {
-	return cuEventRecordWithFlags(hEvent, hStream, CU_EVENT_RECORD_DEFAULT);
+	return SG_CALL(cuEventRecord,
+	               cuEventRecordWithFlags(hEvent, hStream, CU_EVENT_RECORD_DEFAULT), hEvent,
+	               hStream);
 }
 
 CUresult cuEventRecord_ptsz(CUevent hEvent, CUstream hStream)
 {
-	return cuEventRecordWithFlags(hEvent, SG_PT(hStream), CU_EVENT_RECORD_DEFAULT);
+	return SG_CALL(cuEventRecord_ptsz,
+	               cuEventRecordWithFlags(hEvent, SG_PT(hStream), CU_EVENT_RECORD_DEFAULT),
+	               hEvent, hStream);
 }
 
-CUresult cuStreamWaitEvent(CUstream hStream, CUevent hEvent, unsigned int Flags)
+static CUresult wait_event(CUstream hStream, CUevent hEvent, unsigned int Flags)
 {
 	CUstream s;
 	CUresult r = event_check(hEvent);
@@ -130,9 +135,16 @@ CUresult cuStreamWaitEvent(CUstream hStream, CUevent hEvent, unsigned int Flags)
 	return r == CUDA_SUCCESS ? sg_stream_wait_event(s->engine, hEvent->engine) : r;
 }
 
+CUresult cuStreamWaitEvent(CUstream hStream, CUevent hEvent, unsigned int Flags)
+{
+	return SG_CALL(cuStreamWaitEvent, wait_event(hStream, hEvent, Flags), hStream, hEvent,
+	               Flags);
+}
+
 CUresult cuStreamWaitEvent_ptsz(CUstream hStream, CUevent hEvent, unsigned int Flags)
 {
-	return cuStreamWaitEvent(SG_PT(hStream), hEvent, Flags);
+	return SG_CALL(cuStreamWaitEvent_ptsz, wait_event(SG_PT(hStream), hEvent, Flags), hStream,
+	               hEvent, Flags);
 }
 
 /* Asking after an event's completion: not one that stands for a node, and not where the capture
@@ -155,10 +167,15 @@ CUresult cuEventQuery(CUevent hEvent)
 	return r == CUDA_SUCCESS ? sg_event_query(hEvent->engine) : r;
 }
 
+static CUresult synchronize(CUevent e)
+{
+	CUresult r = begin_wait(e);
+	return r == CUDA_SUCCESS ? sg_event_sync(e->engine) : r;
+}
+
 CUresult cuEventSynchronize(CUevent hEvent)
 {
-	CUresult r = begin_wait(hEvent);
-	return r == CUDA_SUCCESS ? sg_event_sync(hEvent->engine) : r;
+	return SG_CALL(cuEventSynchronize, synchronize(hEvent), hEvent);
 }
 
 CUresult cuEventElapsedTime_v2(float *pMilliseconds, CUevent hStart, CUevent hEnd)

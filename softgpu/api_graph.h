@@ -16,6 +16,7 @@ CUresult sg_node_op_copy(struct sg_op *op, const CUDA_MEMCPY3D *p, CUcontext ctx
 CUresult sg_node_op_set(struct sg_op *op, const CUDA_MEMSET_NODE_PARAMS *p, CUcontext ctx);
 CUresult sg_node_op_host(struct sg_op *op, const CUDA_HOST_NODE_PARAMS *p);
 CUresult sg_node_op_event(struct sg_op *op, enum sg_op_kind kind, CUevent e);
+CUresult sg_node_op_memop(struct sg_op *op, const CUDA_BATCH_MEM_OP_NODE_PARAMS *p);
 CUDA_KERNEL_NODE_PARAMS sg_kernel_params_of_v1(const CUDA_KERNEL_NODE_PARAMS_v1 *p);
 
 struct sg_exec_node {
@@ -28,6 +29,7 @@ struct sg_exec_node {
 
 struct CUgraphExec_st {
 	unsigned long long flags;
+	uint32_t id; /* for profilers */
 	struct sg_exec_node *nodes;
 	uint32_t n;
 	struct sg_event *last; /* the latest launch */
@@ -38,6 +40,18 @@ struct CUgraphExec_st {
 CUresult sg_exec_new(CUgraph g, CUgraphExec *out);
 void sg_exec_free(CUgraphExec e);
 CUresult sg_exec_check(CUgraphExec e);
+
+/* The three things that are done with a valid op and that finish it. */
+CUresult sg_node_add(CUgraphNode *out, CUgraph g, const CUgraphNode *deps, size_t n_deps,
+                     struct sg_op *op);
+CUresult sg_node_replace(CUgraphNode node, struct sg_op *op);
+CUresult sg_exec_replace(CUgraphExec e, CUgraphNode node, struct sg_op *op);
+/* A node of the given type, and somewhere to put what is asked of it, or INVALID_VALUE. */
+CUresult sg_node_of(CUgraphNode node, enum sg_op_kind kind, const void *out);
+/* Same number and types of operations: what an executable graph's node must keep. */
+bool sg_memop_same_shape(const struct sg_memop_op *a, const struct sg_memop_op *b);
+/* The current context if none is named. */
+CUresult sg_node_context(CUcontext named, CUcontext *out);
 
 /* Puts *op in the place of old (which it must match in kind, an empty copy or set counting as
  * what it was) and finishes old; on failure *op is finished. */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "api_graph.h"
+#include "trace.h"
 
 void sg_exec_free(CUgraphExec e)
 {
@@ -118,6 +119,7 @@ CUresult sg_exec_new(CUgraph g, CUgraphExec *out)
 	CUgraphExec e = calloc(1, sizeof(*e));
 	if (!e)
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	e->id = sg_trace_graph_id();
 	e->last = sg_event_new();
 	CUresult r = e->last ? flatten(e, g, &none) : CUDA_ERROR_OUT_OF_MEMORY;
 	if (r != CUDA_SUCCESS) {
@@ -303,6 +305,10 @@ static CUresult plan_node(CUgraphExec e, uint32_t i, struct plan *p, uint32_t *p
 	free(deps);
 	if (!cmd)
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	if (cmd->trace) {
+		cmd->trace->graph = e->id;
+		cmd->trace->node = (uint64_t)e->id << 32 | (i + 1);
+	}
 	place[i] = s->n++;
 	p->cmds[p->n_cmds++] = cmd;
 	return CUDA_SUCCESS;
@@ -322,10 +328,22 @@ static CUresult plan_make(CUgraphExec e, struct plan *p)
 	return r;
 }
 
+/* A profiler knows by the number when the whole launch is done. */
+static void plan_trace(struct plan *p)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < p->n_cmds; i++)
+		n += p->cmds[i]->trace != NULL;
+	for (uint32_t i = 0; n && i < p->n_cmds; i++)
+		if (p->cmds[i]->trace)
+			p->cmds[i]->trace->graph_commands = n;
+}
+
 static CUresult plan_submit(struct plan *p, CUstream s)
 {
 	CUresult r = CUDA_SUCCESS;
 	uint32_t i = 0;
+	plan_trace(p);
 	for (; i < p->n_steps && r == CUDA_SUCCESS; i++) {
 		struct step *step = &p->steps[i];
 		if (step->n)
@@ -374,20 +392,26 @@ static CUresult launch(CUgraphExec e, CUstream s)
 	return sg_domain_error(s->ctx->domain) == CUDA_SUCCESS ? marked : CUDA_SUCCESS;
 }
 
-CUresult cuGraphLaunch(CUgraphExec hGraph, CUstream hStream)
+static CUresult launch_in(CUgraphExec e, CUstream stream)
 {
 	CUstream s;
-	CUresult r = sg_exec_check(hGraph);
+	CUresult r = sg_exec_check(e);
 	if (r == CUDA_SUCCESS)
-		r = sg_stream_get(hStream, &s);
+		r = sg_stream_get(stream, &s);
 	if (r == CUDA_SUCCESS)
 		r = sg_capture_refuse(s, "cuGraphLaunch in a stream capture");
-	return r == CUDA_SUCCESS ? launch(hGraph, s) : r;
+	return r == CUDA_SUCCESS ? launch(e, s) : r;
+}
+
+CUresult cuGraphLaunch(CUgraphExec hGraph, CUstream hStream)
+{
+	return SG_CALL(cuGraphLaunch, launch_in(hGraph, hStream), hGraph, hStream);
 }
 
 CUresult cuGraphLaunch_ptsz(CUgraphExec hGraphExec, CUstream hStream)
 {
-	return cuGraphLaunch(hGraphExec, SG_PT(hStream));
+	return SG_CALL(cuGraphLaunch_ptsz, launch_in(hGraphExec, SG_PT(hStream)), hGraphExec,
+	               hStream);
 }
 
 /* Nothing has to be brought to the device: only the stream's order is kept. */

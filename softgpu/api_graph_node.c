@@ -11,14 +11,15 @@
 
 /* ---- ops from parameters */
 
-static CUresult context_of(CUcontext named, CUcontext *out)
+CUresult sg_node_context(CUcontext named, CUcontext *out)
 {
 	if (!named)
 		return sg_current(out);
 	CUresult r = sg_ready();
 	if (r == CUDA_SUCCESS)
 		r = sg_context_check(named);
-	*out = named;
+	if (r == CUDA_SUCCESS)
+		*out = sg_context_whole(named);
 	return r;
 }
 
@@ -41,7 +42,7 @@ CUresult sg_node_op_kernel(struct sg_op *op, const CUDA_KERNEL_NODE_PARAMS *p)
 	if (!p->ctx && sg_handle_is(f, SG_FUNCTION))
 		ctx = f->module->ctx; /* a function knows its context */
 	else
-		r = context_of(p->ctx, &ctx);
+		r = sg_node_context(p->ctx, &ctx);
 	if (r != CUDA_SUCCESS)
 		return r;
 	CUlaunchConfig config = {.gridDimX = p->gridDimX,
@@ -57,7 +58,7 @@ CUresult sg_node_op_kernel(struct sg_op *op, const CUDA_KERNEL_NODE_PARAMS *p)
 
 CUresult sg_node_op_copy(struct sg_op *op, const CUDA_MEMCPY3D *p, CUcontext ctx)
 {
-	CUresult r = context_of(ctx, &op->ctx);
+	CUresult r = sg_node_context(ctx, &op->ctx);
 	if (r != CUDA_SUCCESS)
 		return r;
 	return p ? sg_copy_op_init(op, p) : CUDA_ERROR_INVALID_VALUE;
@@ -65,7 +66,7 @@ CUresult sg_node_op_copy(struct sg_op *op, const CUDA_MEMCPY3D *p, CUcontext ctx
 
 CUresult sg_node_op_set(struct sg_op *op, const CUDA_MEMSET_NODE_PARAMS *p, CUcontext ctx)
 {
-	CUresult r = context_of(ctx, &op->ctx);
+	CUresult r = sg_node_context(ctx, &op->ctx);
 	if (r != CUDA_SUCCESS)
 		return r;
 	return p ? sg_set_op_init(op, p) : CUDA_ERROR_INVALID_VALUE;
@@ -108,8 +109,8 @@ CUresult sg_op_replace(struct sg_op *old, struct sg_op *op)
 /* ---- adding */
 
 /* Adds a node for op and gives op back. */
-static CUresult add(CUgraphNode *out, CUgraph g, const CUgraphNode *deps, size_t n_deps,
-                    struct sg_op *op)
+CUresult sg_node_add(CUgraphNode *out, CUgraph g, const CUgraphNode *deps, size_t n_deps,
+                     struct sg_op *op)
 {
 	CUresult r = sg_graph_check(g);
 	if (r == CUDA_SUCCESS && (!out || (n_deps && !deps)))
@@ -133,7 +134,9 @@ CUresult cuGraphAddKernelNode_v2(CUgraphNode *phGraphNode, CUgraph hGraph,
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_kernel(&op, nodeParams);
-	return r == CUDA_SUCCESS ? add(phGraphNode, hGraph, dependencies, numDependencies, &op) : r;
+	return r == CUDA_SUCCESS
+	           ? sg_node_add(phGraphNode, hGraph, dependencies, numDependencies, &op)
+	           : r;
 }
 
 CUresult cuGraphAddKernelNode(CUgraphNode *phGraphNode, CUgraph hGraph,
@@ -153,7 +156,9 @@ CUresult cuGraphAddMemcpyNode(CUgraphNode *phGraphNode, CUgraph hGraph,
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_copy(&op, copyParams, ctx);
-	return r == CUDA_SUCCESS ? add(phGraphNode, hGraph, dependencies, numDependencies, &op) : r;
+	return r == CUDA_SUCCESS
+	           ? sg_node_add(phGraphNode, hGraph, dependencies, numDependencies, &op)
+	           : r;
 }
 
 CUresult cuGraphAddMemsetNode(CUgraphNode *phGraphNode, CUgraph hGraph,
@@ -162,7 +167,9 @@ CUresult cuGraphAddMemsetNode(CUgraphNode *phGraphNode, CUgraph hGraph,
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_set(&op, memsetParams, ctx);
-	return r == CUDA_SUCCESS ? add(phGraphNode, hGraph, dependencies, numDependencies, &op) : r;
+	return r == CUDA_SUCCESS
+	           ? sg_node_add(phGraphNode, hGraph, dependencies, numDependencies, &op)
+	           : r;
 }
 
 CUresult cuGraphAddHostNode(CUgraphNode *phGraphNode, CUgraph hGraph,
@@ -171,14 +178,16 @@ CUresult cuGraphAddHostNode(CUgraphNode *phGraphNode, CUgraph hGraph,
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_host(&op, nodeParams);
-	return r == CUDA_SUCCESS ? add(phGraphNode, hGraph, dependencies, numDependencies, &op) : r;
+	return r == CUDA_SUCCESS
+	           ? sg_node_add(phGraphNode, hGraph, dependencies, numDependencies, &op)
+	           : r;
 }
 
 CUresult cuGraphAddEmptyNode(CUgraphNode *phGraphNode, CUgraph hGraph,
                              const CUgraphNode *dependencies, size_t numDependencies)
 {
 	struct sg_op op = {.kind = SG_OP_EMPTY};
-	return add(phGraphNode, hGraph, dependencies, numDependencies, &op);
+	return sg_node_add(phGraphNode, hGraph, dependencies, numDependencies, &op);
 }
 
 CUresult cuGraphAddEventRecordNode(CUgraphNode *phGraphNode, CUgraph hGraph,
@@ -187,7 +196,9 @@ CUresult cuGraphAddEventRecordNode(CUgraphNode *phGraphNode, CUgraph hGraph,
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_event(&op, SG_OP_RECORD, event);
-	return r == CUDA_SUCCESS ? add(phGraphNode, hGraph, dependencies, numDependencies, &op) : r;
+	return r == CUDA_SUCCESS
+	           ? sg_node_add(phGraphNode, hGraph, dependencies, numDependencies, &op)
+	           : r;
 }
 
 CUresult cuGraphAddEventWaitNode(CUgraphNode *phGraphNode, CUgraph hGraph,
@@ -196,7 +207,9 @@ CUresult cuGraphAddEventWaitNode(CUgraphNode *phGraphNode, CUgraph hGraph,
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_event(&op, SG_OP_WAIT, event);
-	return r == CUDA_SUCCESS ? add(phGraphNode, hGraph, dependencies, numDependencies, &op) : r;
+	return r == CUDA_SUCCESS
+	           ? sg_node_add(phGraphNode, hGraph, dependencies, numDependencies, &op)
+	           : r;
 }
 
 /* The child is a copy, made now. */
@@ -222,7 +235,7 @@ CUresult cuGraphAddChildGraphNode(CUgraphNode *phGraphNode, CUgraph hGraph,
 	if (r != CUDA_SUCCESS)
 		return r;
 	CUgraph child = op.child;
-	r = add(phGraphNode, hGraph, dependencies, numDependencies, &op);
+	r = sg_node_add(phGraphNode, hGraph, dependencies, numDependencies, &op);
 	if (r != CUDA_SUCCESS) {
 		sg_lock();
 		sg_graph_free(child);
@@ -272,6 +285,12 @@ CUresult cuGraphAddNode(CUgraphNode *phGraphNode, CUgraph hGraph, const CUgraphN
 	case CU_GRAPH_NODE_TYPE_EVENT_RECORD:
 		return cuGraphAddEventRecordNode(phGraphNode, hGraph, dependencies, numDependencies,
 		                                 nodeParams->eventRecord.event);
+	case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP: {
+		CUDA_BATCH_MEM_OP_NODE_PARAMS p; /* of the same layout as the second version */
+		memcpy(&p, &nodeParams->memOp, sizeof(p));
+		return cuGraphAddBatchMemOpNode(phGraphNode, hGraph, dependencies, numDependencies,
+		                                &p);
+	}
 	default:
 		return sg_missing("cuGraphAddNode of semaphores, memory or conditions");
 	}
@@ -302,6 +321,7 @@ CUresult cuGraphNodeGetType(CUgraphNode hNode, CUgraphNodeType *type)
 	    [SG_OP_RECORD] = CU_GRAPH_NODE_TYPE_EVENT_RECORD,
 	    [SG_OP_WAIT] = CU_GRAPH_NODE_TYPE_WAIT_EVENT,
 	    [SG_OP_CHILD] = CU_GRAPH_NODE_TYPE_GRAPH,
+	    [SG_OP_MEMOP] = CU_GRAPH_NODE_TYPE_BATCH_MEM_OP,
 	};
 	CUresult r = sg_node_check(hNode);
 	if (r != CUDA_SUCCESS)
@@ -312,8 +332,7 @@ CUresult cuGraphNodeGetType(CUgraphNode hNode, CUgraphNodeType *type)
 	return CUDA_SUCCESS;
 }
 
-/* A node of the given type, or INVALID_VALUE. */
-static CUresult node_of(CUgraphNode node, enum sg_op_kind kind, const void *out)
+CUresult sg_node_of(CUgraphNode node, enum sg_op_kind kind, const void *out)
 {
 	CUresult r = sg_node_check(node);
 	if (r != CUDA_SUCCESS)
@@ -324,7 +343,7 @@ static CUresult node_of(CUgraphNode node, enum sg_op_kind kind, const void *out)
 /* kernelParams points into the node, as the manual has it, until it is changed or destroyed. */
 CUresult cuGraphKernelNodeGetParams_v2(CUgraphNode hNode, CUDA_KERNEL_NODE_PARAMS *nodeParams)
 {
-	CUresult r = node_of(hNode, SG_OP_KERNEL, nodeParams);
+	CUresult r = sg_node_of(hNode, SG_OP_KERNEL, nodeParams);
 	if (r != CUDA_SUCCESS)
 		return r;
 	sg_lock();
@@ -367,7 +386,7 @@ CUresult cuGraphKernelNodeGetParams(CUgraphNode hNode, CUDA_KERNEL_NODE_PARAMS_v
 /* The same bytes as asked for; where and how far they are is kept, how it was said is not. */
 CUresult cuGraphMemcpyNodeGetParams(CUgraphNode hNode, CUDA_MEMCPY3D *nodeParams)
 {
-	CUresult r = node_of(hNode, SG_OP_COPY, nodeParams);
+	CUresult r = sg_node_of(hNode, SG_OP_COPY, nodeParams);
 	if (r != CUDA_SUCCESS)
 		return r;
 	sg_lock();
@@ -393,7 +412,7 @@ CUresult cuGraphMemcpyNodeGetParams(CUgraphNode hNode, CUDA_MEMCPY3D *nodeParams
 
 CUresult cuGraphMemsetNodeGetParams(CUgraphNode hNode, CUDA_MEMSET_NODE_PARAMS *nodeParams)
 {
-	CUresult r = node_of(hNode, SG_OP_SET, nodeParams);
+	CUresult r = sg_node_of(hNode, SG_OP_SET, nodeParams);
 	if (r != CUDA_SUCCESS)
 		return r;
 	sg_lock();
@@ -406,7 +425,7 @@ CUresult cuGraphMemsetNodeGetParams(CUgraphNode hNode, CUDA_MEMSET_NODE_PARAMS *
 
 CUresult cuGraphHostNodeGetParams(CUgraphNode hNode, CUDA_HOST_NODE_PARAMS *nodeParams)
 {
-	CUresult r = node_of(hNode, SG_OP_HOST, nodeParams);
+	CUresult r = sg_node_of(hNode, SG_OP_HOST, nodeParams);
 	if (r != CUDA_SUCCESS)
 		return r;
 	sg_lock();
@@ -417,7 +436,7 @@ CUresult cuGraphHostNodeGetParams(CUgraphNode hNode, CUDA_HOST_NODE_PARAMS *node
 
 CUresult cuGraphChildGraphNodeGetGraph(CUgraphNode hNode, CUgraph *phGraph)
 {
-	CUresult r = node_of(hNode, SG_OP_CHILD, phGraph);
+	CUresult r = sg_node_of(hNode, SG_OP_CHILD, phGraph);
 	if (r == CUDA_SUCCESS)
 		*phGraph = hNode->op.child;
 	return r;
@@ -425,7 +444,7 @@ CUresult cuGraphChildGraphNodeGetGraph(CUgraphNode hNode, CUgraph *phGraph)
 
 CUresult cuGraphEventRecordNodeGetEvent(CUgraphNode hNode, CUevent *event_out)
 {
-	CUresult r = node_of(hNode, SG_OP_RECORD, event_out);
+	CUresult r = sg_node_of(hNode, SG_OP_RECORD, event_out);
 	if (r == CUDA_SUCCESS)
 		*event_out = hNode->op.event;
 	return r;
@@ -433,7 +452,7 @@ CUresult cuGraphEventRecordNodeGetEvent(CUgraphNode hNode, CUevent *event_out)
 
 CUresult cuGraphEventWaitNodeGetEvent(CUgraphNode hNode, CUevent *event_out)
 {
-	CUresult r = node_of(hNode, SG_OP_WAIT, event_out);
+	CUresult r = sg_node_of(hNode, SG_OP_WAIT, event_out);
 	if (r == CUDA_SUCCESS)
 		*event_out = hNode->op.event;
 	return r;
@@ -441,7 +460,7 @@ CUresult cuGraphEventWaitNodeGetEvent(CUgraphNode hNode, CUevent *event_out)
 
 /* ---- replacing */
 
-static CUresult replace(CUgraphNode node, struct sg_op *op)
+CUresult sg_node_replace(CUgraphNode node, struct sg_op *op)
 {
 	CUresult r = sg_node_check(node);
 	if (r != CUDA_SUCCESS) {
@@ -458,7 +477,7 @@ CUresult cuGraphKernelNodeSetParams_v2(CUgraphNode hNode, const CUDA_KERNEL_NODE
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_kernel(&op, nodeParams);
-	return r == CUDA_SUCCESS ? replace(hNode, &op) : r;
+	return r == CUDA_SUCCESS ? sg_node_replace(hNode, &op) : r;
 }
 
 CUresult cuGraphKernelNodeSetParams(CUgraphNode hNode, const CUDA_KERNEL_NODE_PARAMS_v1 *nodeParams)
@@ -472,38 +491,38 @@ CUresult cuGraphKernelNodeSetParams(CUgraphNode hNode, const CUDA_KERNEL_NODE_PA
 CUresult cuGraphMemcpyNodeSetParams(CUgraphNode hNode, const CUDA_MEMCPY3D *nodeParams)
 {
 	struct sg_op op;
-	CUresult r = node_of(hNode, SG_OP_COPY, nodeParams);
+	CUresult r = sg_node_of(hNode, SG_OP_COPY, nodeParams);
 	if (r == CUDA_SUCCESS)
 		r = sg_node_op_copy(&op, nodeParams, hNode->op.ctx);
-	return r == CUDA_SUCCESS ? replace(hNode, &op) : r;
+	return r == CUDA_SUCCESS ? sg_node_replace(hNode, &op) : r;
 }
 
 CUresult cuGraphMemsetNodeSetParams(CUgraphNode hNode, const CUDA_MEMSET_NODE_PARAMS *nodeParams)
 {
 	struct sg_op op;
-	CUresult r = node_of(hNode, SG_OP_SET, nodeParams);
+	CUresult r = sg_node_of(hNode, SG_OP_SET, nodeParams);
 	if (r == CUDA_SUCCESS)
 		r = sg_node_op_set(&op, nodeParams, hNode->op.ctx);
-	return r == CUDA_SUCCESS ? replace(hNode, &op) : r;
+	return r == CUDA_SUCCESS ? sg_node_replace(hNode, &op) : r;
 }
 
 CUresult cuGraphHostNodeSetParams(CUgraphNode hNode, const CUDA_HOST_NODE_PARAMS *nodeParams)
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_host(&op, nodeParams);
-	return r == CUDA_SUCCESS ? replace(hNode, &op) : r;
+	return r == CUDA_SUCCESS ? sg_node_replace(hNode, &op) : r;
 }
 
 CUresult cuGraphEventRecordNodeSetEvent(CUgraphNode hNode, CUevent event)
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_event(&op, SG_OP_RECORD, event);
-	return r == CUDA_SUCCESS ? replace(hNode, &op) : r;
+	return r == CUDA_SUCCESS ? sg_node_replace(hNode, &op) : r;
 }
 
 CUresult cuGraphEventWaitNodeSetEvent(CUgraphNode hNode, CUevent event)
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_event(&op, SG_OP_WAIT, event);
-	return r == CUDA_SUCCESS ? replace(hNode, &op) : r;
+	return r == CUDA_SUCCESS ? sg_node_replace(hNode, &op) : r;
 }

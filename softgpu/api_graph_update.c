@@ -19,7 +19,7 @@ static struct sg_exec_node *find(CUgraphExec e, CUgraphNode node)
 }
 
 /* Takes op. */
-static CUresult set(CUgraphExec e, CUgraphNode node, struct sg_op *op)
+CUresult sg_exec_replace(CUgraphExec e, CUgraphNode node, struct sg_op *op)
 {
 	CUresult r = sg_exec_check(e);
 	if (r != CUDA_SUCCESS) {
@@ -28,7 +28,9 @@ static CUresult set(CUgraphExec e, CUgraphNode node, struct sg_op *op)
 	}
 	sg_lock();
 	struct sg_exec_node *at = find(e, node);
-	if (at) {
+	bool changed = at && op->kind == SG_OP_MEMOP && at->op.kind == SG_OP_MEMOP &&
+	               (at->op.ctx != op->ctx || !sg_memop_same_shape(&at->op.memop, &op->memop));
+	if (at && !changed) {
 		r = sg_op_replace(&at->op, op);
 	} else {
 		sg_op_fini(op);
@@ -43,7 +45,7 @@ CUresult cuGraphExecKernelNodeSetParams_v2(CUgraphExec hGraphExec, CUgraphNode h
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_kernel(&op, nodeParams);
-	return r == CUDA_SUCCESS ? set(hGraphExec, hNode, &op) : r;
+	return r == CUDA_SUCCESS ? sg_exec_replace(hGraphExec, hNode, &op) : r;
 }
 
 CUresult cuGraphExecKernelNodeSetParams(CUgraphExec hGraphExec, CUgraphNode hNode,
@@ -60,7 +62,7 @@ CUresult cuGraphExecMemcpyNodeSetParams(CUgraphExec hGraphExec, CUgraphNode hNod
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_copy(&op, copyParams, ctx);
-	return r == CUDA_SUCCESS ? set(hGraphExec, hNode, &op) : r;
+	return r == CUDA_SUCCESS ? sg_exec_replace(hGraphExec, hNode, &op) : r;
 }
 
 CUresult cuGraphExecMemsetNodeSetParams(CUgraphExec hGraphExec, CUgraphNode hNode,
@@ -68,7 +70,7 @@ CUresult cuGraphExecMemsetNodeSetParams(CUgraphExec hGraphExec, CUgraphNode hNod
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_set(&op, memsetParams, ctx);
-	return r == CUDA_SUCCESS ? set(hGraphExec, hNode, &op) : r;
+	return r == CUDA_SUCCESS ? sg_exec_replace(hGraphExec, hNode, &op) : r;
 }
 
 CUresult cuGraphExecHostNodeSetParams(CUgraphExec hGraphExec, CUgraphNode hNode,
@@ -76,7 +78,7 @@ CUresult cuGraphExecHostNodeSetParams(CUgraphExec hGraphExec, CUgraphNode hNode,
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_host(&op, nodeParams);
-	return r == CUDA_SUCCESS ? set(hGraphExec, hNode, &op) : r;
+	return r == CUDA_SUCCESS ? sg_exec_replace(hGraphExec, hNode, &op) : r;
 }
 
 CUresult cuGraphExecEventRecordNodeSetEvent(CUgraphExec hGraphExec, CUgraphNode hNode,
@@ -84,14 +86,14 @@ CUresult cuGraphExecEventRecordNodeSetEvent(CUgraphExec hGraphExec, CUgraphNode 
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_event(&op, SG_OP_RECORD, event);
-	return r == CUDA_SUCCESS ? set(hGraphExec, hNode, &op) : r;
+	return r == CUDA_SUCCESS ? sg_exec_replace(hGraphExec, hNode, &op) : r;
 }
 
 CUresult cuGraphExecEventWaitNodeSetEvent(CUgraphExec hGraphExec, CUgraphNode hNode, CUevent event)
 {
 	struct sg_op op;
 	CUresult r = sg_node_op_event(&op, SG_OP_WAIT, event);
-	return r == CUDA_SUCCESS ? set(hGraphExec, hNode, &op) : r;
+	return r == CUDA_SUCCESS ? sg_exec_replace(hGraphExec, hNode, &op) : r;
 }
 
 /* ---- on and off: kernels, copies and sets only */
@@ -151,6 +153,9 @@ static CUgraphExecUpdateResult compare(CUgraphExec e, CUgraphExec with, CUgraphN
 		if (a->n_deps != b->n_deps ||
 		    (a->n_deps && memcmp(a->deps, b->deps, a->n_deps * sizeof(*a->deps)) != 0))
 			return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
+		if (a->op.kind == SG_OP_MEMOP &&
+		    (a->op.ctx != b->op.ctx || !sg_memop_same_shape(&a->op.memop, &b->op.memop)))
+			return CU_GRAPH_EXEC_UPDATE_ERROR_PARAMETERS_CHANGED;
 		if (a->op.kind == SG_OP_KERNEL && a->op.ctx != b->op.ctx)
 			return CU_GRAPH_EXEC_UPDATE_ERROR_UNSUPPORTED_FUNCTION_CHANGE;
 	}

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "trace.h"
+
 /* ---- parameters */
 
 static CUresult pack_extra(const struct ptx_kernel_info *info, void **extra, void *params)
@@ -150,6 +152,18 @@ CUresult sg_kernel_op_init(struct sg_op *op, const CUlaunchConfig *config, CUfun
 
 /* ---- the calls */
 
+/* The blocks of a cooperative kernel must fit on the SMs of its stream all at once. */
+static CUresult check_slice(CUstream s, const struct sg_kernel_op *k)
+{
+	if (!s->green || !k->cooperative)
+		return CUDA_SUCCESS;
+	const uint32_t *b = k->block, *g = k->grid;
+	uint64_t room =
+	    (uint64_t)s->green->sms.n * sg_blocks_per_sm(k->f, b[0] * b[1] * b[2], k->shared_bytes);
+	return (uint64_t)g[0] * g[1] * g[2] <= room ? CUDA_SUCCESS
+	                                            : CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
+}
+
 static CUresult launch(const CUlaunchConfig *config, CUfunction f, void **params, void **extra)
 {
 	CUstream s;
@@ -160,7 +174,9 @@ static CUresult launch(const CUlaunchConfig *config, CUfunction f, void **params
 	r = sg_kernel_op_init(&op, config, f, params, extra);
 	if (r != CUDA_SUCCESS)
 		return r;
-	r = sg_issue(s, &op, false);
+	r = check_slice(s, &op.kernel);
+	if (r == CUDA_SUCCESS)
+		r = sg_issue(s, &op, false);
 	sg_op_fini(&op);
 	return r;
 }
@@ -172,7 +188,9 @@ CUresult cuLaunchKernel(CUfunction f, unsigned int gridDimX, unsigned int gridDi
 {
 	CUlaunchConfig config = {gridDimX,  gridDimY,       gridDimZ, blockDimX, blockDimY,
 	                         blockDimZ, sharedMemBytes, hStream,  NULL,      0};
-	return launch(&config, f, kernelParams, extra);
+	return SG_CALL(cuLaunchKernel, launch(&config, f, kernelParams, extra), f, gridDimX,
+	               gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes, hStream,
+	               kernelParams, extra);
 }
 
 CUresult cuLaunchKernel_ptsz(CUfunction f, unsigned int gridDimX, unsigned int gridDimY,
@@ -180,21 +198,15 @@ CUresult cuLaunchKernel_ptsz(CUfunction f, unsigned int gridDimX, unsigned int g
                              unsigned int blockDimZ, unsigned int sharedMemBytes, CUstream hStream,
                              void **kernelParams, void **extra)
 {
-	return cuLaunchKernel(f, gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ,
-	                      sharedMemBytes, SG_PT(hStream), kernelParams, extra);
+	CUlaunchConfig config = {gridDimX,  gridDimY,       gridDimZ,       blockDimX, blockDimY,
+	                         blockDimZ, sharedMemBytes, SG_PT(hStream), NULL,      0};
+	return SG_CALL(cuLaunchKernel_ptsz, launch(&config, f, kernelParams, extra), f, gridDimX,
+	               gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes, hStream,
+	               kernelParams, extra);
 }
 
-CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, void **kernelParams,
-                          void **extra)
-{
-	CUresult r = sg_ready();
-	if (r != CUDA_SUCCESS)
-		return r;
-	return config ? launch(config, f, kernelParams, extra) : CUDA_ERROR_INVALID_VALUE;
-}
-
-CUresult cuLaunchKernelEx_ptsz(const CUlaunchConfig *config, CUfunction f, void **kernelParams,
-                               void **extra)
+static CUresult launch_ex(const CUlaunchConfig *config, CUfunction f, void **params, void **extra,
+                          bool per_thread)
 {
 	CUresult r = sg_ready();
 	if (r != CUDA_SUCCESS)
@@ -202,8 +214,23 @@ CUresult cuLaunchKernelEx_ptsz(const CUlaunchConfig *config, CUfunction f, void 
 	if (!config)
 		return CUDA_ERROR_INVALID_VALUE;
 	CUlaunchConfig own = *config;
-	own.hStream = SG_PT(own.hStream);
-	return launch(&own, f, kernelParams, extra);
+	if (per_thread)
+		own.hStream = SG_PT(own.hStream);
+	return launch(&own, f, params, extra);
+}
+
+CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, void **kernelParams,
+                          void **extra)
+{
+	return SG_CALL(cuLaunchKernelEx, launch_ex(config, f, kernelParams, extra, false), config,
+	               f, kernelParams, extra);
+}
+
+CUresult cuLaunchKernelEx_ptsz(const CUlaunchConfig *config, CUfunction f, void **kernelParams,
+                               void **extra)
+{
+	return SG_CALL(cuLaunchKernelEx_ptsz, launch_ex(config, f, kernelParams, extra, true),
+	               config, f, kernelParams, extra);
 }
 
 CUresult cuLaunchCooperativeKernel(CUfunction f, unsigned int gridDimX, unsigned int gridDimY,
@@ -216,7 +243,9 @@ CUresult cuLaunchCooperativeKernel(CUfunction f, unsigned int gridDimX, unsigned
 	                                 .value.cooperative = 1};
 	CUlaunchConfig config = {gridDimX,  gridDimY,       gridDimZ, blockDimX,    blockDimY,
 	                         blockDimZ, sharedMemBytes, hStream,  &cooperative, 1};
-	return launch(&config, f, kernelParams, NULL);
+	return SG_CALL(cuLaunchCooperativeKernel, launch(&config, f, kernelParams, NULL), f,
+	               gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ,
+	               sharedMemBytes, hStream, kernelParams);
 }
 
 CUresult cuLaunchCooperativeKernel_ptsz(CUfunction f, unsigned int gridDimX, unsigned int gridDimY,
@@ -225,23 +254,33 @@ CUresult cuLaunchCooperativeKernel_ptsz(CUfunction f, unsigned int gridDimX, uns
                                         unsigned int sharedMemBytes, CUstream hStream,
                                         void **kernelParams)
 {
-	return cuLaunchCooperativeKernel(f, gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY,
-	                                 blockDimZ, sharedMemBytes, SG_PT(hStream), kernelParams);
+	return SG_CALL(cuLaunchCooperativeKernel_ptsz,
+	               cuLaunchCooperativeKernel(f, gridDimX, gridDimY, gridDimZ, blockDimX,
+	                                         blockDimY, blockDimZ, sharedMemBytes,
+	                                         SG_PT(hStream), kernelParams),
+	               f, gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ,
+	               sharedMemBytes, hStream, kernelParams);
 }
 
-CUresult cuLaunchHostFunc(CUstream hStream, CUhostFn fn, void *userData)
+static CUresult host_func(CUstream stream, CUhostFn fn, void *data)
 {
 	CUstream s;
-	CUresult r = sg_stream_get(hStream, &s);
+	CUresult r = sg_stream_get(stream, &s);
 	if (r != CUDA_SUCCESS)
 		return r;
 	if (!fn)
 		return CUDA_ERROR_INVALID_VALUE;
-	struct sg_op op = {.kind = SG_OP_HOST, .ctx = s->ctx, .host = {.fn = fn, .data = userData}};
+	struct sg_op op = {.kind = SG_OP_HOST, .ctx = s->ctx, .host = {.fn = fn, .data = data}};
 	return sg_issue(s, &op, false);
+}
+
+CUresult cuLaunchHostFunc(CUstream hStream, CUhostFn fn, void *userData)
+{
+	return SG_CALL(cuLaunchHostFunc, host_func(hStream, fn, userData), hStream, fn, userData);
 }
 
 CUresult cuLaunchHostFunc_ptsz(CUstream hStream, CUhostFn fn, void *userData)
 {
-	return cuLaunchHostFunc(SG_PT(hStream), fn, userData);
+	return SG_CALL(cuLaunchHostFunc_ptsz, host_func(SG_PT(hStream), fn, userData), hStream, fn,
+	               userData);
 }

@@ -211,6 +211,16 @@ static bool mapped(uintptr_t p, size_t n)
 	return true;
 }
 
+/* May they be pinned for the device to write? Faults them in, as pinning does. A kernel before 5.14
+ * cannot say: then yes. */
+static bool writable(uintptr_t p, size_t n)
+{
+	uintptr_t from = p & ~(uintptr_t)4095, end = (p + n + 4095) & ~(uintptr_t)4095;
+	if (madvise((void *)from, end - from, MADV_POPULATE_WRITE) == 0)
+		return true;
+	return madvise((void *)from, end - from, MADV_POPULATE_READ) != 0;
+}
+
 CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned int Flags)
 {
 	CUcontext ctx;
@@ -224,6 +234,8 @@ CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned int Flags)
 	if (Flags & CU_MEMHOSTREGISTER_IOMEMORY)
 		return sg_missing("cuMemHostRegister with CU_MEMHOSTREGISTER_IOMEMORY");
 	if (!mapped((uintptr_t)p, bytesize))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!(Flags & CU_MEMHOSTREGISTER_READ_ONLY) && !writable((uintptr_t)p, bytesize))
 		return CUDA_ERROR_INVALID_VALUE;
 	struct sg_range range = {.base = (uintptr_t)p,
 	                         .size = bytesize,

@@ -9,9 +9,12 @@
 
 #include <string.h>
 
+#include "trace.h"
+
 struct op_cmd {
 	struct sg_cmd cmd;
 	struct sg_op op;
+	unsigned memop_at; /* those before it are done */
 	uint32_t deps[];
 };
 
@@ -30,6 +33,12 @@ CUresult sg_op_copy(struct sg_op *dst, const struct sg_op *src)
 		rein_add_relaxed(&src->event->refs, 1);
 	} else if (src->kind == SG_OP_COPY) {
 		dst->copy.staged = NULL;
+	} else if (src->kind == SG_OP_MEMOP) {
+		size_t bytes = src->memop.n * sizeof(*src->memop.ops);
+		dst->memop.ops = malloc(bytes);
+		if (!dst->memop.ops)
+			return CUDA_ERROR_OUT_OF_MEMORY;
+		memcpy(dst->memop.ops, src->memop.ops, bytes);
 	}
 	return CUDA_SUCCESS;
 }
@@ -43,6 +52,8 @@ void sg_op_fini(struct sg_op *op)
 		sg_event_drop(op->event);
 	} else if (op->kind == SG_OP_COPY) {
 		free(op->copy.staged);
+	} else if (op->kind == SG_OP_MEMOP) {
+		free(op->memop.ops);
 	}
 	op->kind = SG_OP_EMPTY;
 }
@@ -59,6 +70,7 @@ static uint32_t workers(void)
 static CUresult run_kernel(struct op_cmd *c)
 {
 	const struct sg_kernel_op *k = &c->op.kernel;
+	uint16_t on[SG_SMS_MAX];
 	struct ptx_launch launch = {
 	    .grid = {k->grid[0], k->grid[1], k->grid[2]},
 	    .block = {k->block[0], k->block[1], k->block[2]},
@@ -68,6 +80,11 @@ static CUresult run_kernel(struct op_cmd *c)
 	    .max_workers = workers(),
 	    .cooperative = k->cooperative,
 	};
+	const struct sg_sm_set *sms = sg_cmd_sms(&c->cmd);
+	for (uint16_t i = 0; sms && i < SG_SMS_MAX; i++)
+		if (sg_sm_has(sms, i))
+			on[launch.n_on++] = i;
+	launch.on = sms ? on : NULL;
 	struct ptx_result result = {0};
 	struct ptx_error err = {0};
 	enum ptx_status status =
@@ -102,10 +119,17 @@ static CUresult run(struct sg_cmd *cmd)
 	}
 }
 
+static CUresult step(struct sg_cmd *cmd)
+{
+	struct op_cmd *c = (struct op_cmd *)cmd;
+	return sg_memop_step(&c->op.memop, &c->memop_at, cmd->error_text, sizeof(cmd->error_text));
+}
+
 static void destroy(struct sg_cmd *cmd)
 {
 	struct op_cmd *c = (struct op_cmd *)cmd;
 	sg_op_fini(&c->op);
+	free(cmd->trace);
 	free(c);
 }
 
@@ -134,6 +158,8 @@ struct sg_cmd *sg_op_command(const struct sg_op *op, const uint32_t *deps, uint3
 	}
 	c->cmd.destroy = destroy;
 	c->cmd.run = run;
+	if (REIN_UNLIKELY(rein_load_relaxed(&sg_traced)))
+		c->cmd.trace = sg_trace_new(&c->op);
 	if (n_deps) {
 		memcpy(c->deps, deps, n_deps * sizeof(*deps));
 		c->cmd.deps = c->deps;
@@ -155,6 +181,12 @@ struct sg_cmd *sg_op_command(const struct sg_op *op, const uint32_t *deps, uint3
 	case SG_OP_HOST:
 		c->cmd.kind = SG_CMD_HOST;
 		c->cmd.always_run = op->host.callback != NULL; /* it is told of errors */
+		break;
+	case SG_OP_MEMOP:
+		c->cmd.kind = SG_CMD_MEMOP;
+		c->cmd.run = NULL;
+		c->cmd.step = step;
+		c->cmd.memops = op->memop.n;
 		break;
 	default:
 		c->cmd.kind = SG_CMD_MARK;
@@ -178,5 +210,7 @@ CUresult sg_issue(CUstream s, const struct sg_op *op, bool wait)
 		if (!wait && sg_copy_stage(&c->op.copy) != CUDA_SUCCESS)
 			wait = true; /* no room to stage: then the source must stay until done */
 	}
+	if (c->cmd.trace)
+		c->cmd.trace->async = !wait;
 	return wait ? sg_submit_wait(s->engine, &c->cmd) : sg_submit(s->engine, &c->cmd);
 }

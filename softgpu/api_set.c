@@ -5,6 +5,7 @@
  * could look at once: page-locked and managed memory.
  */
 #include "api.h"
+#include "trace.h"
 
 #include <string.h>
 
@@ -88,132 +89,171 @@ static CUresult set(CUdeviceptr dst, size_t pitch, unsigned value, unsigned elem
 
 CUresult cuMemsetD8_v2(CUdeviceptr dstDevice, unsigned char uc, size_t N)
 {
-	return set(dstDevice, 0, uc, 1, N, 1, CU_STREAM_LEGACY, true);
+	return SG_CALL(cuMemsetD8_v2, set(dstDevice, 0, uc, 1, N, 1, CU_STREAM_LEGACY, true),
+	               dstDevice, uc, N);
 }
 
 CUresult cuMemsetD8_v2_ptds(CUdeviceptr dstDevice, unsigned char uc, size_t N)
 {
-	return set(dstDevice, 0, uc, 1, N, 1, CU_STREAM_PER_THREAD, true);
+	return SG_CALL(cuMemsetD8_v2_ptds,
+	               set(dstDevice, 0, uc, 1, N, 1, CU_STREAM_PER_THREAD, true), dstDevice, uc,
+	               N);
 }
 
 CUresult cuMemsetD8Async(CUdeviceptr dstDevice, unsigned char uc, size_t N, CUstream hStream)
 {
-	return set(dstDevice, 0, uc, 1, N, 1, hStream, false);
+	return SG_CALL(cuMemsetD8Async, set(dstDevice, 0, uc, 1, N, 1, hStream, false), dstDevice,
+	               uc, N, hStream);
 }
 
 CUresult cuMemsetD8Async_ptsz(CUdeviceptr dstDevice, unsigned char uc, size_t N, CUstream hStream)
 {
-	return set(dstDevice, 0, uc, 1, N, 1, SG_PT(hStream), false);
+	return SG_CALL(cuMemsetD8Async_ptsz, set(dstDevice, 0, uc, 1, N, 1, SG_PT(hStream), false),
+	               dstDevice, uc, N, hStream);
 }
 
 CUresult cuMemsetD2D8_v2(CUdeviceptr dstDevice, size_t dstPitch, unsigned char uc, size_t Width,
                          size_t Height)
 {
-	return set(dstDevice, dstPitch, uc, 1, Width, Height, CU_STREAM_LEGACY, true);
+	return SG_CALL(cuMemsetD2D8_v2,
+	               set(dstDevice, dstPitch, uc, 1, Width, Height, CU_STREAM_LEGACY, true),
+	               dstDevice, dstPitch, uc, Width, Height);
 }
 
 CUresult cuMemsetD2D8_v2_ptds(CUdeviceptr dstDevice, size_t dstPitch, unsigned char uc,
                               size_t Width, size_t Height)
 {
-	return set(dstDevice, dstPitch, uc, 1, Width, Height, CU_STREAM_PER_THREAD, true);
+	return SG_CALL(cuMemsetD2D8_v2_ptds,
+	               set(dstDevice, dstPitch, uc, 1, Width, Height, CU_STREAM_PER_THREAD, true),
+	               dstDevice, dstPitch, uc, Width, Height);
 }
 
 CUresult cuMemsetD2D8Async(CUdeviceptr dstDevice, size_t dstPitch, unsigned char uc, size_t Width,
                            size_t Height, CUstream hStream)
 {
-	return set(dstDevice, dstPitch, uc, 1, Width, Height, hStream, false);
+	return SG_CALL(cuMemsetD2D8Async,
+	               set(dstDevice, dstPitch, uc, 1, Width, Height, hStream, false), dstDevice,
+	               dstPitch, uc, Width, Height, hStream);
 }
 
 CUresult cuMemsetD2D8Async_ptsz(CUdeviceptr dstDevice, size_t dstPitch, unsigned char uc,
                                 size_t Width, size_t Height, CUstream hStream)
 {
-	return set(dstDevice, dstPitch, uc, 1, Width, Height, SG_PT(hStream), false);
+	return SG_CALL(cuMemsetD2D8Async_ptsz,
+	               set(dstDevice, dstPitch, uc, 1, Width, Height, SG_PT(hStream), false),
+	               dstDevice, dstPitch, uc, Width, Height, hStream);
 }
 
 CUresult cuMemsetD16_v2(CUdeviceptr dstDevice, unsigned short us, size_t N)
 {
-	return set(dstDevice, 0, us, 2, N, 1, CU_STREAM_LEGACY, true);
+	return SG_CALL(cuMemsetD16_v2, set(dstDevice, 0, us, 2, N, 1, CU_STREAM_LEGACY, true),
+	               dstDevice, us, N);
 }
 
 CUresult cuMemsetD16_v2_ptds(CUdeviceptr dstDevice, unsigned short us, size_t N)
 {
-	return set(dstDevice, 0, us, 2, N, 1, CU_STREAM_PER_THREAD, true);
+	return SG_CALL(cuMemsetD16_v2_ptds,
+	               set(dstDevice, 0, us, 2, N, 1, CU_STREAM_PER_THREAD, true), dstDevice, us,
+	               N);
 }
 
 CUresult cuMemsetD16Async(CUdeviceptr dstDevice, unsigned short us, size_t N, CUstream hStream)
 {
-	return set(dstDevice, 0, us, 2, N, 1, hStream, false);
+	return SG_CALL(cuMemsetD16Async, set(dstDevice, 0, us, 2, N, 1, hStream, false), dstDevice,
+	               us, N, hStream);
 }
 
 CUresult cuMemsetD16Async_ptsz(CUdeviceptr dstDevice, unsigned short us, size_t N, CUstream hStream)
 {
-	return set(dstDevice, 0, us, 2, N, 1, SG_PT(hStream), false);
+	return SG_CALL(cuMemsetD16Async_ptsz, set(dstDevice, 0, us, 2, N, 1, SG_PT(hStream), false),
+	               dstDevice, us, N, hStream);
 }
 
 CUresult cuMemsetD2D16_v2(CUdeviceptr dstDevice, size_t dstPitch, unsigned short us, size_t Width,
                           size_t Height)
 {
-	return set(dstDevice, dstPitch, us, 2, Width, Height, CU_STREAM_LEGACY, true);
+	return SG_CALL(cuMemsetD2D16_v2,
+	               set(dstDevice, dstPitch, us, 2, Width, Height, CU_STREAM_LEGACY, true),
+	               dstDevice, dstPitch, us, Width, Height);
 }
 
 CUresult cuMemsetD2D16_v2_ptds(CUdeviceptr dstDevice, size_t dstPitch, unsigned short us,
                                size_t Width, size_t Height)
 {
-	return set(dstDevice, dstPitch, us, 2, Width, Height, CU_STREAM_PER_THREAD, true);
+	return SG_CALL(cuMemsetD2D16_v2_ptds,
+	               set(dstDevice, dstPitch, us, 2, Width, Height, CU_STREAM_PER_THREAD, true),
+	               dstDevice, dstPitch, us, Width, Height);
 }
 
 CUresult cuMemsetD2D16Async(CUdeviceptr dstDevice, size_t dstPitch, unsigned short us, size_t Width,
                             size_t Height, CUstream hStream)
 {
-	return set(dstDevice, dstPitch, us, 2, Width, Height, hStream, false);
+	return SG_CALL(cuMemsetD2D16Async,
+	               set(dstDevice, dstPitch, us, 2, Width, Height, hStream, false), dstDevice,
+	               dstPitch, us, Width, Height, hStream);
 }
 
 CUresult cuMemsetD2D16Async_ptsz(CUdeviceptr dstDevice, size_t dstPitch, unsigned short us,
                                  size_t Width, size_t Height, CUstream hStream)
 {
-	return set(dstDevice, dstPitch, us, 2, Width, Height, SG_PT(hStream), false);
+	return SG_CALL(cuMemsetD2D16Async_ptsz,
+	               set(dstDevice, dstPitch, us, 2, Width, Height, SG_PT(hStream), false),
+	               dstDevice, dstPitch, us, Width, Height, hStream);
 }
 
 CUresult cuMemsetD32_v2(CUdeviceptr dstDevice, unsigned int ui, size_t N)
 {
-	return set(dstDevice, 0, ui, 4, N, 1, CU_STREAM_LEGACY, true);
+	return SG_CALL(cuMemsetD32_v2, set(dstDevice, 0, ui, 4, N, 1, CU_STREAM_LEGACY, true),
+	               dstDevice, ui, N);
 }
 
 CUresult cuMemsetD32_v2_ptds(CUdeviceptr dstDevice, unsigned int ui, size_t N)
 {
-	return set(dstDevice, 0, ui, 4, N, 1, CU_STREAM_PER_THREAD, true);
+	return SG_CALL(cuMemsetD32_v2_ptds,
+	               set(dstDevice, 0, ui, 4, N, 1, CU_STREAM_PER_THREAD, true), dstDevice, ui,
+	               N);
 }
 
 CUresult cuMemsetD32Async(CUdeviceptr dstDevice, unsigned int ui, size_t N, CUstream hStream)
 {
-	return set(dstDevice, 0, ui, 4, N, 1, hStream, false);
+	return SG_CALL(cuMemsetD32Async, set(dstDevice, 0, ui, 4, N, 1, hStream, false), dstDevice,
+	               ui, N, hStream);
 }
 
 CUresult cuMemsetD32Async_ptsz(CUdeviceptr dstDevice, unsigned int ui, size_t N, CUstream hStream)
 {
-	return set(dstDevice, 0, ui, 4, N, 1, SG_PT(hStream), false);
+	return SG_CALL(cuMemsetD32Async_ptsz, set(dstDevice, 0, ui, 4, N, 1, SG_PT(hStream), false),
+	               dstDevice, ui, N, hStream);
 }
 
 CUresult cuMemsetD2D32_v2(CUdeviceptr dstDevice, size_t dstPitch, unsigned int ui, size_t Width,
                           size_t Height)
 {
-	return set(dstDevice, dstPitch, ui, 4, Width, Height, CU_STREAM_LEGACY, true);
+	return SG_CALL(cuMemsetD2D32_v2,
+	               set(dstDevice, dstPitch, ui, 4, Width, Height, CU_STREAM_LEGACY, true),
+	               dstDevice, dstPitch, ui, Width, Height);
 }
 
 CUresult cuMemsetD2D32_v2_ptds(CUdeviceptr dstDevice, size_t dstPitch, unsigned int ui,
                                size_t Width, size_t Height)
 {
-	return set(dstDevice, dstPitch, ui, 4, Width, Height, CU_STREAM_PER_THREAD, true);
+	return SG_CALL(cuMemsetD2D32_v2_ptds,
+	               set(dstDevice, dstPitch, ui, 4, Width, Height, CU_STREAM_PER_THREAD, true),
+	               dstDevice, dstPitch, ui, Width, Height);
 }
 
 CUresult cuMemsetD2D32Async(CUdeviceptr dstDevice, size_t dstPitch, unsigned int ui, size_t Width,
                             size_t Height, CUstream hStream)
 {
-	return set(dstDevice, dstPitch, ui, 4, Width, Height, hStream, false);
+	return SG_CALL(cuMemsetD2D32Async,
+	               set(dstDevice, dstPitch, ui, 4, Width, Height, hStream, false), dstDevice,
+	               dstPitch, ui, Width, Height, hStream);
 }
 
 CUresult cuMemsetD2D32Async_ptsz(CUdeviceptr dstDevice, size_t dstPitch, unsigned int ui,
                                  size_t Width, size_t Height, CUstream hStream)
 {
-	return set(dstDevice, dstPitch, ui, 4, Width, Height, SG_PT(hStream), false);
+	return SG_CALL(cuMemsetD2D32Async_ptsz,
+	               set(dstDevice, dstPitch, ui, 4, Width, Height, SG_PT(hStream), false),
+	               dstDevice, dstPitch, ui, Width, Height, hStream);
 }

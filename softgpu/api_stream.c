@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /* api_stream.c: streams: making, asking, waiting, callbacks. Capture is in api_capture.c. */
 #include "api.h"
+#include "trace.h"
 
 #include <string.h>
 
-static CUresult create(CUstream *phStream, unsigned flags, int priority)
+CUresult sg_stream_make(CUcontext ctx, CUgreenCtx green, unsigned flags, int priority,
+                        CUstream *out)
 {
-	CUcontext ctx;
-	CUresult r = sg_current(&ctx);
-	if (r != CUDA_SUCCESS)
-		return r;
-	if (!phStream || (flags & ~(unsigned)CU_STREAM_NON_BLOCKING))
-		return CUDA_ERROR_INVALID_VALUE;
 	if (priority > SG_PRIORITY_LEAST)
 		priority = SG_PRIORITY_LEAST;
 	if (priority < SG_PRIORITY_GREATEST)
@@ -22,10 +18,11 @@ static CUresult create(CUstream *phStream, unsigned flags, int priority)
 	s->ctx = ctx;
 	s->ctx_id = ctx->id;
 	s->flags = flags;
-	r = sg_stream_new(ctx->domain,
-	                  flags & CU_STREAM_NON_BLOCKING ? SG_STREAM_NONBLOCKING
-	                                                 : SG_STREAM_BLOCKING,
-	                  priority, &s->engine);
+	s->green = green;
+	CUresult r = sg_stream_new_in(ctx->domain, green ? green->face.legacy.engine : NULL,
+	                              flags & CU_STREAM_NON_BLOCKING ? SG_STREAM_NONBLOCKING
+	                                                             : SG_STREAM_BLOCKING,
+	                              priority, &s->engine);
 	if (r == CUDA_SUCCESS) {
 		r = sg_handle_add(s, SG_STREAM);
 		if (r != CUDA_SUCCESS)
@@ -35,8 +32,19 @@ static CUresult create(CUstream *phStream, unsigned flags, int priority)
 		free(s);
 		return r;
 	}
-	*phStream = s;
+	*out = s;
 	return CUDA_SUCCESS;
+}
+
+static CUresult create(CUstream *phStream, unsigned flags, int priority)
+{
+	CUcontext ctx;
+	CUresult r = sg_current(&ctx);
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!phStream || (flags & ~(unsigned)CU_STREAM_NON_BLOCKING))
+		return CUDA_ERROR_INVALID_VALUE;
+	return sg_stream_make(ctx, sg_top()->green, flags, priority, phStream);
 }
 
 CUresult cuStreamCreate(CUstream *phStream, unsigned int Flags)
@@ -64,6 +72,9 @@ CUresult cuStreamDestroy_v2(CUstream hStream)
 	CUresult r = sg_ready();
 	if (r != CUDA_SUCCESS)
 		return r;
+	/* CUDA: those of a destroyed green context can no longer be destroyed */
+	if (sg_handle_is(hStream, SG_STREAM) && hStream->green && !sg_green_alive(hStream->green))
+		return CUDA_ERROR_CONTEXT_IS_DESTROYED;
 	if (!sg_handle_remove(hStream, SG_STREAM))
 		return CUDA_ERROR_INVALID_HANDLE;
 	sg_stream_drop(hStream);
@@ -99,16 +110,21 @@ CUresult cuStreamQuery_ptsz(CUstream hStream)
 	return cuStreamQuery(SG_PT(hStream));
 }
 
-CUresult cuStreamSynchronize(CUstream hStream)
+static CUresult synchronize(CUstream stream)
 {
 	CUstream s;
-	CUresult r = begin_wait(hStream, &s);
+	CUresult r = begin_wait(stream, &s);
 	return r == CUDA_SUCCESS ? sg_stream_sync(s->engine) : r;
+}
+
+CUresult cuStreamSynchronize(CUstream hStream)
+{
+	return SG_CALL(cuStreamSynchronize, synchronize(hStream), hStream);
 }
 
 CUresult cuStreamSynchronize_ptsz(CUstream hStream)
 {
-	return cuStreamSynchronize(SG_PT(hStream));
+	return SG_CALL(cuStreamSynchronize_ptsz, synchronize(SG_PT(hStream)), hStream);
 }
 
 CUresult cuStreamAddCallback(CUstream hStream, CUstreamCallback callback, void *userData,
@@ -240,7 +256,7 @@ CUresult cuStreamGetCtx(CUstream hStream, CUcontext *pctx)
 		return r;
 	if (!pctx)
 		return CUDA_ERROR_INVALID_VALUE;
-	*pctx = s->ctx;
+	*pctx = s->green ? &s->green->face : s->ctx;
 	return CUDA_SUCCESS;
 }
 
@@ -251,10 +267,15 @@ CUresult cuStreamGetCtx_ptsz(CUstream hStream, CUcontext *pctx)
 
 CUresult cuStreamGetCtx_v2(CUstream hStream, CUcontext *pCtx, CUgreenCtx *pGreenCtx)
 {
-	CUresult r = cuStreamGetCtx(hStream, pCtx);
-	if (r == CUDA_SUCCESS && pGreenCtx)
-		*pGreenCtx = NULL; /* no stream here belongs to a green context */
-	return r;
+	CUstream s;
+	CUresult r = sg_stream_get(hStream, &s);
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!pCtx || !pGreenCtx)
+		return CUDA_ERROR_INVALID_VALUE;
+	*pCtx = s->ctx;
+	*pGreenCtx = s->green;
+	return CUDA_SUCCESS;
 }
 
 CUresult cuStreamGetCtx_v2_ptsz(CUstream hStream, CUcontext *pCtx, CUgreenCtx *pGreenCtx)

@@ -70,17 +70,18 @@ CUresult sg_current(CUcontext *out)
 	CUcontext ctx = sg_top();
 	if (!ctx)
 		return CUDA_ERROR_INVALID_CONTEXT;
-	if (!rein_load_acquire(&ctx->alive))
+	if (ctx->green ? !sg_green_alive(ctx->green) : !rein_load_acquire(&ctx->alive))
 		return CUDA_ERROR_CONTEXT_IS_DESTROYED;
-	*out = ctx;
-	return sg_domain_error(ctx->domain);
+	*out = sg_context_whole(ctx);
+	return sg_domain_error((*out)->domain);
 }
 
 CUresult sg_context_check(CUcontext ctx)
 {
 	if (!sg_handle_is(ctx, SG_CONTEXT))
 		return CUDA_ERROR_INVALID_CONTEXT;
-	return rein_load_acquire(&ctx->alive) ? CUDA_SUCCESS : CUDA_ERROR_CONTEXT_IS_DESTROYED;
+	bool alive = ctx->green ? sg_green_alive(ctx->green) : rein_load_acquire(&ctx->alive);
+	return alive ? CUDA_SUCCESS : CUDA_ERROR_CONTEXT_IS_DESTROYED;
 }
 
 /* The calling thread's default stream in ctx, made on first use. It synchronises with the legacy
@@ -125,13 +126,16 @@ CUresult sg_stream_get(CUstream handle, CUstream *out)
 		r = sg_current(&ctx);
 		if (r != CUDA_SUCCESS)
 			return r;
-		if (handle == CU_STREAM_PER_THREAD)
-			return own_stream(ctx, out);
-		*out = &ctx->legacy;
+		CUcontext seen = sg_top();
+		if (handle == CU_STREAM_PER_THREAD) /* green contexts have none */
+			return seen->green ? CUDA_ERROR_INVALID_HANDLE : own_stream(ctx, out);
+		*out = seen->green ? &seen->legacy : &ctx->legacy;
 		return CUDA_SUCCESS;
 	}
 	if (!sg_handle_is(handle, SG_STREAM))
 		return CUDA_ERROR_INVALID_HANDLE;
+	if (handle->green && !sg_green_alive(handle->green))
+		return CUDA_ERROR_CONTEXT_IS_DESTROYED;
 	*out = handle;
 	return sg_domain_error(handle->ctx->domain);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * core.h: the inside of the engine; only engine.c, item.c, stream.c, event.c,
- * timeline.c, executor.c and record.c include it.
+ * timeline.c, memop.c, executor.c and record.c include it.
  *
  * One lock (sg_core.lock) guards everything. Whoever holds it may do what is due
  * (sg_timeline_run): a submitter, a worker that finished a payload, a thread that asks for a
@@ -32,7 +32,8 @@ struct sg_node {
 	struct sg_cmd *cmd;
 	struct sg_item *item;
 	struct sg_node *next;       /* in whichever list it is: ready, a worker's queue */
-	struct sg_node *timed_next; /* a copy is in sg_core.timed besides */
+	struct sg_node *timed_next; /* a copy is in sg_core.timed besides; a closed memory
+	                               operation in sg_core.closed */
 	uint32_t waiting;           /* unfinished predecessors in its batch */
 	uint32_t n_out;
 	uint32_t *out;        /* successors in its batch, by index */
@@ -77,17 +78,28 @@ struct sg_stream {
 	uint64_t id;
 	enum sg_stream_kind kind;
 	int priority;
-	bool released; /* its handle is gone; it goes with its last item */
+	struct sg_stream *legacy; /* which it synchronises with; its own: itself; NULL: none */
+	struct sg_sm_set *sms;    /* owned; to which its kernels are confined; NULL: no */
+	bool released;            /* its handle is gone; it goes with its last item */
 	uint32_t unfinished;
 	uint32_t space_sleepers;
 	rein_a32 space; /* bumped when an item completes and somebody waits for room */
 };
 
+/* What all streams of a slice (NULL: of the domain) wait for that are made before it is done. */
+struct sg_fence {
+	struct sg_item *item; /* a reference */
+	struct sg_stream *slice;
+	struct sg_fence *next;
+};
+
 struct sg_domain {
 	int device;
+	struct sg_fence *fences;
 	struct sg_stream *legacy;
 	struct sg_stream *streams; /* all, the legacy one too */
 	uint32_t unreaped;         /* items whose commands are not destroyed yet */
+	bool ending;               /* is being freed: what waits for memory is given up */
 	rein_a32 error;            /* CUresult; written under the lock */
 };
 
@@ -101,6 +113,8 @@ struct sg_timeline { /* a device as this process sees it */
 	uint64_t switches;  /* of the seat, when last looked at */
 	uint64_t logged_ns; /* the owner log is written up to here */
 	uint64_t looked_ns; /* last search for dead owners */
+	uint32_t closed;    /* nodes that wait for a word in memory, */
+	uint64_t closed_ns; /* since; a waiting channel may keep the time slice */
 };
 
 struct sg_queue { /* payloads for one kind of worker */
@@ -125,7 +139,8 @@ struct sg_core {
 	struct sg_timeline device[SG_DEVICES_MAX];
 	struct sg_item *ready_items, **ready_items_tail;
 	struct sg_node *ready_nodes, **ready_nodes_tail;
-	struct sg_node *timed; /* copies under way; by end */
+	struct sg_node *timed;  /* copies under way; by end */
+	struct sg_node *closed; /* memory operations whose wait is not satisfied yet */
 	struct sg_queue compute, host;
 	struct sg_item *reap; /* complete; their commands are to be destroyed */
 	uint32_t reap_len;
@@ -158,6 +173,15 @@ bool sg_item_done(const struct sg_item *it);
 
 /* ---- stream.c */
 void sg_stream_discard(struct sg_stream *s); /* nothing refers to it any more; under the lock */
+/* A stream of a slice (NULL: of the whole device). Under the lock; NULL: out of memory. */
+struct sg_stream *sg_stream_add(struct sg_domain *d, struct sg_stream *slice,
+                                enum sg_stream_kind kind, int priority);
+/* Waits for a stream, with `slice` for all streams that share its default stream; NULL: all. */
+CUresult sg_stream_sync_all(struct sg_domain *d, struct sg_stream *s, bool slice);
+
+/* ---- slice.c, under the lock */
+CUresult sg_slice_fence(struct sg_stream *s); /* a new stream waits for what slices wait for */
+void sg_slice_forget(struct sg_domain *d);    /* the domain goes */
 
 /* ---- timeline.c, under the lock */
 int sg_timeline_init(void);
@@ -170,7 +194,13 @@ struct sg_spent {
 	uint64_t wall_ns, cpu_ns;
 };
 void sg_timeline_ran(struct sg_node *nd, CUresult result, struct sg_spent spent);
-void sg_timeline_stop(void); /* the process goes: gives up what it owns */
+void sg_timeline_stop(void);                   /* the process goes: gives up what it owns */
+void sg_timeline_complete(struct sg_node *nd); /* its end_ns is set */
+
+/* ---- memop.c, under the lock */
+void sg_memop_start(struct sg_node *nd);
+bool sg_memop_poll(void); /* true: some have completed */
+uint64_t sg_memop_wake_ns(uint64_t now_ns);
 
 /* ---- executor.c, under the lock */
 void sg_executor_init(void);

@@ -5,10 +5,11 @@
  * model (model.h) says, on a device that several processes share.
  *
  * Parts, from the outside in: item.c, stream.c, event.c (what is submitted, and its order),
- * timeline.c (what happens when), executor.c (threads that run payloads), sched.c (SM block slots,
- * priorities, durations: pure), device.c over ledger.c (the device that processes share: pure
- * transitions, published without locks), engine.c (one engine thread per process, its lock, fork,
- * exit), record.c (logs). core.h has the structures; docs/softgpu.md the model.
+ * timeline.c (what happens when), memop.c (waits for memory), executor.c (threads that run
+ * payloads), sched.c (SM block slots, priorities, durations: pure), device.c over ledger.c (the
+ * device that processes share: pure transitions, published without locks), engine.c (one engine
+ * thread per process, its lock, fork, exit), record.c (logs). core.h has the structures;
+ * docs/softgpu.md the model.
  *
  * Time is CLOCK_MONOTONIC ns. The modelled clock never runs ahead of the wall clock: late wake-ups
  * of the host delay what the host sees, not what the model computes (the next command of a stream
@@ -31,7 +32,10 @@
  * it. `device`: ordinal. An execution error is sticky: it poisons the domain as on a GPU. */
 struct sg_domain;
 CUresult sg_domain_new(int device, struct sg_domain **out); /* starts the engine on first use */
-void sg_domain_free(struct sg_domain *d); /* waits for its work, frees its streams and itself */
+/* It is about to go: work that waits for a word in memory, and what comes after it, is given up. */
+void sg_domain_end(struct sg_domain *d);
+/* That, waits for its work, frees its streams and itself. */
+void sg_domain_free(struct sg_domain *d);
 CUresult sg_domain_sync(struct sg_domain *d);
 CUresult sg_domain_error(const struct sg_domain *d); /* CUDA_SUCCESS while healthy */
 /* Poisons the domain (first error wins); text is logged once. */
@@ -47,6 +51,17 @@ struct sg_stream *sg_domain_legacy(struct sg_domain *d);
 CUresult sg_stream_new(struct sg_domain *d, enum sg_stream_kind kind, int priority,
                        struct sg_stream **out);
 void sg_stream_free(struct sg_stream *s); /* returns at once; its work still runs to the end */
+
+/*
+ * A slice of the device: a green context's SMs, and the default stream that goes with them, which
+ * stands for the slice. Kernels and sets of its streams are placed on its SMs only. Its blocking
+ * streams synchronise with its default stream, not with the domain's.
+ */
+CUresult sg_slice_new(struct sg_domain *d, const struct sg_sm_set *sms, struct sg_stream **out);
+void sg_slice_free(struct sg_stream *slice); /* as sg_stream_free(); its streams may outlive it */
+CUresult sg_slice_sync(struct sg_stream *slice);
+CUresult sg_stream_new_in(struct sg_domain *d, struct sg_stream *slice, enum sg_stream_kind kind,
+                          int priority, struct sg_stream **out);
 CUresult sg_stream_sync(struct sg_stream *s);
 CUresult sg_stream_query(struct sg_stream *s); /* CUDA_ERROR_NOT_READY while work is unfinished */
 uint64_t sg_stream_id(const struct sg_stream *s); /* unique in the process, never reused */
@@ -60,6 +75,7 @@ enum sg_cmd_kind {
 	SG_CMD_SET,    /* as a copy on the SMs' side: bytes / memory bandwidth, under the slice */
 	SG_CMD_HOST,   /* payload runs on a host thread; no GPU time; may not call CUDA */
 	SG_CMD_MARK,   /* no payload, no time: ordering only */
+	SG_CMD_MEMOP,  /* memory operations of the front end: no SM time; may wait for a word */
 };
 
 /*
@@ -94,12 +110,22 @@ struct sg_cmd {
 	enum sg_copy_dir dir;
 	uint64_t bytes;
 
+	/* Memory operations, in place of run(), in every mode: does those whose turn has come, in
+	 * order. CUDA_ERROR_NOT_READY: a wait is not satisfied, to be called again. Under the
+	 * engine's lock: quick, and calls nothing of the engine. */
+	CUresult (*step)(struct sg_cmd *self);
+	uint32_t memops; /* how many they are */
+
 	/* graphs only: predecessors within the same batch, by index in the batch */
 	const uint32_t *deps;
 	uint32_t n_deps;
 
+	struct sg_trace_work *trace; /* what a profiler is told (trace.h); NULL: nothing */
+
 	struct sg_node *engine; /* the engine's own bookkeeping */
 };
+/* In run(): the SMs to which its stream is confined; NULL: it is not. */
+const struct sg_sm_set *sg_cmd_sms(const struct sg_cmd *cmd);
 
 /*
  * Appends a command to a stream; owns cmd from here on, also on failure. Blocks while the stream
@@ -122,12 +148,16 @@ CUresult sg_event_record(struct sg_event *e, struct sg_stream *s);
 CUresult sg_event_query(struct sg_event *e); /* never recorded: success, as CUDA has it */
 CUresult sg_event_sync(struct sg_event *e);
 CUresult sg_stream_wait_event(struct sg_stream *s, struct sg_event *e);
+/* The same for all work of a slice, NULL: of the domain: all that was submitted; all to come. */
+CUresult sg_slice_record(struct sg_domain *d, struct sg_stream *slice, struct sg_event *e);
+CUresult sg_slice_wait(struct sg_domain *d, struct sg_stream *slice, struct sg_event *e);
 /* Modelled time between two completed records; NOT_READY, INVALID_HANDLE (never recorded). */
 CUresult sg_event_elapsed(struct sg_event *start, struct sg_event *end, double *ms);
 
 /* Counters of this process since start, for the log, tests and the demo. */
 struct sg_stats {
 	uint64_t kernels, copies, sets, graphs;
+	uint64_t memops;   /* memory operations, each of a batch */
 	uint64_t overruns; /* wall-clock mode: docs/softgpu.md says what one is */
 	uint64_t worst_overrun_ns;
 	uint64_t slices, slice_switches; /* time slices owned; switches paid for */

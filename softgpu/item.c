@@ -55,15 +55,15 @@ static uint32_t link_implicit(struct sg_stream *s, struct sg_item *it)
 {
 	struct sg_domain *d = s->domain;
 	uint32_t n = 0;
-	if (s->kind == SG_STREAM_BLOCKING && d->legacy->tail) {
+	if (s->kind == SG_STREAM_BLOCKING && s->legacy && s->legacy->tail) {
 		n++;
 		if (it)
-			link_items(it, d->legacy->tail);
+			link_items(it, s->legacy->tail);
 	}
 	if (s->kind != SG_STREAM_LEGACY)
 		return n;
 	for (struct sg_stream *b = d->streams; b; b = b->next) {
-		if (b->kind != SG_STREAM_BLOCKING || !b->tail)
+		if (b->kind != SG_STREAM_BLOCKING || b->legacy != s || !b->tail)
 			continue;
 		n++;
 		if (it)

@@ -67,6 +67,16 @@ uint64_t sg_model_kernel_ns(const struct sg_model *m, uint64_t blocks, uint64_t 
 	return m->kernel_min_ns + (compute > memory ? compute : memory);
 }
 
+/* Throughput follows the number of SMs that have a block. */
+uint64_t sg_model_confined_ns(const struct sg_model *m, uint64_t blocks, uint64_t solo_ns,
+                              uint32_t n)
+{
+	uint64_t all = blocks < m->sms ? blocks : m->sms, busy = blocks < n ? blocks : n;
+	if (!busy || all <= busy)
+		return solo_ns;
+	return (uint64_t)(((__uint128_t)solo_ns * all + busy - 1) / busy);
+}
+
 uint64_t sg_model_set_ns(const struct sg_model *m, uint64_t bytes)
 {
 	return m->kernel_min_ns + transfer_ns(bytes, m->memory_gbps);

@@ -22,6 +22,21 @@ enum sg_mode {
 #define SG_COPY_ENGINES_MAX 8
 #define SG_SMS_MAX 1024
 
+/* A set of SMs of one device: a green context's. */
+struct sg_sm_set {
+	uint32_t n;
+	uint64_t bit[SG_SMS_MAX / 64];
+};
+static inline bool sg_sm_has(const struct sg_sm_set *s, uint32_t sm)
+{
+	return s->bit[sm / 64] >> sm % 64 & 1;
+}
+static inline void sg_sm_add(struct sg_sm_set *s, uint32_t sm)
+{
+	s->n += !sg_sm_has(s, sm);
+	s->bit[sm / 64] |= 1ull << sm % 64;
+}
+
 struct sg_declared {
 	char name[128];   /* kernel name, or a prefix ending in '*' */
 	uint64_t solo_ns; /* duration alone on the device, at any grid */
@@ -33,9 +48,10 @@ struct sg_model {
 	char shm_name[64];    /* SOFTGPU_SHM: processes with the same name share the device */
 	uint32_t n_devices;   /* SOFTGPU_DEVICES */
 	/* geometry; SOFTGPU_GEOMETRY=small|h200 sets all that follows, single variables then win */
-	uint32_t sms;       /* SOFTGPU_SMS */
-	uint32_t sm_arch;   /* SOFTGPU_ARCH: 90 = compute capability 9.0 */
-	uint32_t clock_mhz; /* SOFTGPU_CLOCK_MHZ */
+	uint32_t sms;        /* SOFTGPU_SMS */
+	uint32_t sm_arch;    /* SOFTGPU_ARCH: 90 = compute capability 9.0 */
+	uint32_t clock_mhz;  /* SOFTGPU_CLOCK_MHZ */
+	uint32_t sm_granule; /* SOFTGPU_SM_GRANULE: partitions are multiples of it; 0: by sm_arch */
 	uint32_t blocks_per_sm, threads_per_sm, shared_per_sm, registers_per_sm;
 	uint32_t shared_per_block_max; /* opt-in maximum */
 	uint64_t memory_bytes;         /* SOFTGPU_MEMORY */
@@ -50,6 +66,8 @@ struct sg_model {
 	uint64_t kernel_min_ns;     /* SOFTGPU_KERNEL_MIN: an empty kernel */
 	uint64_t timeslice_ns;      /* SOFTGPU_TIMESLICE */
 	uint64_t switch_ns;         /* SOFTGPU_SWITCH: context switch between processes */
+	uint64_t memop_ns;          /* SOFTGPU_MEMOP: a memory operation of a stream, when open */
+	uint32_t wait_keeps_slice;  /* SOFTGPU_WAIT_KEEPS_SLICE: a waiting channel counts as work */
 	uint32_t queue_depth;       /* SOFTGPU_QUEUE_DEPTH: unfinished commands of a stream */
 	uint64_t overrun_slack_ns;  /* SOFTGPU_OVERRUN_SLACK: a payload this short never overruns */
 	/* declared kernel times: SOFTGPU_TIMES="lc_step=2ms,be_*=1.9ms" or =@FILE, a line each */
@@ -74,7 +92,9 @@ uint64_t sg_model_declared_ns(const struct sg_model *m, const char *kernel);
 /* "2ms", "1.5 us", "300ns", "1s" → ns; false: not a duration */
 bool sg_parse_duration(const char *text, uint64_t *ns);
 
-/* The equations (docs/softgpu.md). */
+/* The equations (docs/softgpu.md). A kernel confined to n SMs: of the whole device, sms. */
+uint64_t sg_model_confined_ns(const struct sg_model *m, uint64_t blocks, uint64_t solo_ns,
+                              uint32_t n);
 uint64_t sg_model_kernel_ns(const struct sg_model *m, uint64_t blocks, uint64_t instructions,
                             uint64_t global_bytes);
 uint64_t sg_model_set_ns(const struct sg_model *m, uint64_t bytes);

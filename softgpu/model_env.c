@@ -21,6 +21,7 @@ static const struct sg_model geometry_small = {
     .device_name = "Software GPU (small)",
     .sms = 8,
     .sm_arch = 90,
+    .sm_granule = 2, /* else 8 SMs could not be divided */
     .clock_mhz = 2,
     .blocks_per_sm = 16,
     .threads_per_sm = 2048,
@@ -39,6 +40,8 @@ static const struct sg_model geometry_small = {
     .kernel_min_ns = 5 * REIN_US,
     .timeslice_ns = 2 * REIN_MS,
     .switch_ns = 150 * REIN_US,
+    .memop_ns = 500,
+    .wait_keeps_slice = 1,
     .queue_depth = 1024,
     .overrun_slack_ns = 200 * REIN_US,
 };
@@ -67,6 +70,8 @@ static const struct sg_model geometry_h200 = {
     .kernel_min_ns = 2 * REIN_US,
     .timeslice_ns = 2 * REIN_MS,
     .switch_ns = 150 * REIN_US,
+    .memop_ns = 500,
+    .wait_keeps_slice = 1,
     .queue_depth = 1024,
     .overrun_slack_ns = 200 * REIN_US,
 };
@@ -94,6 +99,7 @@ static const struct row rows[] = {
     TEXT_ROW("SOFTGPU_ORDER_LOG", order_log),
     {"SOFTGPU_DEVICES", COUNT, AT(n_devices), 0, 1, SG_DEVICES_MAX},
     {"SOFTGPU_SMS", COUNT, AT(sms), 0, 1, SG_SMS_MAX},
+    {"SOFTGPU_SM_GRANULE", COUNT, AT(sm_granule), 0, 0, SG_SMS_MAX},
     {"SOFTGPU_ARCH", COUNT, AT(sm_arch), 0, 50, 121},
     {"SOFTGPU_CLOCK_MHZ", COUNT, AT(clock_mhz), 0, 1, 100000},
     {"SOFTGPU_BLOCKS_PER_SM", COUNT, AT(blocks_per_sm), 0, 1, 32},
@@ -113,6 +119,8 @@ static const struct row rows[] = {
     {"SOFTGPU_KERNEL_MIN", DURATION, AT(kernel_min_ns), 0, 1, 1e9},
     {"SOFTGPU_TIMESLICE", DURATION, AT(timeslice_ns), 0, 1e5, 1e10},
     {"SOFTGPU_SWITCH", DURATION, AT(switch_ns), 0, 0, 1e9},
+    {"SOFTGPU_MEMOP", DURATION, AT(memop_ns), 0, 0, 1e6},
+    {"SOFTGPU_WAIT_KEEPS_SLICE", COUNT, AT(wait_keeps_slice), 0, 0, 1},
     {"SOFTGPU_QUEUE_DEPTH", COUNT, AT(queue_depth), 0, 1, 1 << 20},
     {"SOFTGPU_OVERRUN_SLACK", DURATION, AT(overrun_slack_ns), 0, 0, 1e10},
 };

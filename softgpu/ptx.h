@@ -83,10 +83,13 @@ bool ptx_global_find(const struct ptx_module *m, const char *name, void **addr, 
 struct ptx_launch {
 	uint32_t grid[3], block[3];
 	uint32_t dynamic_shared_bytes;
-	const void *params;   /* param_bytes bytes, laid out by ptx_param.offset */
-	uint32_t n_sms;       /* for %nsmid, %smid */
+	const void *params; /* param_bytes bytes, laid out by ptx_param.offset */
+	uint32_t n_sms;     /* for %nsmid, %smid */
+	const uint16_t *on; /* the SMs that it runs on, n_on of them; NULL: all */
+	uint32_t n_on;
 	uint32_t max_workers; /* threads to run blocks on; 0 = one per core, 1 = the caller only */
 	bool cooperative;     /* all blocks resident: grid barriers may be used */
+	uint32_t stack_bytes; /* of a thread, for calls that are not inlined; 0: 64 KiB */
 	uint64_t (*now_ns)(void); /* for %globaltimer and %clock; NULL = CLOCK_MONOTONIC */
 };
 

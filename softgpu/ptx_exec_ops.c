@@ -269,7 +269,7 @@ static uint64_t uniform_sreg(const struct ptx_warp *w, enum ptx_sreg r)
 	case PTX_R_NWARPID:
 		return PTX_MAX_WARPS * 2;
 	case PTX_R_SMID:
-		return b->index % sms;
+		return l->on && l->n_on ? l->on[b->index % l->n_on] : b->index % sms;
 	case PTX_R_NSMID:
 		return sms;
 	case PTX_R_GRIDID:

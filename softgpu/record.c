@@ -60,16 +60,16 @@ void sg_record_init(const struct sg_model *m)
 /* At the end of the process: opened only now, so that a run leaves a line or nothing. */
 void sg_record_stats(const struct sg_model *m, const struct sg_stats *st)
 {
-	char line[256];
+	char line[320];
 	int fd = open_log("SOFTGPU_STATS", m->stats);
 	if (fd < 0)
 		return;
 	int n = snprintf(line, sizeof(line),
 	                 "pid=%d kernels=%" PRIu64 " copies=%" PRIu64 " sets=%" PRIu64
 	                 " graphs=%" PRIu64 " overruns=%" PRIu64 " worst_overrun_ns=%" PRIu64
-	                 " slices=%" PRIu64 " slice_switches=%" PRIu64 "\n",
+	                 " slices=%" PRIu64 " slice_switches=%" PRIu64 " memops=%" PRIu64 "\n",
 	                 (int)getpid(), st->kernels, st->copies, st->sets, st->graphs, st->overruns,
-	                 st->worst_overrun_ns, st->slices, st->slice_switches);
+	                 st->worst_overrun_ns, st->slices, st->slice_switches, st->memops);
 	write_line(fd, line, n);
 	close(fd);
 }

@@ -76,8 +76,8 @@ void sg_sched_add(struct sg_sched *s, struct sg_kernel *k)
 	k->need = (struct sg_sm){
 	    .blocks = 1, .threads = (k->block_threads + 31u) & ~31u, .shared = k->shared_bytes};
 	k->need.registers = k->need.threads * ((k->registers + 7u) & ~7u);
-	uint64_t slots = (uint64_t)k->per_sm * s->model->sms;
-	k->waves = (k->blocks + slots - 1) / slots;
+	k->slots = (uint64_t)k->per_sm * (k->on ? k->on->n : s->model->sms);
+	k->waves = (k->blocks + k->slots - 1) / k->slots;
 	k->left = k->blocks;
 	k->wave = k->cohorts = 0;
 	k->started = false;
@@ -181,16 +181,17 @@ static struct sg_cohort *new_cohort(struct sg_sched *s)
 	return c;
 }
 
-/* Places as many blocks of k as fit now. False: none did. */
-static bool place(struct sg_sched *s, struct sg_kernel *k)
+/* Places as many blocks of k as fit now on its SMs, but for `taken`. False: none did. */
+static bool place(struct sg_sched *s, struct sg_kernel *k, const struct sg_sm_set *taken)
 {
 	uint16_t room[SG_SMS_MAX];
 	uint64_t total = 0;
 	for (uint32_t i = 0; i < s->model->sms; i++) {
-		room[i] = (uint16_t)room_on(s->model, &s->sm[i], &k->need);
+		bool may = (!k->on || sg_sm_has(k->on, i)) && !sg_sm_has(taken, i);
+		room[i] = may ? (uint16_t)room_on(s->model, &s->sm[i], &k->need) : 0;
 		total += room[i];
 	}
-	if (!total || (k->cooperative && total < k->left && s->cohorts))
+	if (!total || (k->cooperative && total < k->left && total < k->slots))
 		return false;
 	struct sg_cohort *c = new_cohort(s);
 	if (!c)
@@ -217,6 +218,7 @@ static bool place(struct sg_sched *s, struct sg_kernel *k)
 
 static void place_all(struct sg_sched *s)
 {
+	struct sg_sm_set taken = {0}; /* by kernels that go first and have blocks left */
 	s->dirty = false;
 	for (struct sg_kernel *k = s->kernels; k; k = k->next) {
 		if (!k->left || k->ready_ns > s->clock_ns)
@@ -225,9 +227,16 @@ static void place_all(struct sg_sched *s)
 			s->stalled = k;
 			return;
 		}
-		place(s, k);
-		if (k->left)
+		place(s, k, &taken);
+		if (!k->left)
+			continue;
+		if (!k->on)
 			return; /* those behind wait until all its blocks are placed */
+		for (uint32_t i = 0; i < s->model->sms; i++)
+			if (sg_sm_has(k->on, i))
+				sg_sm_add(&taken, i);
+		if (taken.n == s->model->sms)
+			return;
 	}
 }
 
@@ -258,7 +267,7 @@ static void skip_waves(struct sg_sched *s, uint64_t to_ns)
 	struct sg_cohort *c = s->cohorts;
 	struct sg_kernel *k = c ? c->kernel : NULL;
 	if (!c || c->next || s->dirty || s->stalled || k->left < 2 * c->blocks ||
-	    c->blocks != (uint64_t)k->per_sm * s->model->sms || k->wave >= k->waves)
+	    c->blocks != k->slots || k->wave >= k->waves)
 		return;
 	for (const struct sg_kernel *o = s->kernels; o; o = o->next)
 		if (o != k && o->ready_ns <= s->clock_ns)
@@ -342,6 +351,12 @@ void sg_sched_freeze(struct sg_sched *s, uint64_t t_ns)
 	s->running = false;
 }
 
+void sg_sched_pass(struct sg_sched *s, uint64_t t_ns)
+{
+	if (s->running && !s->stalled && !s->dirty && !s->cohorts)
+		move_clock(s, t_ns);
+}
+
 void sg_sched_resume(struct sg_sched *s, uint64_t t_ns)
 {
 	uint64_t away_ns = t_ns > s->clock_ns ? t_ns - s->clock_ns : 0;
@@ -385,8 +400,7 @@ uint64_t sg_sched_wake_ns(const struct sg_sched *s)
 			uint64_t from = max_u64(k->ready_ns, s->clock_ns);
 			if (k->ready_ns <= s->clock_ns && !s->dirty && s->cohorts)
 				from = s->cohorts->end_ns;
-			uint64_t slots = (uint64_t)k->per_sm * s->model->sms;
-			uint64_t waves = (k->left + slots - 1) / slots;
+			uint64_t waves = (k->left + k->slots - 1) / k->slots;
 			from += waves * max_u64(k->solo_ns / k->waves, 1);
 			end = max_u64(end, from);
 		}

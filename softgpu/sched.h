@@ -8,7 +8,9 @@
  * The model. A kernel whose grid needs W waves alone on the device (occupancy by threads, blocks,
  * shared memory, registers) and lasts D alone is placed in cohorts of blocks, each of which lasts
  * D / W. Blocks of the most urgent pending kernel (lowest priority number, then submission) are
- * placed first, and a later kernel's only once all blocks of the ones before it are placed. A
+ * placed first, and a later kernel's only once all blocks of the ones before it are placed, but for
+ * SMs that those may not use: a kernel may be confined to some SMs (a green context's), and is then
+ * treated as on a device that has only these. A
  * cohort is never interrupted, but by a freeze, which keeps what remains. Kernels that run side by
  * side do not slow each other but by the slots they hold.
  *
@@ -36,13 +38,15 @@ struct sg_kernel {
 	int priority; /* CUDA's: lower = more urgent */
 	uint64_t blocks;
 	uint32_t block_threads, shared_bytes, registers;
-	bool cooperative; /* all blocks are placed at once, or none */
-	uint64_t solo_ns; /* 0: not known yet, see sg_sched_set_solo() */
+	bool cooperative;           /* all blocks are placed at once, or none */
+	const struct sg_sm_set *on; /* the SMs that it may use; NULL: all */
+	uint64_t solo_ns;           /* alone on these; 0: not known yet, see sg_sched_set_solo() */
 	/* results */
 	uint64_t start_ns, end_ns;
 	/* the scheduler's own */
 	bool started;
 	uint64_t seq, left, waves, wave; /* wave: cohorts placed so far */
+	uint64_t slots;                  /* blocks that its SMs hold at a time */
 	uint32_t cohorts, per_sm;
 	struct sg_sm need;
 	struct sg_kernel *next;
@@ -78,6 +82,10 @@ struct sg_kernel *sg_sched_advance(struct sg_sched *s, uint64_t to_ns);
 /* The device is taken away at t / given back at t. */
 void sg_sched_freeze(struct sg_sched *s, uint64_t t_ns);
 void sg_sched_resume(struct sg_sched *s, uint64_t t_ns);
+
+/* Nothing is resident up to t although the device is kept: only time passes. After
+ * sg_sched_advance() to t said NULL. */
+void sg_sched_pass(struct sg_sched *s, uint64_t t_ns);
 
 /* Earliest time at which there is SM work to run: clock_ns if there is some now; SG_NEVER. */
 uint64_t sg_sched_wants_ns(const struct sg_sched *s);

@@ -18,14 +18,23 @@ void sg_stream_discard(struct sg_stream *s)
 	while (*at != s)
 		at = &(*at)->next;
 	*at = s->next;
+	free(s->sms);
 	free(s);
 }
 
-static struct sg_stream *add_stream(struct sg_domain *d, enum sg_stream_kind kind, int priority)
+struct sg_stream *sg_stream_add(struct sg_domain *d, struct sg_stream *slice,
+                                enum sg_stream_kind kind, int priority)
 {
 	struct sg_stream *s = calloc(1, sizeof(*s));
 	if (!s)
 		return NULL;
+	if (slice && slice->sms && !(s->sms = malloc(sizeof(*s->sms)))) {
+		free(s);
+		return NULL;
+	}
+	if (s->sms)
+		*s->sms = *slice->sms;
+	s->legacy = kind == SG_STREAM_LEGACY ? s : slice ? slice : d->legacy;
 	s->domain = d;
 	s->kind = kind;
 	s->priority = priority;
@@ -38,14 +47,28 @@ static struct sg_stream *add_stream(struct sg_domain *d, enum sg_stream_kind kin
 CUresult sg_stream_new(struct sg_domain *d, enum sg_stream_kind kind, int priority,
                        struct sg_stream **out)
 {
+	return sg_stream_new_in(d, NULL, kind, priority, out);
+}
+
+CUresult sg_stream_new_in(struct sg_domain *d, struct sg_stream *slice, enum sg_stream_kind kind,
+                          int priority, struct sg_stream **out)
+{
 	if (kind == SG_STREAM_LEGACY && d->legacy)
 		return CUDA_ERROR_INVALID_VALUE; /* a domain has one */
 	CUresult r = sg_core_enter();
 	if (r != CUDA_SUCCESS)
 		return r;
-	*out = add_stream(d, kind, priority);
+	struct sg_stream *s = sg_stream_add(d, slice, kind, priority);
+	r = s ? sg_slice_fence(s) : CUDA_ERROR_OUT_OF_MEMORY;
+	if (s && r != CUDA_SUCCESS) {
+		s->released = true;
+		if (!s->unfinished)
+			sg_stream_discard(s);
+	}
 	sg_core_leave();
-	return *out ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+	if (r == CUDA_SUCCESS)
+		*out = s;
+	return r;
 }
 
 void sg_stream_free(struct sg_stream *s)
@@ -58,10 +81,12 @@ void sg_stream_free(struct sg_stream *s)
 	sg_core_leave();
 }
 
-/* Does a sync of s wait for o? One of the legacy stream waits for the blocking streams too. */
-static bool covers(const struct sg_stream *s, const struct sg_stream *o)
+/* Does a sync of s wait for o? One of the legacy stream waits for the blocking streams too, one
+ * of its whole slice for all of them. */
+static bool covers(const struct sg_stream *s, const struct sg_stream *o, bool slice)
 {
-	return o == s || (s->kind == SG_STREAM_LEGACY && o->kind == SG_STREAM_BLOCKING);
+	return o == s || (s->kind == SG_STREAM_LEGACY && o->legacy == s &&
+	                  (slice || o->kind == SG_STREAM_BLOCKING));
 }
 
 /* An unfinished item that a sync of `s` (NULL: of the whole domain) waits for and that was
@@ -69,13 +94,13 @@ static bool covers(const struct sg_stream *s, const struct sg_stream *o)
 static struct sg_item *unfinished_of(struct sg_domain *d, const struct sg_stream *s)
 {
 	for (struct sg_stream *o = d->streams; o; o = o->next)
-		if (o->tail && (!s || covers(s, o)))
+		if (o->tail && (!s || covers(s, o, false)))
 			return o->tail;
 	return NULL;
 }
 
 /* Waits for what is unfinished now; not for what others submit meanwhile. */
-static CUresult sync_streams(struct sg_domain *d, struct sg_stream *s)
+CUresult sg_stream_sync_all(struct sg_domain *d, struct sg_stream *s, bool slice)
 {
 	CUresult r = sg_core_enter();
 	if (r != CUDA_SUCCESS)
@@ -83,14 +108,14 @@ static CUresult sync_streams(struct sg_domain *d, struct sg_stream *s)
 	sg_timeline_run(rein_now_ns());
 	uint32_t n = 0, room = 0;
 	for (struct sg_stream *o = d->streams; o; o = o->next)
-		room += o->tail && (!s || covers(s, o));
+		room += o->tail && (!s || covers(s, o, slice));
 	struct sg_item *few[16], **items = few;
 	if (room > REIN_ARRAY_LEN(few) && !(items = malloc(room * sizeof(struct sg_item *)))) {
 		sg_core_leave();
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
 	for (struct sg_stream *o = d->streams; room && o; o = o->next) {
-		if (!o->tail || (s && !covers(s, o)))
+		if (!o->tail || (s && !covers(s, o, slice)))
 			continue;
 		o->tail->refs++;
 		items[n++] = o->tail;
@@ -113,7 +138,7 @@ static CUresult sync_streams(struct sg_domain *d, struct sg_stream *s)
 
 CUresult sg_stream_sync(struct sg_stream *s)
 {
-	return sync_streams(s->domain, s);
+	return sg_stream_sync_all(s->domain, s, false);
 }
 
 CUresult sg_stream_query(struct sg_stream *s)
@@ -161,7 +186,8 @@ CUresult sg_domain_new(int device, struct sg_domain **out)
 	struct sg_domain *d = NULL;
 	if (device < 0 || (uint32_t)device >= sg_core.model->n_devices)
 		r = CUDA_ERROR_INVALID_DEVICE;
-	else if (!(d = calloc(1, sizeof(*d))) || !(d->legacy = add_stream(d, SG_STREAM_LEGACY, 0)))
+	else if (!(d = calloc(1, sizeof(*d))) ||
+	         !(d->legacy = sg_stream_add(d, NULL, SG_STREAM_LEGACY, 0)))
 		r = CUDA_ERROR_OUT_OF_MEMORY;
 	if (r == CUDA_SUCCESS)
 		d->device = device;
@@ -179,7 +205,7 @@ struct sg_stream *sg_domain_legacy(struct sg_domain *d)
 
 CUresult sg_domain_sync(struct sg_domain *d)
 {
-	return sync_streams(d, NULL);
+	return sg_stream_sync_all(d, NULL, false);
 }
 
 CUresult sg_domain_error(const struct sg_domain *d)
@@ -195,9 +221,18 @@ void sg_domain_fail(struct sg_domain *d, CUresult error, const char *text)
 	sg_core_leave();
 }
 
+void sg_domain_end(struct sg_domain *d)
+{
+	if (sg_core_enter() != CUDA_SUCCESS)
+		return;
+	d->ending = true;
+	sg_core_leave();
+}
+
 void sg_domain_free(struct sg_domain *d)
 {
-	sync_streams(d, NULL);
+	sg_domain_end(d);
+	sg_stream_sync_all(d, NULL, false);
 	if (sg_core_enter() != CUDA_SUCCESS)
 		return; /* forked, or the process ends: nobody may touch it any more */
 	while (d->unreaped) {
@@ -206,6 +241,7 @@ void sg_domain_free(struct sg_domain *d)
 		if (sg_core_enter() != CUDA_SUCCESS)
 			return; /* the process ends meanwhile */
 	}
+	sg_slice_forget(d);
 	while (d->streams)
 		sg_stream_discard(d->streams);
 	free(d);

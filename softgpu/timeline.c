@@ -12,9 +12,11 @@
 #include <stddef.h>
 
 #include "../common/clock.h"
+#include "trace.h"
 
 #define WAKE_MIN_NS 10000ull /* never sleep shorter: events closer than this come together */
 #define LOG_CHUNK_NS (100 * REIN_MS)
+#define KEPT_MEMOPS 4
 #define SET_BLOCK_BYTES 65536
 #define SET_BLOCK_THREADS 256
 
@@ -28,7 +30,7 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static const char *const kind_name[] = {"kernel", "copy", "set", "host", "mark"};
+static const char *const kind_name[] = {"kernel", "copy", "set", "host", "mark", "memop"};
 
 int sg_timeline_init(void)
 {
@@ -58,6 +60,13 @@ static void ready_node(struct sg_node *nd)
 	sg_core.ready_nodes_tail = &nd->next;
 }
 
+/* How many SMs a node's kernel may use. */
+static uint32_t sms_of(const struct sg_node *nd)
+{
+	const struct sg_sm_set *on = nd->item->stream->sms;
+	return on ? on->n : sg_core.model->sms;
+}
+
 /* ---- completion */
 
 static void count(const struct sg_node *nd)
@@ -65,6 +74,18 @@ static void count(const struct sg_node *nd)
 	sg_core.stats.kernels += nd->cmd->kind == SG_CMD_KERNEL;
 	sg_core.stats.copies += nd->cmd->kind == SG_CMD_COPY;
 	sg_core.stats.sets += nd->cmd->kind == SG_CMD_SET;
+	sg_core.stats.memops += nd->cmd->memops;
+}
+
+static void tell(const struct sg_node *nd)
+{
+	struct sg_trace_work *w = nd->cmd->trace;
+	w->failed = rein_load_relaxed(&nd->item->domain->error) != CUDA_SUCCESS;
+	w->stream = nd->item->stream->id;
+	w->submit_ns = nd->item->submit_ns;
+	w->start_ns = nd->start_ns;
+	w->end_ns = nd->end_ns;
+	sg_trace_done(w);
 }
 
 static void complete_node(struct sg_node *nd)
@@ -73,6 +94,8 @@ static void complete_node(struct sg_node *nd)
 	count(nd);
 	sg_record_command(it->stream->id, kind_name[nd->cmd->kind], nd->cmd->name, nd->start_ns,
 	                  nd->end_ns);
+	if (REIN_UNLIKELY(nd->cmd->trace != NULL))
+		tell(nd);
 	for (uint32_t i = 0; i < nd->n_out; i++) {
 		struct sg_node *succ = &it->nodes[nd->out[i]];
 		succ->pred_end_ns = max_u64(succ->pred_end_ns, nd->end_ns);
@@ -84,6 +107,11 @@ static void complete_node(struct sg_node *nd)
 		return;
 	sg_core.stats.graphs += it->batch;
 	sg_item_complete(it);
+}
+
+void sg_timeline_complete(struct sg_node *nd)
+{
+	complete_node(nd);
 }
 
 static void check_node(struct sg_node *nd)
@@ -123,8 +151,8 @@ void sg_timeline_ran(struct sg_node *nd, CUresult result, struct sg_spent spent)
 	if (nd->untimed) {
 		nd->end_ns = max_u64(nd->end_ns, rein_now_ns());
 	} else if (c->kind == SG_CMD_KERNEL && !nd->kernel.solo_ns) {
-		uint64_t ns =
-		    sg_model_kernel_ns(sg_core.model, c->blocks, c->instructions, c->global_bytes);
+		uint64_t ns = sg_model_kernel_ns(sg_core.model, min_u64(c->blocks, sms_of(nd)),
+		                                 c->instructions, c->global_bytes);
 		sg_sched_set_solo(&sg_core.device[nd->item->domain->device].sched, &nd->kernel, ns);
 		counted = true;
 	}
@@ -136,7 +164,7 @@ void sg_timeline_ran(struct sg_node *nd, CUresult result, struct sg_spent spent)
 
 /* ---- start */
 
-static uint64_t undeclared_ns(const struct sg_cmd *c)
+static uint64_t undeclared_ns(const struct sg_cmd *c, uint32_t sms)
 {
 	static bool said;
 	if (!said)
@@ -145,22 +173,25 @@ static uint64_t undeclared_ns(const struct sg_cmd *c)
 		    "last SOFTGPU_KERNEL_MIN (declare it in SOFTGPU_TIMES)",
 		    c->name ? c->name : "(no name)");
 	said = true;
-	return sg_model_kernel_ns(sg_core.model, c->blocks, 0, 0);
+	return sg_model_kernel_ns(sg_core.model, min_u64(c->blocks, sms), 0, 0);
 }
 
-/* Duration alone; 0: known when the payload has run. */
+/* Duration alone on its SMs; 0: known when the payload has run. */
 static uint64_t solo_ns(const struct sg_node *nd)
 {
 	const struct sg_model *m = sg_core.model;
 	const struct sg_cmd *c = nd->cmd;
+	uint32_t sms = sms_of(nd);
 	if (c->kind == SG_CMD_SET)
 		return sg_model_set_ns(m, c->bytes);
 	uint64_t declared = sg_model_declared_ns(m, c->name);
 	if (declared)
-		return declared;
+		return sg_model_confined_ns(m, c->blocks, declared, sms);
 	if (m->mode == SG_MODE_TIME && c->run)
-		return undeclared_ns(c);
-	return c->run ? 0 : sg_model_kernel_ns(m, c->blocks, c->instructions, c->global_bytes);
+		return undeclared_ns(c, sms);
+	return c->run ? 0
+	              : sg_model_kernel_ns(m, min_u64(c->blocks, sms), c->instructions,
+	                                   c->global_bytes);
 }
 
 static void start_on_sms(struct sg_node *nd)
@@ -174,6 +205,7 @@ static void start_on_sms(struct sg_node *nd)
 	struct sg_kernel *k = &nd->kernel;
 	k->ready_ns = ready;
 	k->priority = it->stream->priority;
+	k->on = it->stream->sms;
 	k->solo_ns = solo_ns(nd);
 	if (c->kind == SG_CMD_KERNEL) {
 		k->blocks = c->blocks;
@@ -206,6 +238,10 @@ static void start_copy(struct sg_node *nd)
 static void start_node(struct sg_node *nd)
 {
 	const struct sg_cmd *c = nd->cmd;
+	if (c->kind == SG_CMD_MEMOP) {
+		sg_memop_start(nd);
+		return;
+	}
 	bool host = c->kind == SG_CMD_HOST;
 	bool poisoned = rein_load_relaxed(&nd->item->domain->error) != CUDA_SUCCESS;
 	bool run =
@@ -270,11 +306,30 @@ static void end_ownership(struct sg_timeline *tl, uint64_t at_ns)
 	tl->logged_ns = tl->sched.clock_ns;
 }
 
-static bool is_idle(const struct sg_timeline *tl)
+/* A channel that waits for a word in memory: does it count as work, for which the device is
+ * wanted and kept? What a real driver sets up is not known: docs/softgpu.md. */
+static bool burns_slice(const struct sg_timeline *tl)
+{
+	return tl->closed && sg_core.model->wait_keeps_slice;
+}
+
+/* As sg_sched_wants_ns(), with the channels that wait. */
+static uint64_t wants_ns(const struct sg_timeline *tl)
 {
 	uint64_t wants = sg_sched_wants_ns(&tl->sched);
-	/* the next kernel of a stream comes a gap later; the device is kept for it */
-	return wants == SG_NEVER || wants > tl->sched.clock_ns + sg_core.model->kernel_gap_ns;
+	if (!burns_slice(tl))
+		return wants;
+	return min_u64(wants, max_u64(tl->closed_ns, tl->sched.clock_ns));
+}
+
+static bool is_idle(const struct sg_timeline *tl)
+{
+	const struct sg_model *m = sg_core.model;
+	uint64_t wants = wants_ns(tl);
+	/* the next kernel of a stream comes a gap later, and a few memory operations may be
+	 * between: the device is kept for it */
+	uint64_t kept_ns = m->kernel_gap_ns + KEPT_MEMOPS * m->memop_ns;
+	return wants == SG_NEVER || wants > tl->sched.clock_ns + kept_ns;
 }
 
 static void give_up(struct sg_timeline *tl, unsigned device, uint64_t grants)
@@ -295,7 +350,7 @@ static void use_grant(struct sg_timeline *tl, const struct sg_seat *seat)
 /* Tries to come to own the device. True: a grant is in use now. */
 static bool claim(struct sg_timeline *tl, unsigned device)
 {
-	uint64_t wants = sg_sched_wants_ns(&tl->sched);
+	uint64_t wants = wants_ns(tl);
 	for (;;) {
 		struct sg_share_view v;
 		sg_share_view(sg_core.share, device, &v);
@@ -374,6 +429,8 @@ static bool run_device(struct sg_timeline *tl, unsigned device, uint64_t to)
 			kernels_done(done);
 			return true;
 		}
+		if (burns_slice(tl))
+			sg_sched_pass(&tl->sched, min_u64(to, limit));
 		if (is_idle(tl)) {
 			end_ownership(tl, tl->sched.clock_ns);
 			give_up(tl, device, v.seat.grants);
@@ -390,6 +447,8 @@ void sg_timeline_run(uint64_t now_ns)
 {
 	for (;;) {
 		start_ready();
+		if (sg_memop_poll())
+			continue;
 		uint64_t to = now_ns;
 		struct sg_node *copy = sg_core.timed;
 		if (copy)
@@ -409,7 +468,7 @@ void sg_timeline_run(uint64_t now_ns)
 
 static uint64_t device_wake_ns(const struct sg_timeline *tl, unsigned device, uint64_t now_ns)
 {
-	if (sg_sched_wants_ns(&tl->sched) == SG_NEVER || tl->sched.stalled)
+	if (wants_ns(tl) == SG_NEVER || tl->sched.stalled)
 		return SG_NEVER;
 	struct sg_share_view v;
 	sg_share_view(sg_core.share, device, &v);
@@ -422,6 +481,7 @@ static uint64_t device_wake_ns(const struct sg_timeline *tl, unsigned device, ui
 uint64_t sg_timeline_wake_ns(uint64_t now_ns)
 {
 	uint64_t wake = sg_core.timed ? sg_core.timed->end_ns : SG_NEVER;
+	wake = min_u64(wake, sg_memop_wake_ns(now_ns));
 	for (unsigned i = 0; sg_core.share && i < sg_core.model->n_devices; i++)
 		wake = min_u64(wake, device_wake_ns(&sg_core.device[i], i, now_ns));
 	return max_u64(wake, now_ns + WAKE_MIN_NS);

@@ -66,6 +66,12 @@ TEST(streams)
 }
 TEST_END
 
+TEST(memory_operations)
+{
+	passes("api_memop");
+}
+TEST_END
+
 TEST(memory)
 {
 	passes("api_memory");
@@ -115,4 +121,5 @@ TEST(bad_configuration)
 }
 TEST_END
 
-TESTS("softgpu", basic, streams, memory, graphs, errors, devices, leaving, bad_configuration)
+TESTS("softgpu", basic, streams, memory_operations, memory, graphs, errors, devices, leaving,
+      bad_configuration)

@@ -309,6 +309,39 @@ TEST(destroyed_context_is_over)
 }
 TEST_END
 
+static CUresult green_stream(CUstream *out, CUgreenCtx green, unsigned flags, int priority)
+{
+	return fake_stream_create(out, flags);
+}
+
+static CUresult green_destroy(CUgreenCtx green)
+{
+	return green ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
+}
+
+TEST(destroyed_green_context_is_over)
+{
+	fake_start();
+	char handle[2];
+	CUgreenCtx green = (CUgreenCtx)&handle[0], other = (CUgreenCtx)&handle[1];
+	CUstream s, t;
+	real.cuGreenCtxStreamCreate = green_stream;
+	real.cuGreenCtxDestroy = green_destroy;
+	ck_assert_int_eq(hook_cuGreenCtxStreamCreate(&s, green, CU_STREAM_NON_BLOCKING, 0), 0);
+	ck_assert_int_eq(hook_cuGreenCtxStreamCreate(&t, other, CU_STREAM_NON_BLOCKING, 0), 0);
+	launch(s);
+	launch(t);
+	ck_assert_int_ne(hook_cuGreenCtxDestroy(NULL), CUDA_SUCCESS);
+	ck_assert(active());
+	ck_assert_int_eq(hook_cuGreenCtxDestroy(green), CUDA_SUCCESS);
+	ck_assert(active()); /* the other one's work is not over */
+	ck_assert_ptr_null(rein_row_seek(s, 0));
+	ck_assert_ptr_nonnull(rein_row_seek(t, 0));
+	ck_assert_int_eq(hook_cuGreenCtxDestroy(other), CUDA_SUCCESS);
+	ck_assert(!active());
+}
+TEST_END
+
 TEST(helper_asks_nothing_while_a_capture_is_on)
 {
 	CUgraph graph;
@@ -334,4 +367,4 @@ TESTS("completion", stream_sync_completes_its_stream_only, failed_sync_completes
       full_event_table_stays_conservative, destroyed_stream_counts_until_its_mark_completes,
       reused_handle_is_a_new_stream, rows_of_drained_streams_are_reused, more_streams_than_rows,
       blocking_copy_completes_blocking_streams, destroyed_context_is_over,
-      helper_asks_nothing_while_a_capture_is_on)
+      destroyed_green_context_is_over, helper_asks_nothing_while_a_capture_is_on)

@@ -19,7 +19,8 @@ has       = $(if $(filter-out $(HAVE),$(1)),,y)
 
 Q := $(if $(V),,@)
 JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
-say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
+# one line per file that is made, and its folder
+say = @mkdir -p $(@D); $(if $(V),:,printf '  %-5s %s\n' '$(1)' '$(2)')
 
 SAN_asan := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 SAN_tsan := -fsanitize=thread -fno-omit-frame-pointer -Wno-tsan
@@ -58,7 +59,8 @@ CLIENTS   := $(patsubst tests/clients/%.c,$(B)/tests/clients/%,$(wildcard tests/
 PROBES    := $(patsubst workloads/%.c,$(B)/%,$(wildcard workloads/gpu/*.c)) \
              $(patsubst workloads/%.c,$(B)/%.so,$(wildcard workloads/gpu/preload/*.c))
 CUDART    := $(foreach s,static shared,$(patsubst workloads/%.cu,$(B)/%-$(s),$(wildcard workloads/gpu/cudart/*.cu)))
-GPU_PARTS := $(filter-out %/rein %/demo %/bench,$(PRODUCTS)) $(PROBES) $(CUDART) $(CLIENTS)
+RECORD    := $(addprefix $(B)/record/,libcuda.so.1 replay)
+GPU_PARTS := $(RECORD) $(filter-out %/rein %/demo %/bench,$(PRODUCTS)) $(PROBES) $(CUDART) $(CLIENTS)
 
 .PHONY: all demo test bench gpu-check gpu-parts lint fmt fuzz install deps help clean tests left-out
 .DELETE_ON_ERROR:
@@ -85,7 +87,7 @@ test: deps ## set up, build, run all tests
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all tests
 	$(Q)tests/run.sh $(B) $(UNIT) $(PROCESS)
 
-tests: $(UNIT) $(PROCESS) $(PRELOAD) $(CLIENTS) $(PROBES)
+tests: $(UNIT) $(PROCESS) $(PRELOAD) $(CLIENTS) $(PROBES) $(RECORD)
 
 bench: all ## added time per launch and what else this machine can measure
 	$(Q)$(B)/workloads/bench --out $(B)/bench
@@ -104,7 +106,6 @@ gpu-parts: $(GPU_PARTS) left-out
 # ---- generated from cuda.h and interpose/entries.tbl
 $(B)/gen/stamp: interpose/gen.py interpose/entries.tbl $(CUDA_DIR)/include/cuda.h
 	$(call say,GEN,$(B)/gen)
-	$(Q)mkdir -p $(@D)
 	$(Q)$(PYTHON) interpose/gen.py --cc "$(CC)" --include $(CUDA_DIR)/include --out $(@D)
 	$(Q)touch $@
 $(GEN): $(B)/gen/stamp ;
@@ -112,11 +113,9 @@ $(GEN): $(B)/gen/stamp ;
 # ---- objects
 $(B)/obj/%.o: %.c $(B)/gen/stamp
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(call pkg_cflags,$(PKG_DAEMON) $(PKG_TOOLS)) -MMD -MP -c -o $@ $<
 $(B)/obj/gen/%.o: $(B)/gen/%.c $(B)/gen/stamp
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -I. -Iinterpose -MMD -MP -c -o $@ $<
 $(B)/obj/gen/hooks.o: ALL_CFLAGS += -fno-semantic-interposition
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
@@ -128,7 +127,7 @@ GPU_LIB = $(call lib,workloads/gpu/lib) $(WL_LIB)
 define archive
 $(call lib,$(1)): $(call obj,$(filter-out %/main.c %/asm_%.c,$(call src,$(1))))
 	$$(call say,AR,$$@)
-	$(Q)mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$^
+	$(Q)rm -f $$@ && ar rcs $$@ $$^
 endef
 $(foreach f,$(FOLDERS),$(eval $(call archive,$(f))))
 $(B)/lib/interpose.a: $(B)/obj/gen/hooks.o
@@ -140,7 +139,6 @@ $(B)/librein.so: $(call obj,$(call src,interpose) $(call src,common)) $(B)/obj/g
 	  -Wl,-z,nodelete -Wl,-z,now -Wl,--no-undefined -Wl,--as-needed $(ALL_LDFLAGS)
 $(B)/softgpu/libcuda.so.1: $(call obj,$(call src,softgpu)) $(B)/obj/gen/softgpu_missing.o $(call lib,common)
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -shared -o $@ $^ -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic -Wl,--no-undefined \
 	  -Wl,-z,nodelete $(call pkg_libs,$(PKG_SOFT)) -lm -lpthread $(ALL_LDFLAGS)
 	$(Q)ln -sf libcuda.so.1 $(@D)/libcuda.so
@@ -157,7 +155,6 @@ CUDA_LINK = $(if $(SOFTGPU),-L$(B)/softgpu,-L$(CUDA_DIR)/lib64/stubs) -Wl,--as-n
             -Wl,--allow-shlib-undefined
 $(B)/workloads/%.fatbin: workloads/%.cu
 	$(call say,NVCC,$<)
-	$(Q)mkdir -p $(@D)
 	$(Q)$(NVCC) -fatbin -Wno-deprecated-gpu-targets -o $@ $<
 $(addprefix $(B)/workloads/,lc be): $(B)/workloads/%: $(B)/obj/workloads/%.o $(WL_LIB) \
     $(B)/workloads/kernels.fatbin $(SOFTGPU)
@@ -165,7 +162,6 @@ $(addprefix $(B)/workloads/,lc be): $(B)/workloads/%: $(B)/obj/workloads/%.o $(W
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(CUDA_LINK) -lm -lpthread $(ALL_LDFLAGS)
 $(addprefix $(B)/workloads/,demo bench): $(B)/workloads/%: $(B)/obj/workloads/%.o $(WL_LIB)
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) -ljansson -lm -lpthread -ldl $(ALL_LDFLAGS)
 $(addprefix $(B)/workloads/,$(CU)): $(B)/workloads/%: workloads/%.cu $(B)/workloads/%.fatbin \
     $(SOFTGPU) $(WL_LIB)
@@ -176,54 +172,63 @@ $(B)/obj/workloads/%.o: ALL_CFLAGS += -DFATBIN='"$(B)/workloads/kernels.fatbin"'
 $(B)/obj/workloads/lc.o $(B)/obj/workloads/be.o: $(B)/workloads/kernels.fatbin
 $(B)/workloads/null/libcuda.so.1: workloads/null/driver.c $(B)/gen/stamp
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -shared -o $@ $< -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic $(ALL_LDFLAGS)
 
 # ---- probes of gpu-check
 $(B)/gpu/kernels.fatbin: workloads/gpu/kernels.cu
 	$(call say,NVCC,$<)
-	$(Q)mkdir -p $(@D)
 	$(Q)$(NVCC) -fatbin -Wno-deprecated-gpu-targets -o $@ $<
 $(B)/obj/workloads/gpu/%.o: ALL_CFLAGS += -DGPU_FATBIN='"$(B)/gpu/kernels.fatbin"'
 $(filter-out %.so,$(PROBES)): $(B)/gpu/%: $(B)/obj/workloads/gpu/%.o $(GPU_LIB) $(SOFTGPU)
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(CUDA_LINK) -ldl -lm -lpthread $(ALL_LDFLAGS)
 $(patsubst $(B)/%,$(B)/obj/workloads/%.o,$(filter-out %.so,$(PROBES))): $(B)/gpu/kernels.fatbin
 # preloaded into other people's processes, so never sanitized
 $(B)/gpu/preload/%.so: workloads/gpu/preload/%.c $(wildcard workloads/gpu/lib/rm*.[ch])
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out $(SAN_$(SAN)),$(ALL_CFLAGS)) -shared -o $@ $(filter %.c,$^) -ldl -lpthread $(LDFLAGS)
 # runtime-API programs; "// NVCC: …" and "// LINK: …" in the first lines are their options
 nvcc_option = $(shell sed -n '1,10s|^// $(1): ||p' $(2))
 CUDA_ARCH ?= -gencode arch=compute_80,code=compute_80 -gencode arch=compute_90,code=sm_90
 define cudart
-$(B)/gpu/cudart/%-$(1): workloads/gpu/cudart/%.cu
+$(B)/gpu/cudart/%-$(1): workloads/gpu/cudart/%.cu workloads/gpu/cudart/rt.h
 	$$(call say,NVCC,$$@)
-	$$(Q)mkdir -p $$(@D)
 	$$(Q)$$(NVCC) -O2 $$(CUDA_ARCH) $$(call nvcc_option,NVCC,$$<) -cudart $(1) -o $$@ $$< \
-	  $$(call nvcc_option,LINK,$$<) -lcuda -Xlinker --allow-shlib-undefined
+	  $$(call nvcc_option,LINK,$$<) -Xlinker -rpath -Xlinker $$(CUDA_DIR)/lib64
 endef
 $(foreach s,static shared,$(eval $(call cudart,$(s))))
+
+# ---- the recorder: a proxy libcuda.so.1, and the program that issues what it wrote again
+REC_GEN := $(addprefix $(B)/gen/,record_table.c record_hooks.c replay_calls.c)
+$(B)/gen/record.stamp: workloads/record/gen_record.py $(B)/gen/stamp
+	$(call say,GEN,$(REC_GEN))
+	$(Q)$(PYTHON) $< --cc "$(CC)" --include $(CUDA_DIR)/include --out $(@D)
+	$(Q)touch $@
+$(REC_GEN): $(B)/gen/record.stamp ;
+$(B)/record/libcuda.so.1: $(call obj,$(addprefix workloads/record/,record.c format.c kernels.c)) \
+    $(B)/obj/gen/record_table.o $(B)/obj/gen/record_hooks.o
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -o $@ $^ -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic -Wl,-z,nodelete \
+	  -Wl,--no-undefined -ldl -lpthread $(ALL_LDFLAGS)
+$(B)/record/replay: $(call obj,$(wildcard workloads/record/replay*.c)) \
+    $(B)/obj/gen/record_table.o $(B)/obj/gen/replay_calls.o
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $^ -ldl -lpthread $(ALL_LDFLAGS)
 
 # ---- tests: unit tests link archives; process tests run the products
 HARNESS   = tests/harness.c tests/harness.h tests/rig.c tests/rig.h
 TEST_LIBS = $(call lib,daemon tools policy softgpu interpose workloads/gpu/lib workloads/lib common)
 $(B)/tests/%: tests/%.c $(HARNESS) $(TEST_LIBS) $(PRODUCTS)
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(call pkg_cflags,$(PKG_TEST)) -I. -DBUILD_DIR='"$(B)"' -o $@ $< \
 	  $(filter tests/%.c,$(HARNESS)) -Wl,--start-group $(TEST_LIBS) -Wl,--end-group \
 	  $(call pkg_libs,$(PKG_TEST) $(PKG_DAEMON) $(PKG_TOOLS) $(PKG_SOFT)) -lm -lpthread $(ALL_LDFLAGS)
 # other people's libraries: never sanitized, whatever is preloaded beside them
 $(B)/tests/preload/%.so: tests/preload/%.c
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out $(SAN_$(SAN)),$(ALL_CFLAGS)) -O0 -shared -o $@ $< $(LDFLAGS)
 $(B)/tests/clients/%: tests/clients/%.c $(SOFTGPU)
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(CUDA_LINK) -lm -lpthread $(ALL_LDFLAGS)
 
 # ---- hygiene

@@ -8,6 +8,7 @@ Every stage has its own time limit and survives the others' failures; results ar
 ends, so an interrupted run keeps what it has. Nothing of the card's settings is touched."""
 
 import argparse
+import contextlib
 import datetime
 import glob
 import importlib
@@ -108,23 +109,38 @@ def judge(stage, summary):
     return "ok", text
 
 
-def run_stage(name, machine, results, limit_s, terminal):
-    """One stage, whatever happens in it. (record, the signal that ended it or None)"""
+def module_of(name):
+    return importlib.import_module(name.replace("-", "_"))
+
+
+def stretch(stages, left_s):
+    """By how much the stages' own limits grow where fewer stages leave time over."""
+    wanted = 0
+    for name in stages:
+        with contextlib.suppress(Exception):  # reported when it is its turn
+            wanted += module_of(name).LIMIT_S
+    return max(1.0, left_s / wanted) if wanted else 1.0
+
+
+def run_stage(name, machine, results, limit_s, terminal, times=1.0):
+    """One stage, whatever happens in it; at most limit_s, and `times` its own limit.
+    (record, the signal that ended it or None)"""
     stage = Stage(name, machine, results, limit_s)
     stage.progress = lambda text: terminal.now(name, text)
     stage.progress("begins")
     signalled = None
     try:
         signal.setitimer(signal.ITIMER_REAL, limit_s + GRACE_S)
-        module = importlib.import_module(name.replace("-", "_"))
-        stage.limit_s = min(limit_s, module.LIMIT_S)
+        module = module_of(name)
+        stage.limit_s = min(limit_s, module.LIMIT_S * times)
         signal.setitimer(signal.ITIMER_REAL, stage.limit_s + GRACE_S)
         module.run(stage)
         result, text = judge(stage, module.summary)
     except Skip as e:
         result, text = "skipped", str(e)
     except OutOfTime:
-        result, text = "out of time", f"stopped after {limit_s:.0f} s; what was found is kept"
+        result = "out of time"
+        text = f"stopped after {stage.limit_s:.0f} s; what was found is kept"
     except Interrupted as e:
         signalled = e.args[0]
         result, text = "interrupted", "what was found is kept"
@@ -181,6 +197,7 @@ def all_records(results, fresh):
 def run_all(o, machine, results, heading, terminal):
     """All stages. (records, the signal that ended it or None)"""
     records, signalled = [], None
+    times = stretch(o.stages, o.limit - (time.time() - o.since))
     for name in o.stages:
         left = o.limit - (time.time() - o.since)
         if signalled:
@@ -191,7 +208,7 @@ def run_all(o, machine, results, heading, terminal):
         else:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, on_signal)
-            r, signalled = run_stage(name, machine, results, left, terminal)
+            r, signalled = run_stage(name, machine, results, left, terminal, times)
         records.append(r)
         report.write_json(results / f"{name}.json", r)
         report.write(results / "facts.md", report.page(heading, all_records(results, records)))

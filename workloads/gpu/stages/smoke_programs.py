@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the smoke stage runs and how it compares: programs that print and dump what they computed,
+run in several modes beside each other; two runs are the same if exit status, output (without
+times) and dumped bytes are."""
+
+import json
+import os
+import re
+import socket
+import time
+from pathlib import Path
+
+from process import Child
+
+RUN_LIMIT_S = 45
+# the daemon logs 20 lines a second about clients, two for each: start no faster than that
+JOIN_GAP_S = 0.13
+ANY_STATUS = tuple(range(256))
+TIMES = re.compile(r"\d+\.\d+")
+ADDRESSES = re.compile(r"\b0x[0-9a-f]{4,}\b")
+
+# the modes; the shim is there in all but the first
+BARE, LONE, JOINED, HELD = "bare", "no daemon", "daemon", "urgent neighbour"
+
+
+class Case:
+    """A program with its arguments. dump: it takes --dump FILE; alone: nothing may run beside it;
+    judged: that it fails without the shim is a mistake of ours, not news about the driver."""
+
+    def __init__(self, name, path, args=(), modes=(LONE, JOINED, HELD), dump=False, alone=False,
+                 judged=True):
+        self.name, self.path, self.args, self.modes = name, path, list(args), modes
+        self.dump, self.alone, self.judged = dump, alone, judged
+
+    def __repr__(self):
+        return self.name
+
+
+def driver_cases(build):
+    """Driver-API programs; those of tests/ expect the software GPU's answers, which are meant to
+    be the driver's: where they fail without the shim, that is news."""
+    work, api = build / "workloads", build / "tests" / "clients"
+    cases = [
+        Case("saxpy", work / "saxpy", ["--repeat", "100"], dump=True),
+        Case("matmul", work / "matmul", ["--repeat", "100"], dump=True),
+        Case("lc", work / "lc", ["--requests", "100", "--arrivals", "closed", "--kernels", "4"]),
+        Case("be", work / "be", ["--steps", "300"]),
+    ]
+    for name in ("basic", "streams", "memory", "graphs", "errors"):
+        cases.append(Case(f"api_{name}", api / f"api_{name}", alone=name == "memory",
+                          judged=False))
+    for how in ("return", "atexit", "thread", "detach", "late"):
+        cases.append(Case(f"api_exit-{how}", api / "api_exit", [how], judged=False))
+    return cases
+
+
+def runtime_cases(build, sources):
+    """Runtime-API programs, with a static and a shared cudart."""
+    cases = []
+    for source in sorted(sources.glob("*.cu")):
+        for variant in ("static", "shared"):
+            name = f"{source.stem}-{variant}"
+            path = build / "gpu" / "cudart" / name
+            modes = (LONE, JOINED, HELD) if variant == "static" else (JOINED,)
+            if source.stem == "rt_pulse":
+                continue
+            if source.stem != "rt_exit":
+                cases.append(Case(name, path, modes=modes, dump=True))
+                continue
+            for how in ("atexit", "late", "destructor", "pending", "thread"):
+                cases.append(Case(f"{name}-{how}", path, [how], modes=modes, dump=True))
+    return cases
+
+
+class Outcome:
+    """What a run showed. text: what went wrong with the run itself, or None."""
+
+    def __init__(self, result, dump):
+        self.status = result.status
+        self.lines = normal(result.out)
+        self.last = (normal(result.err) or ["no message"])[-1]
+        self.shim = [line for line in result.err.splitlines() if line.startswith("librein[")]
+        self.seconds = result.seconds
+        self.pid = None
+        self.bytes = None
+        if dump:
+            try:
+                self.bytes = dump.read_bytes()
+                dump.unlink()
+            except OSError:
+                pass  # it was not written: a failed run, or a mode that writes none
+
+    def difference(self, other):
+        """How this run differs from `other`, the one without the shim; "" if it does not."""
+        if self.status != other.status:
+            how = "did not end" if self.status is None else f"exit status {self.status}"
+            return f"{how} (without the shim: {other.status}): {self.last}"
+        if self.status != 0 and self.last != other.last:
+            return f"says '{self.last}', without the shim '{other.last}'"
+        if self.lines != other.lines:
+            for i, (a, b) in enumerate(zip(self.lines + [""], other.lines + [""])):
+                if a != b:
+                    return f"line {i + 1} is '{a}', without the shim '{b}'"
+            return "prints more or fewer lines"
+        if self.bytes != other.bytes:
+            return "results: " + first_difference(self.bytes, other.bytes)
+        return ""
+
+
+def normal(text):
+    """Lines without what may differ between two runs: times, addresses, the shim's own lines."""
+    lines = [line for line in text.splitlines() if line and not line.startswith("librein[")]
+    return [ADDRESSES.sub("0x#", TIMES.sub("#", line)) for line in lines]
+
+
+def first_difference(a, b):
+    if a is None or b is None:
+        return "none were written" + ("" if a is None else " without the shim")
+    at = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+    return (f"byte {at} is {a[at:at + 1].hex() or 'missing'}, without the shim "
+            f"{b[at:at + 1].hex() or 'missing'} ({len(a)} and {len(b)} bytes)")
+
+
+class Job:
+    """A run that is asked for: done(result, program) is called at its end."""
+
+    def __init__(self, name, argv, env, done, limit_s=RUN_LIMIT_S, paced=False, alone=False):
+        self.name, self.argv, self.env, self.done = name, argv, env, done
+        self.limit_s, self.paced, self.alone = limit_s, paced, alone
+
+
+class Pool:
+    """Runs jobs, `width` at a time, in one thread (children die with the thread that started
+    them). Keeps `reserve_s` of the stage's time; what cannot begin before is left in `left`."""
+
+    def __init__(self, stage, width, reserve_s, while_running=lambda: None):
+        self.stage, self.width, self.reserve_s = stage, width, reserve_s
+        self.while_running = while_running
+        self.last_paced = 0.0
+        self.active = []
+        self.left = []
+
+    def run(self, jobs):
+        """Those that must be alone come last."""
+        queue = sorted(jobs, key=lambda j: j.alone)
+        while queue or self.active:
+            while queue and self.may_start(queue[0]):
+                self.start(queue.pop(0))
+            if queue and self.stage.left() < self.reserve_s:
+                self.left += queue
+                queue = []
+            for entry in list(self.active):
+                self.look(entry)
+            self.while_running()
+            time.sleep(0.01)
+
+    def may_start(self, job):
+        if self.stage.left() < self.reserve_s or len(self.active) >= self.width:
+            return False
+        if self.active and (job.alone or self.active[-1][0].alone):
+            return False
+        return not job.paced or time.monotonic() - self.last_paced >= JOIN_GAP_S
+
+    def start(self, job):
+        if job.paced:
+            self.last_paced = time.monotonic()
+        program = self.stage.start(job.name, job.argv, env=job.env, ok=ANY_STATUS)
+        self.active.append((job, program, time.monotonic()))
+
+    def look(self, entry):
+        job, program, begin = entry
+        over = time.monotonic() - begin > job.limit_s or self.stage.left() < 2
+        if program.running() and not over:
+            return
+        self.active.remove(entry)
+        job.done(program.wait(0.1), program)
+
+
+class Programs:
+    """The comparison of all cases: cases that exist, their outcomes by mode, what follows."""
+
+    def __init__(self, stage, cases):
+        self.stage = stage
+        self.cases = [c for c in cases if c.path.exists()]
+        self.absent = sorted({c.path.name for c in cases if not c.path.exists()})
+        self.outcomes = {}  # (case name, mode): Outcome
+        self.fresh = 0
+
+    def job(self, case, mode, env):
+        dump, argv = None, [case.path, *case.args]
+        if case.dump:
+            self.fresh += 1
+            dump = Path(self.stage.machine.scratch) / f"smoke-{self.fresh}"
+            argv += ["--dump", dump]
+
+        def done(result, program):
+            outcome = Outcome(result, dump)
+            outcome.pid = program.pid
+            self.outcomes[case.name, mode] = outcome
+
+        shim = mode in (JOINED, HELD)
+        return Job(f"{case.name} ({mode})", argv, env, done, paced=shim, alone=case.alone)
+
+    def jobs(self, mode, env_of):
+        return [self.job(c, mode, env_of(c)) for c in self.cases
+                if mode == BARE or mode in c.modes]
+
+    def differing(self):
+        """(case, mode, how) of all runs that differ from the one without the shim."""
+        found = []
+        for case in self.cases:
+            bare = self.outcomes.get((case.name, BARE))
+            for mode in case.modes:
+                outcome = self.outcomes.get((case.name, mode))
+                if bare and outcome:
+                    how = outcome.difference(bare)
+                    if how:
+                        found.append((case, mode, how))
+        return found
+
+    def compared(self):
+        """How many runs could be compared."""
+        return sum((c.name, BARE) in self.outcomes and (c.name, m) in self.outcomes
+                   for c in self.cases for m in c.modes)
+
+
+class Held:
+    """How often each client was held at its gate, asked of the daemon while they run; only a
+    daemon with a control socket (jansson) can answer."""
+
+    def __init__(self, daemon):
+        self.path = str(daemon.folder / "run" / "control.sock")
+        self.waits = {}  # pid: (name, times held)
+        self.why = None
+        self.next = 0.0
+
+    def ask(self):
+        if self.why or time.monotonic() < self.next:
+            return
+        self.next = time.monotonic() + 0.1
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+                s.settimeout(1)
+                s.connect(self.path)
+                s.send(b'{"op": "clients"}')
+                answer = json.loads(s.recv(1 << 20))
+            for c in answer.get("clients", []):
+                self.waits[c["pid"]] = (c["name"], c["gate_waits"])
+        except FileNotFoundError:
+            self.why = "this reind has no control socket (built without jansson)"
+        except (OSError, ValueError, KeyError, TypeError) as e:
+            self.why = f"reind does not answer: {e}"
+
+
+def without_program(name):
+    return f"{name} was not built here"
+
+
+def imports(stage, module):
+    """Whether this Python has a module; it is not imported here."""
+    code = f"import importlib.util as u, sys; sys.exit(u.find_spec('{module}') is None)"
+    return Child([stage.machine.python, "-c", code], dict(os.environ)).wait(20).status == 0

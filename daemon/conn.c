@@ -5,12 +5,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <utlist.h>
 
 #include "../common/clock.h"
 #include "../common/log.h"
 #include "../common/sock.h"
 #include "control.h"
+#include "hash.h"
 #include "server.h"
 
 #define ACCEPTS_PER_EVENT 16

@@ -7,7 +7,8 @@
  *
  * The head is a pointer to the first element, NULL when empty; the handle is called hh. Adding
  * needs no memory, so hh.tbl, which uthash leaves NULL for want of it, is never NULL afterwards.
- * Keys are not copied and must be unique, as in uthash.
+ * Keys are not copied and must be unique, as in uthash. Below them, utlist's doubly linked lists,
+ * whose links are the element's own prev and next.
  */
 #ifndef REIN_HASH_LIST_H
 #define REIN_HASH_LIST_H
@@ -78,5 +79,36 @@ typedef struct UT_hash_handle {
 			hl_n_++;                                                                   \
 		hl_n_;                                                                             \
 	})
+
+/* The head's prev is the last element, the last one's next is NULL. */
+#define DL_APPEND(head, add)                                                                       \
+	do {                                                                                       \
+		__typeof__(add) dl_new_ = (add);                                                   \
+		dl_new_->next = NULL;                                                              \
+		dl_new_->prev = (head) ? (head)->prev : dl_new_;                                   \
+		if (head)                                                                          \
+			(head)->prev->next = dl_new_;                                              \
+		else                                                                               \
+			(head) = dl_new_;                                                          \
+		(head)->prev = dl_new_;                                                            \
+	} while (0)
+
+#define DL_DELETE(head, del)                                                                       \
+	do {                                                                                       \
+		__typeof__(del) dl_del_ = (del);                                                   \
+		if (dl_del_->next)                                                                 \
+			dl_del_->next->prev = dl_del_->prev;                                       \
+		else if (dl_del_ != (head))                                                        \
+			(head)->prev = dl_del_->prev;                                              \
+		if (dl_del_ == (head))                                                             \
+			(head) = dl_del_->next;                                                    \
+		else                                                                               \
+			dl_del_->prev->next = dl_del_->next;                                       \
+	} while (0)
+
+/* Each element in order; `el` may be deleted and freed in the body. */
+#define DL_FOREACH_SAFE(head, el, tmp)                                                             \
+	for ((el) = (head), (tmp) = (el) ? (el)->next : NULL; (el);                                \
+	     (el) = (tmp), (tmp) = (el) ? (el)->next : NULL)
 
 #endif

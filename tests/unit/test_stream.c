@@ -322,7 +322,7 @@ static CUresult green_destroy(CUgreenCtx green)
 TEST(destroyed_green_context_is_over)
 {
 	fake_start();
-	char handle[2];
+	char handle[2] = {0};
 	CUgreenCtx green = (CUgreenCtx)&handle[0], other = (CUgreenCtx)&handle[1];
 	CUstream s, t;
 	real.cuGreenCtxStreamCreate = green_stream;

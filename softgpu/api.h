@@ -68,6 +68,8 @@ enum sg_handle_kind {
 	SG_POOL,
 	SG_GREEN, /* of destroyed ones too: they stay recognisable */
 	SG_DESC,
+	SG_PHYSICAL, /* cuMemCreate */
+	SG_HANDLE_KINDS,
 };
 CUresult sg_handle_add(const void *object, enum sg_handle_kind kind);
 /* False if it was not there: of two threads that destroy an object one wins. */
@@ -131,6 +133,7 @@ struct CUevent_st {
 	uint64_t capture_id;
 	CUgraphNode *nodes;
 	size_t n_nodes;
+	struct sg_ipc_share *ipc; /* interprocess ones: api_ipc.c; NULL: the process' own */
 };
 
 struct CUfunc_st {
@@ -182,6 +185,10 @@ CUresult sg_stream_make(CUcontext ctx, CUgreenCtx green, unsigned flags, int pri
                         CUstream *out);
 void sg_stream_drop(CUstream s); /* frees stream, its handle already removed */
 void sg_event_drop(CUevent e);   /* gives back one reference */
+/* `ipc`: NULL, or what it is of another process; taken over on success. */
+CUresult sg_event_make(CUcontext ctx, unsigned flags, struct sg_ipc_share *ipc, CUevent *out);
+CUresult sg_event_put(CUevent e, struct sg_stream *s); /* records it, of whatever kind it is */
+CUresult sg_event_await(CUevent e, struct sg_stream *s);
 void sg_module_drop(CUmodule m); /* gives back one reference */
 void sg_module_hold(CUmodule m);
 void sg_libraries_forget(CUcontext ctx); /* the context is about to go */
@@ -220,7 +227,13 @@ struct sg_range {
 	unsigned flags;    /* of the host allocation or registration */
 	bool module;       /* belongs to a module: no call of the application may free it */
 	bool freeing;      /* cuMemFreeAsync was called */
-	uint64_t id;       /* CU_POINTER_ATTRIBUTE_BUFFER_ID */
+	uint32_t offered;  /* 1 + its number among what is offered to other processes (ipc.h) */
+	/* of another process: mapped for this range alone, from the page of `base` on */
+	size_t mapped_bytes;
+	uint64_t ipc_id;
+	uint32_t opens;  /* cuIpcOpenMemHandle calls; 0: it came with a pool */
+	uint32_t access; /* cuMemMap: a bit per device that may; 0: other memory */
+	uint64_t id;     /* CU_POINTER_ATTRIBUTE_BUFFER_ID */
 };
 /* Reserves device memory and enters it. `template`: kind, device, ctx, pool, module. */
 CUresult sg_arena_alloc(const struct sg_range *template, size_t size, size_t align, uintptr_t *out);
@@ -240,6 +253,33 @@ void sg_range_remove_of(CUcontext ctx); /* everything that belongs to a context 
 void sg_arena_usage(int device, size_t *free_bytes, size_t *total);
 size_t sg_arena_pending(CUcontext ctx); /* bytes that cuMemFreeAsync will give back */
 void sg_memory_init(CUcontext ctx);     /* fills ctx->memory */
+/* The memfd behind a device's memory (kept open by the arena), and where an allocation is in it.
+ * NOT_SUPPORTED: the memory is private, since no file could be made. */
+CUresult sg_arena_file(int device, uintptr_t base, int *fd, uint64_t *offset);
+CUresult sg_arena_file_of(int device, int *fd);
+void sg_range_offered(uintptr_t base, uint32_t offered);
+/* An imported range that this context has open already: opens it once more. */
+bool sg_range_opened(CUcontext ctx, uint64_t ipc_id, uintptr_t *base);
+/* False: not an opened one. Not the last: closed once; the last one is the caller's to remove. */
+bool sg_range_close(uintptr_t base, bool *last);
+/* Memory that is the device's but outside the arena. */
+CUresult sg_arena_charge(int device, size_t bytes);
+void sg_arena_refund(int device, size_t bytes);
+/* Replaces all ranges that begin in [base, base + size) at once. */
+CUresult sg_ranges_rebuild(uintptr_t base, size_t size, const struct sg_range *with, size_t n);
+uint64_t sg_device_half_uuid(CUdevice dev); /* tells devices apart; between processes too */
+
+/* ---- shared with other processes: api_ipc.c */
+
+CUresult sg_ipc_event_make(CUevent e); /* of an own one: offers it */
+void sg_ipc_event_free(struct sg_ipc_share *s);
+CUresult sg_ipc_event_record(CUevent e, struct sg_stream *s);
+CUresult sg_ipc_event_wait(CUevent e, struct sg_stream *s);
+CUresult sg_ipc_event_query(CUevent e);
+CUresult sg_ipc_event_sync(CUevent e);
+/* Maps part of a memory file of another process and enters it. `t`: device, ctx, pool, ipc_id,
+ * opens; the rest is filled in. */
+CUresult sg_range_import(struct sg_range *t, int fd, uint64_t offset, size_t size, uintptr_t *out);
 
 /* ---- work: api_op.c */
 

@@ -5,16 +5,21 @@
  *
  * A device's memory is an address range of this process, reserved once and larger than the
  * device (a GPU has virtual memory too: fragmentation must not fail an allocation that fits).
- * Pages cost nothing until touched and stay mapped for ever, so a stray access by the driver
- * itself cannot fault. The table is an array of ranges in order of address, read far more often
+ * Its pages are those of a memfd, so that other processes can map some of them (ipc.h). They
+ * cost nothing until touched and stay mapped for ever, so a stray access by the driver itself
+ * cannot fault. The table is an array of ranges in order of address, read far more often
  * than written, under a lock of its own that is always taken innermost.
  */
 #include "api.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "ipc.h"
 
 #define MAX_DEVICES 64
 #define RESERVE_FACTOR 4
@@ -32,6 +37,7 @@ static struct {
 	size_t n_free, room;
 	size_t used;
 	struct extent all; /* size 0: not reserved yet */
+	int fd;            /* behind `all`; -1: private memory */
 } arenas[MAX_DEVICES];
 
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
@@ -89,7 +95,8 @@ static CUresult table_add(const struct sg_range *r)
 
 static bool in_arena(const struct sg_range *r)
 {
-	return r->kind == SG_MEMORY_DEVICE || r->kind == SG_MEMORY_MANAGED;
+	return (r->kind == SG_MEMORY_DEVICE || r->kind == SG_MEMORY_MANAGED) && !r->mapped_bytes &&
+	       !r->access;
 }
 
 static CUresult extent_insert(int device, size_t at, uintptr_t base, size_t size)
@@ -116,17 +123,42 @@ static void extent_delete(int device, size_t at)
 	memmove(&f[at], &f[at + 1], (arenas[device].n_free - at) * sizeof(*f));
 }
 
+/* -1: where none is to be had, memory is private and cannot be offered to others. */
+static int memory_file(int device, size_t size)
+{
+	char name[40];
+	struct rlimit limit;
+	/* a larger file would be answered with SIGXFSZ */
+	if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur < size)
+		return -1;
+	snprintf(name, sizeof(name), "softgpu-memory-%d", device);
+	int fd = memfd_create(name, MFD_CLOEXEC);
+	if (fd >= 0 && ftruncate(fd, (off_t)size) != 0) {
+		close(fd);
+		fd = -1;
+	}
+	int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 200); /* out of the program's way */
+	if (high < 0)
+		return fd;
+	close(fd);
+	return high;
+}
+
 static CUresult reserve(int device)
 {
 	size_t size = sg_the_model()->memory_bytes * RESERVE_FACTOR;
+	int fd = memory_file(device, size);
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-	               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	               (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) | MAP_NORESERVE, fd, 0);
 	if (p == MAP_FAILED) {
+		if (fd >= 0)
+			close(fd);
 		sg_say("cannot reserve %zu bytes of address space for device memory (%s); "
 		       "set SOFTGPU_MEMORY lower",
 		       size, strerror(errno));
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
+	arenas[device].fd = fd;
 	arenas[device].all = (struct extent){(uintptr_t)p, size};
 	return extent_insert(device, 0, (uintptr_t)p, size);
 }
@@ -176,7 +208,8 @@ static void give_back(int device, uintptr_t base, size_t whole)
 	size_t n = arenas[device].n_free, i = 0;
 	if (whole >= DISCARD_MIN) {
 		uintptr_t from = (base + 4095) & ~(uintptr_t)4095;
-		madvise((void *)from, (base + whole - from) & ~(size_t)4095, MADV_DONTNEED);
+		madvise((void *)from, (base + whole - from) & ~(size_t)4095,
+		        arenas[device].fd < 0 ? MADV_DONTNEED : MADV_REMOVE);
 	}
 	while (i < n && f[i].base < base)
 		i++;
@@ -229,7 +262,11 @@ CUresult sg_range_add(const struct sg_range *r)
 
 static void remove_at(size_t i)
 {
-	if (in_arena(&ranges[i]))
+	if (ranges[i].offered)
+		sg_ipc_withdraw(SG_IPC_BLOCK, ranges[i].offered - 1);
+	if (ranges[i].mapped_bytes)
+		munmap((void *)(ranges[i].base & ~(uintptr_t)4095), ranges[i].mapped_bytes);
+	else if (in_arena(&ranges[i]))
 		give_back(ranges[i].device, ranges[i].base, ranges[i].whole);
 	n_ranges--;
 	memmove(&ranges[i], &ranges[i + 1], (n_ranges - i) * sizeof(*ranges));
@@ -343,6 +380,95 @@ size_t sg_arena_pending(CUcontext ctx)
 	return bytes;
 }
 
+/* ---- memory shared with other processes, and mapped piece by piece */
+
+CUresult sg_arena_file(int device, uintptr_t base, int *fd, uint64_t *offset)
+{
+	pthread_rwlock_rdlock(&lock);
+	*fd = arenas[device].fd;
+	*offset = base - arenas[device].all.base;
+	bool ok = arenas[device].all.size && *fd >= 0;
+	pthread_rwlock_unlock(&lock);
+	return ok ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
+}
+
+CUresult sg_arena_file_of(int device, int *fd)
+{
+	CUresult r = CUDA_SUCCESS;
+	pthread_rwlock_wrlock(&lock);
+	if (!arenas[device].all.size)
+		r = reserve(device);
+	*fd = arenas[device].fd;
+	pthread_rwlock_unlock(&lock);
+	return r == CUDA_SUCCESS && *fd < 0 ? CUDA_ERROR_NOT_SUPPORTED : r;
+}
+
+void sg_range_offered(uintptr_t base, uint32_t offered)
+{
+	pthread_rwlock_wrlock(&lock);
+	struct sg_range *r = holder(base);
+	if (r && r->base == base)
+		r->offered = offered;
+	pthread_rwlock_unlock(&lock);
+}
+
+bool sg_range_opened(CUcontext ctx, uint64_t ipc_id, uintptr_t *base)
+{
+	bool found = false;
+	pthread_rwlock_wrlock(&lock);
+	for (size_t i = 0; i < n_ranges && !found; i++) {
+		found = ranges[i].opens && ranges[i].ipc_id == ipc_id && ranges[i].ctx == ctx;
+		if (found) {
+			ranges[i].opens++;
+			*base = ranges[i].base;
+		}
+	}
+	pthread_rwlock_unlock(&lock);
+	return found;
+}
+
+bool sg_range_close(uintptr_t base, bool *last)
+{
+	pthread_rwlock_wrlock(&lock);
+	struct sg_range *r = holder(base);
+	bool found = r && r->base == base && r->opens;
+	*last = found && r->opens == 1;
+	if (found && !*last)
+		r->opens--;
+	pthread_rwlock_unlock(&lock);
+	return found;
+}
+
+CUresult sg_arena_charge(int device, size_t bytes)
+{
+	pthread_rwlock_wrlock(&lock);
+	bool ok = bytes <= sg_the_model()->memory_bytes - arenas[device].used;
+	if (ok)
+		arenas[device].used += bytes;
+	pthread_rwlock_unlock(&lock);
+	return ok ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+void sg_arena_refund(int device, size_t bytes)
+{
+	pthread_rwlock_wrlock(&lock);
+	arenas[device].used -= bytes;
+	pthread_rwlock_unlock(&lock);
+}
+
+CUresult sg_ranges_rebuild(uintptr_t base, size_t size, const struct sg_range *with, size_t n)
+{
+	CUresult res = CUDA_SUCCESS;
+	pthread_rwlock_wrlock(&lock);
+	for (size_t i = n_ranges; i-- > 0;)
+		if (ranges[i].base - base < size)
+			remove_at(i);
+	for (size_t i = 0; i < n && res == CUDA_SUCCESS; i++)
+		res = table_add(&with[i]);
+	pthread_rwlock_unlock(&lock);
+	return res;
+}
+
 /* ---- what the interpreter asks: struct ptx_memory of a context */
 
 static bool check(void *self, uint64_t addr, uint64_t size, uint64_t *lo, uint64_t *hi)
@@ -351,7 +477,9 @@ static bool check(void *self, uint64_t addr, uint64_t size, uint64_t *lo, uint64
 	struct sg_range r;
 	if (!sg_range_find((uintptr_t)addr, &r) || size > r.size - (addr - r.base))
 		return false;
-	if (r.kind == SG_MEMORY_DEVICE && r.device != ctx->device &&
+	if (r.access && !(r.access >> ctx->device & 1))
+		return false;
+	if (r.kind == SG_MEMORY_DEVICE && !r.access && r.device != ctx->device &&
 	    !(r.device < 32 && (rein_load_relaxed(&ctx->peers) & (1u << r.device))))
 		return false;
 	*lo = r.base;

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "rm_double.h"
+
 uint64_t sg_context_id(void)
 {
 	static rein_a64 next_id = 1;
@@ -52,6 +54,7 @@ static CUresult context_start(CUcontext ctx, unsigned flags)
 	ctx->legacy.ctx_id = ctx->id;
 	ctx->legacy.engine = sg_domain_legacy(ctx->domain);
 	memcpy(ctx->limits, default_limits, sizeof(ctx->limits));
+	sg_rm_announce(ctx->device);
 	rein_store_release(&ctx->alive, 1);
 	return CUDA_SUCCESS;
 }

@@ -4,6 +4,34 @@
 #include "api.h"
 #include "trace.h"
 
+CUresult sg_event_make(CUcontext ctx, unsigned flags, struct sg_ipc_share *ipc, CUevent *out)
+{
+	CUresult r = CUDA_SUCCESS;
+	CUevent e = calloc(1, sizeof(*e));
+	if (!e)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	e->ctx = ctx;
+	e->flags = flags;
+	rein_store_relaxed(&e->refs, 1);
+	e->engine = sg_event_new();
+	if (!e->engine)
+		r = CUDA_ERROR_OUT_OF_MEMORY;
+	else if ((flags & CU_EVENT_INTERPROCESS) && !ipc)
+		r = sg_ipc_event_make(e);
+	if (ipc)
+		e->ipc = ipc;
+	if (r == CUDA_SUCCESS)
+		r = sg_handle_add(e, SG_EVENT);
+	if (r != CUDA_SUCCESS) {
+		if (ipc)
+			e->ipc = NULL; /* stays the caller's */
+		sg_event_drop(e);
+		return r;
+	}
+	*out = e;
+	return CUDA_SUCCESS;
+}
+
 CUresult cuEventCreate(CUevent *phEvent, unsigned int Flags)
 {
 	CUcontext ctx;
@@ -13,24 +41,19 @@ CUresult cuEventCreate(CUevent *phEvent, unsigned int Flags)
 	if (!phEvent || (Flags & ~(unsigned)(CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING |
 	                                     CU_EVENT_INTERPROCESS)))
 		return CUDA_ERROR_INVALID_VALUE;
-	if (Flags & CU_EVENT_INTERPROCESS)
-		return Flags & CU_EVENT_DISABLE_TIMING
-		           ? sg_missing("cuEventCreate with CU_EVENT_INTERPROCESS")
-		           : CUDA_ERROR_INVALID_VALUE;
-	CUevent e = calloc(1, sizeof(*e));
-	if (!e)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	e->ctx = ctx;
-	e->flags = Flags;
-	rein_store_relaxed(&e->refs, 1);
-	e->engine = sg_event_new();
-	r = e->engine ? sg_handle_add(e, SG_EVENT) : CUDA_ERROR_OUT_OF_MEMORY;
-	if (r != CUDA_SUCCESS) {
-		sg_event_drop(e);
-		return r;
-	}
-	*phEvent = e;
-	return CUDA_SUCCESS;
+	if ((Flags & CU_EVENT_INTERPROCESS) && !(Flags & CU_EVENT_DISABLE_TIMING))
+		return CUDA_ERROR_INVALID_VALUE;
+	return sg_event_make(ctx, Flags, NULL, phEvent);
+}
+
+CUresult sg_event_put(CUevent e, struct sg_stream *s)
+{
+	return e->ipc ? sg_ipc_event_record(e, s) : sg_event_record(e->engine, s);
+}
+
+CUresult sg_event_await(CUevent e, struct sg_stream *s)
+{
+	return e->ipc ? sg_ipc_event_wait(e, s) : sg_stream_wait_event(s, e->engine);
 }
 
 void sg_event_drop(CUevent e)
@@ -39,6 +62,7 @@ void sg_event_drop(CUevent e)
 		return;
 	if (e->engine)
 		sg_event_free(e->engine);
+	sg_ipc_event_free(e->ipc);
 	free(e->nodes);
 	free(e);
 }
@@ -90,7 +114,7 @@ CUresult cuEventRecordWithFlags(CUevent hEvent, CUstream hStream, unsigned int f
 	sg_unlock();
 	if (r == CUDA_ERROR_NOT_READY)
 		return CUDA_SUCCESS; /* part of the capture now */
-	return r == CUDA_SUCCESS ? sg_event_record(hEvent->engine, s->engine) : r;
+	return r == CUDA_SUCCESS ? sg_event_put(hEvent, s->engine) : r;
 }
 
 CUresult cuEventRecordWithFlags_ptsz(CUevent hEvent, CUstream hStream, unsigned int flags)
@@ -132,7 +156,7 @@ static CUresult wait_event(CUstream hStream, CUevent hEvent, unsigned int Flags)
 	sg_unlock();
 	if (r == CUDA_ERROR_NOT_READY)
 		return CUDA_SUCCESS;
-	return r == CUDA_SUCCESS ? sg_stream_wait_event(s->engine, hEvent->engine) : r;
+	return r == CUDA_SUCCESS ? sg_event_await(hEvent, s->engine) : r;
 }
 
 CUresult cuStreamWaitEvent(CUstream hStream, CUevent hEvent, unsigned int Flags)
@@ -164,13 +188,17 @@ static CUresult begin_wait(CUevent e)
 CUresult cuEventQuery(CUevent hEvent)
 {
 	CUresult r = begin_wait(hEvent);
-	return r == CUDA_SUCCESS ? sg_event_query(hEvent->engine) : r;
+	if (r != CUDA_SUCCESS)
+		return r;
+	return hEvent->ipc ? sg_ipc_event_query(hEvent) : sg_event_query(hEvent->engine);
 }
 
 static CUresult synchronize(CUevent e)
 {
 	CUresult r = begin_wait(e);
-	return r == CUDA_SUCCESS ? sg_event_sync(e->engine) : r;
+	if (r != CUDA_SUCCESS)
+		return r;
+	return e->ipc ? sg_ipc_event_sync(e) : sg_event_sync(e->engine);
 }
 
 CUresult cuEventSynchronize(CUevent hEvent)

@@ -349,9 +349,9 @@ static CUresult plan_submit(struct plan *p, CUstream s)
 		if (step->n)
 			r = sg_submit_batch(s->engine, p->cmds + step->first, step->n);
 		else if (step->op.kind == SG_OP_RECORD)
-			r = sg_event_record(step->op.event->engine, s->engine);
+			r = sg_event_put(step->op.event, s->engine);
 		else
-			r = sg_stream_wait_event(s->engine, step->op.event->engine);
+			r = sg_event_await(step->op.event, s->engine);
 	}
 	plan_free(p, i); /* what was submitted, even in vain, is the engine's */
 	return r;

@@ -17,7 +17,7 @@ static CUresult green_check(CUgreenCtx g)
 	CUresult r = sg_ready();
 	if (r != CUDA_SUCCESS)
 		return r;
-	if (!sg_handle_is(g, SG_GREEN))
+	if (!g || !sg_handle_is(g, SG_GREEN))
 		return CUDA_ERROR_INVALID_CONTEXT;
 	return sg_green_alive(g) ? CUDA_SUCCESS : CUDA_ERROR_CONTEXT_IS_DESTROYED;
 }
@@ -188,6 +188,8 @@ static CUresult event_check(CUevent e, bool wait, CUcontext ctx)
 {
 	if (!sg_handle_is(e, SG_EVENT) || (!wait && e->ctx != ctx))
 		return CUDA_ERROR_INVALID_HANDLE;
+	if (e->ipc)
+		return sg_missing("an interprocess event for all work of a context");
 	sg_lock();
 	CUresult r = sg_capture_forbid_context(ctx);
 	if (r == CUDA_SUCCESS && e->capture_id && wait)

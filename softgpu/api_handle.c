@@ -18,7 +18,7 @@ struct entry {
 };
 
 static struct entry *entries;
-static size_t count[SG_DESC + 1];
+static size_t count[SG_HANDLE_KINDS];
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
 
 CUresult sg_handle_add(const void *object, enum sg_handle_kind kind)

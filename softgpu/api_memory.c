@@ -97,6 +97,7 @@ CUresult cuMemFree_v2(CUdeviceptr dptr)
 	if (r != CUDA_SUCCESS)
 		return r;
 	if (!sg_range_find(dptr, &range) || range.base != dptr || range.module || range.freeing ||
+	    range.opens || range.access ||
 	    (range.kind != SG_MEMORY_DEVICE && range.kind != SG_MEMORY_MANAGED))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (range.pool)

@@ -79,6 +79,7 @@ static CUresult run_kernel(struct op_cmd *c)
 	    .n_sms = sg_the_model()->sms,
 	    .max_workers = workers(),
 	    .cooperative = k->cooperative,
+	    .pause = sg_cmd_pause(&c->cmd),
 	};
 	const struct sg_sm_set *sms = sg_cmd_sms(&c->cmd);
 	for (uint16_t i = 0; sms && i < SG_SMS_MAX; i++)

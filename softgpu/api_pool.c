@@ -9,8 +9,13 @@
  */
 #include "api.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ipc.h"
 
 struct CUmemPoolHandle_st {
 	int device;
@@ -19,6 +24,8 @@ struct CUmemPoolHandle_st {
 	pthread_mutex_t lock;
 	bool destroyed; /* goes with its last allocation */
 	uint64_t threshold, used, used_high;
+	bool shareable;
+	int fd;       /* of an imported one: another process' memory; else -1 */
 	int reuse[3]; /* FOLLOW_EVENT_DEPENDENCIES, OPPORTUNISTIC, INTERNAL_DEPENDENCIES */
 };
 
@@ -30,6 +37,7 @@ static CUmemoryPool pool_new(int device)
 	if (!p)
 		return NULL;
 	p->device = device;
+	p->fd = -1;
 	pthread_mutex_init(&p->lock, NULL);
 	p->reuse[0] = p->reuse[1] = p->reuse[2] = 1;
 	if (sg_handle_add(p, SG_POOL) != CUDA_SUCCESS) {
@@ -42,6 +50,8 @@ static CUmemoryPool pool_new(int device)
 static void pool_free(CUmemoryPool p)
 {
 	pthread_mutex_destroy(&p->lock);
+	if (p->fd >= 0)
+		close(p->fd);
 	free(p);
 }
 
@@ -99,8 +109,8 @@ static CUresult alloc_async(CUdeviceptr *dptr, size_t bytes, CUmemoryPool pool, 
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!pool && !pools_of(s->ctx->device, &pool, NULL))
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	if (!sg_handle_is(pool, SG_POOL))
-		return CUDA_ERROR_INVALID_VALUE;
+	if (!sg_handle_is(pool, SG_POOL) || pool->fd >= 0)
+		return CUDA_ERROR_INVALID_VALUE; /* nothing is allocated from an imported one */
 	r = sg_capture_refuse(s, "cuMemAllocAsync in a stream capture");
 	if (r != CUDA_SUCCESS)
 		return r;
@@ -170,8 +180,8 @@ CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream hStream)
 	CUresult r = sg_stream_get(hStream, &s);
 	if (r != CUDA_SUCCESS)
 		return r;
-	if (!sg_range_find(dptr, &range) || range.module || range.base != dptr ||
-	    (range.kind != SG_MEMORY_DEVICE && range.kind != SG_MEMORY_MANAGED))
+	if (!sg_range_find(dptr, &range) || range.module || range.base != dptr || range.opens ||
+	    range.access || (range.kind != SG_MEMORY_DEVICE && range.kind != SG_MEMORY_MANAGED))
 		return CUDA_ERROR_INVALID_VALUE;
 	r = sg_capture_refuse(s, "cuMemFreeAsync in a stream capture");
 	if (r != CUDA_SUCCESS)
@@ -230,6 +240,8 @@ CUresult cuDeviceSetMemPool(CUdevice dev, CUmemoryPool pool)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (pool->device != dev)
 		return CUDA_ERROR_INVALID_DEVICE;
+	if (pool->fd >= 0)
+		return CUDA_ERROR_INVALID_VALUE;
 	sg_lock();
 	selected[dev] = pool;
 	sg_unlock();
@@ -243,8 +255,8 @@ CUresult cuMemPoolCreate(CUmemoryPool *pool, const CUmemPoolProps *poolProps)
 		return r;
 	if (!pool || !poolProps || poolProps->allocType != CU_MEM_ALLOCATION_TYPE_PINNED)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (poolProps->handleTypes != CU_MEM_HANDLE_TYPE_NONE)
-		return sg_missing("cuMemPoolCreate with shareable handles");
+	if (poolProps->handleTypes & ~(unsigned)CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR)
+		return sg_missing("cuMemPoolCreate with handles that are not file descriptors");
 	if (poolProps->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
 		return sg_missing("cuMemPoolCreate with host memory");
 	if (!sg_device_ok(poolProps->location.id))
@@ -253,6 +265,7 @@ CUresult cuMemPoolCreate(CUmemoryPool *pool, const CUmemPoolProps *poolProps)
 	if (!p)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	p->max_size = poolProps->maxSize;
+	p->shareable = poolProps->handleTypes & CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
 	*pool = p;
 	return CUDA_SUCCESS;
 }
@@ -378,4 +391,109 @@ CUresult cuMemPoolGetAccess(CUmemAccess_flags *flags, CUmemoryPool memPool, CUme
 	bool own = location->type == CU_MEM_LOCATION_TYPE_DEVICE && location->id == memPool->device;
 	*flags = own ? CU_MEM_ACCESS_FLAGS_PROT_READWRITE : CU_MEM_ACCESS_FLAGS_PROT_NONE;
 	return CUDA_SUCCESS;
+}
+
+/* ---- pools shared with other processes: the descriptor is that of all memory of the device, an
+ * allocation's export says where in it */
+
+struct pool_pointer { /* what CUmemPoolPtrExportData holds */
+	uint64_t magic, inode, offset, size;
+};
+_Static_assert(sizeof(struct pool_pointer) <= sizeof(CUmemPoolPtrExportData), "64 bytes");
+#define POOL_POINTER 0x7470656c6f6f70ull
+
+static uint64_t inode_of(int fd)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 ? st.st_ino : 0;
+}
+
+CUresult cuMemPoolExportToShareableHandle(void *handle_out, CUmemoryPool pool,
+                                          CUmemAllocationHandleType handleType,
+                                          unsigned long long flags)
+{
+	int fd;
+	CUresult r = sg_ready();
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!handle_out || flags || !sg_handle_is(pool, SG_POOL) || !pool->shareable ||
+	    handleType != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = sg_arena_file_of(pool->device, &fd);
+	if (r != CUDA_SUCCESS)
+		return r;
+	*(int *)handle_out = fcntl(fd, F_DUPFD_CLOEXEC, 0); /* the application closes it */
+	return *(int *)handle_out < 0 ? CUDA_ERROR_OPERATING_SYSTEM : CUDA_SUCCESS;
+}
+
+CUresult cuMemPoolImportFromShareableHandle(CUmemoryPool *pool_out, void *handle,
+                                            CUmemAllocationHandleType handleType,
+                                            unsigned long long flags)
+{
+	unsigned device;
+	int fd = (int)(intptr_t)handle;
+	CUresult r = sg_ready();
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!pool_out || flags || handleType != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR ||
+	    !sg_ipc_is_memory(fd, "memory", &device) || !sg_device_ok((int)device))
+		return CUDA_ERROR_INVALID_VALUE;
+	CUmemoryPool p = pool_new((int)device);
+	if (!p)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	p->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (p->fd < 0) {
+		sg_handle_remove(p, SG_POOL);
+		pool_free(p);
+		return CUDA_ERROR_OPERATING_SYSTEM;
+	}
+	*pool_out = p;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuMemPoolExportPointer(CUmemPoolPtrExportData *shareData_out, CUdeviceptr ptr)
+{
+	struct sg_range range;
+	struct pool_pointer p = {.magic = POOL_POINTER};
+	int fd;
+	CUresult r = sg_ready();
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!shareData_out || !sg_range_find(ptr, &range) || range.base != ptr || !range.pool ||
+	    range.freeing || !range.pool->shareable)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = sg_arena_file(range.device, range.base, &fd, &p.offset);
+	if (r != CUDA_SUCCESS)
+		return r;
+	p.inode = inode_of(fd);
+	p.size = range.size;
+	memset(shareData_out, 0, sizeof(*shareData_out));
+	memcpy(shareData_out, &p, sizeof(p));
+	return CUDA_SUCCESS;
+}
+
+CUresult cuMemPoolImportPointer(CUdeviceptr *ptr_out, CUmemoryPool pool,
+                                CUmemPoolPtrExportData *shareData)
+{
+	struct pool_pointer p;
+	struct stat st;
+	uintptr_t base;
+	CUresult r = sg_ready();
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!ptr_out || !shareData || !sg_handle_is(pool, SG_POOL) || pool->fd < 0)
+		return CUDA_ERROR_INVALID_VALUE;
+	memcpy(&p, shareData, sizeof(p));
+	if (p.magic != POOL_POINTER || fstat(pool->fd, &st) != 0 || st.st_ino != p.inode ||
+	    !p.size || p.size > (uint64_t)st.st_size || p.offset > (uint64_t)st.st_size - p.size)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!pool_charge(pool, p.size))
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	struct sg_range t = {.device = pool->device, .pool = pool};
+	r = sg_range_import(&t, pool->fd, p.offset, p.size, &base);
+	if (r == CUDA_SUCCESS)
+		*ptr_out = base;
+	else
+		pool_refund(pool, p.size);
+	return r;
 }

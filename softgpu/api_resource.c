@@ -161,7 +161,7 @@ static CUdevResourceDesc find_desc(int device, const struct sg_sm_set *sms)
 	void **list = sg_handle_list(SG_DESC, &n);
 	for (size_t i = 0; i < n && !found; i++) {
 		CUdevResourceDesc d = list[i];
-		if (d->device == device && memcmp(&d->sms, sms, sizeof(*sms)) == 0)
+		if (d->device == device && sg_sm_same(&d->sms, sms))
 			found = d;
 	}
 	free(list);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * core.h: the inside of the engine; only engine.c, item.c, stream.c, event.c,
- * timeline.c, memop.c, executor.c and record.c include it.
+ * core.h: the inside of the engine; only engine.c, item.c, stream.c, slice.c, channel.c,
+ * event.c, timeline.c, corun.c, hold.c, memop.c, executor.c and record.c include
+ * it.
  *
  * One lock (sg_core.lock) guards everything. Whoever holds it may do what is due
  * (sg_timeline_run): a submitter, a worker that finished a payload, a thread that asks for a
@@ -65,10 +66,27 @@ struct sg_item {
 	uint32_t n, left;      /* nodes; unfinished ones */
 	uint32_t sleepers;
 	bool batch;
+	struct sg_channel *channel;   /* in whose queue it is, until it is issued; NULL: in none */
+	struct sg_item *channel_next; /* there */
 	rein_a32 done;
-	CUresult error; /* of the domain when it completed */
-	uint64_t submit_ns, pred_end_ns, end_ns;
+	CUresult error;                                    /* of the domain when it completed */
+	uint64_t submit_ns, issue_ns, pred_end_ns, end_ns; /* issue: its channel let it go; 0 */
 	struct sg_node nodes[];
+};
+
+struct sg_channel { /* a hardware queue: what is submitted to it and not issued yet */
+	struct sg_item *tail;
+};
+
+struct sg_channel_pair {
+	struct sg_channel compute, copy;
+};
+
+struct sg_channels { /* of a domain's streams of one priority */
+	struct sg_channels *next;
+	int priority;
+	uint32_t streams; /* made so far */
+	struct sg_channel_pair pair[SG_CHANNELS_MAX];
 };
 
 struct sg_stream {
@@ -79,8 +97,9 @@ struct sg_stream {
 	enum sg_stream_kind kind;
 	int priority;
 	struct sg_stream *legacy; /* which it synchronises with; its own: itself; NULL: none */
-	struct sg_sm_set *sms;    /* owned; to which its kernels are confined; NULL: no */
-	bool released;            /* its handle is gone; it goes with its last item */
+	struct sg_channel_pair *channels; /* NULL: it shares none */
+	struct sg_sm_set *sms;            /* owned; to which its kernels are confined; NULL: no */
+	bool released;                    /* its handle is gone; it goes with its last item */
 	uint32_t unfinished;
 	uint32_t space_sleepers;
 	rein_a32 space; /* bumped when an item completes and somebody waits for room */
@@ -98,9 +117,10 @@ struct sg_domain {
 	struct sg_fence *fences;
 	struct sg_stream *legacy;
 	struct sg_stream *streams; /* all, the legacy one too */
-	uint32_t unreaped;         /* items whose commands are not destroyed yet */
-	bool ending;               /* is being freed: what waits for memory is given up */
-	rein_a32 error;            /* CUresult; written under the lock */
+	struct sg_channels *channels;
+	uint32_t unreaped; /* items whose commands are not destroyed yet */
+	bool ending;       /* is being freed: what waits for memory is given up */
+	rein_a32 error;    /* CUresult; written under the lock */
 };
 
 struct sg_event {
@@ -115,6 +135,14 @@ struct sg_timeline { /* a device as this process sees it */
 	uint64_t looked_ns; /* last search for dead owners */
 	uint32_t closed;    /* nodes that wait for a word in memory, */
 	uint64_t closed_ns; /* since; a waiting channel may keep the time slice */
+	rein_a32 paused;    /* futex: 1: its payloads stand still, hold.c */
+	uint64_t paused_since_ns, paused_ns;
+	/* where processes run together, corun.c */
+	struct sg_kernel *corun; /* its kernels that are ready, by priority, then submission */
+	uint64_t acked[2];       /* jobs of the last round that are dealt with */
+	uint64_t corun_wake_ns;
+	bool corun_news;                 /* some of them are new */
+	uint64_t ran_from_ns, ran_to_ns; /* the owner log is to get this */
 };
 
 struct sg_queue { /* payloads for one kind of worker */
@@ -196,6 +224,24 @@ struct sg_spent {
 void sg_timeline_ran(struct sg_node *nd, CUresult result, struct sg_spent spent);
 void sg_timeline_stop(void);                   /* the process goes: gives up what it owns */
 void sg_timeline_complete(struct sg_node *nd); /* its end_ns is set */
+
+void sg_timeline_kernels_done(struct sg_kernel *k);
+
+/* ---- corun.c, under the lock: in place of the time slices where processes run together */
+void sg_corun_add(struct sg_timeline *tl, struct sg_kernel *k);
+bool sg_corun_run(struct sg_timeline *tl, unsigned device, uint64_t to_ns);
+uint64_t sg_corun_wake_ns(const struct sg_timeline *tl, uint64_t now_ns);
+void sg_corun_stop(struct sg_timeline *tl);
+
+/* ---- channel.c, under the lock */
+CUresult sg_channel_choose(struct sg_stream *s);
+void sg_channel_enter(struct sg_stream *s, struct sg_item *it, bool waits);
+void sg_channel_leave(struct sg_item *it, uint64_t at_ns);
+void sg_channel_forget(struct sg_domain *d);
+
+/* ---- hold.c, under the lock */
+void sg_hold_pause(struct sg_timeline *tl); /* its payloads stand still until it is let go */
+uint64_t sg_hold_paused_ns(const struct sg_timeline *tl);
 
 /* ---- memop.c, under the lock */
 void sg_memop_start(struct sg_node *nd);

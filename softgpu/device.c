@@ -15,7 +15,7 @@
 #include "../common/clock.h"
 #include "../common/futex.h"
 
-#define MAGIC 0x55504754464f5301ull /* changes with the layout */
+#define MAGIC 0x55504754464f5303ull /* changes with the layout */
 #define WORDS (sizeof(struct sg_ledger) / 8)
 #define BUFFERS (2 * SG_SEATS)
 
@@ -30,17 +30,32 @@ struct table {         /* one device */
 	rein_a64 buffer[BUFFERS][WORDS];
 };
 
+struct mps_buffer { /* a struct sg_mps: only what it uses is ever touched */
+	rein_a64 word[sizeof(struct sg_mps) / 8];
+};
+
+struct mps_table { /* one device whose processes run together */
+	rein_a64 head;
+	struct mps_buffer buffer[BUFFERS];
+};
+
+/* In MPS mode a struct mps_table for each device follows. */
 struct segment {
 	uint64_t magic; /* written last, under the file's lock */
 	uint64_t size;
 	uint64_t timeslice_ns, switch_ns; /* the first process' figures hold for all */
 	uint32_t copy_engines, n_devices;
+	uint32_t mps, sms;
 	struct place place[SG_SEATS];
 	struct table table[SG_DEVICES_MAX];
 };
 
 struct sg_share {
 	struct segment *seg;
+	size_t size;
+	const struct sg_model *model;
+	struct sg_mps *mps; /* where a round is made; NULL: not in MPS mode */
+	uint64_t seen[SG_DEVICES_MAX];
 	uint32_t seat;
 	uint32_t n_devices;
 	char name[128];
@@ -86,11 +101,12 @@ static void ring_bells(struct segment *seg, uint64_t bells, uint32_t self)
 	}
 }
 
-enum change { SETTLE, REQUEST, GIVE, VACATE, COPY };
+enum change { SETTLE, REQUEST, GIVE, VACATE, COPY, HOLD, RELEASE, EVICT, SLICE };
 
 struct act {
 	enum change change;
 	uint32_t seat;
+	enum sg_copy_dir dir;
 	uint64_t taken, at_ns, dur_ns;
 	uint64_t result;
 };
@@ -113,7 +129,17 @@ static void apply(struct sg_ledger *l, struct act *a, uint64_t now)
 		sg_ledger_vacate(l, a->seat, now);
 		break;
 	case COPY:
-		a->result = sg_ledger_copy(l, a->at_ns, a->dur_ns);
+		a->result = sg_ledger_copy(l, a->dir, a->at_ns, a->dur_ns);
+		break;
+	case HOLD:
+	case RELEASE:
+		sg_ledger_hold(l, a->seat, a->change == HOLD, a->at_ns, now);
+		break;
+	case EVICT:
+		sg_ledger_evict(l, a->seat, a->at_ns, now);
+		break;
+	case SLICE:
+		l->seat[a->seat].slice_ns = a->dur_ns;
 		break;
 	}
 }
@@ -160,16 +186,137 @@ void sg_share_give(struct sg_share *s, unsigned device, uint64_t at_ns)
 	transact(s, device, &a);
 }
 
-uint64_t sg_share_copy(struct sg_share *s, unsigned device, uint64_t ready_ns, uint64_t dur_ns)
+uint64_t sg_share_copy(struct sg_share *s, unsigned device, enum sg_copy_dir dir, uint64_t ready_ns,
+                       uint64_t dur_ns)
 {
-	struct act a = {.change = COPY, .seat = s->seat, .at_ns = ready_ns, .dur_ns = dur_ns};
+	struct act a = {
+	    .change = COPY, .seat = s->seat, .dir = dir, .at_ns = ready_ns, .dur_ns = dur_ns};
 	transact(s, device, &a);
 	return a.result;
+}
+
+void sg_share_hold(struct sg_share *s, unsigned device, bool held, uint64_t at_ns)
+{
+	struct act a = {.change = held ? HOLD : RELEASE, .seat = s->seat, .at_ns = at_ns};
+	transact(s, device, &a);
+}
+
+void sg_share_evict(struct sg_share *s, unsigned device, uint64_t at_ns)
+{
+	struct act a = {.change = EVICT, .seat = s->seat, .at_ns = at_ns};
+	transact(s, device, &a);
+}
+
+void sg_share_slice(struct sg_share *s, unsigned device, uint64_t slice_ns)
+{
+	struct act a = {.change = SLICE, .seat = s->seat, .dur_ns = slice_ns};
+	transact(s, device, &a);
 }
 
 rein_a32 *sg_share_bell(struct sg_share *s)
 {
 	return &s->seg->place[s->seat].bell;
+}
+
+/* ---- rounds where processes run together, transactions as well */
+
+static struct mps_table *mps_table(struct segment *seg, unsigned device)
+{
+	return (struct mps_table *)(seg + 1) + device;
+}
+
+#define MPS_HEAD_WORDS (offsetof(struct sg_mps, job) / 8)
+#define MPS_JOB_WORDS (sizeof(struct sg_mps_job) / 8)
+#define MPS_COHORT_WORDS (sizeof(struct sg_mps_cohort) / 8)
+
+/* The ranges of words that are in use, by the counts in `m`. False: no more of them. */
+static bool mps_range(const struct sg_mps *m, uint32_t sms, uint32_t i, size_t *at, size_t *n)
+{
+	*at = i ? MPS_HEAD_WORDS : 0;
+	*n = i ? m->n_jobs * MPS_JOB_WORDS : MPS_HEAD_WORDS;
+	if (i < 2)
+		return true;
+	*at = offsetof(struct sg_mps, cohort) / 8 + (i - 2) * MPS_COHORT_WORDS;
+	*n = (offsetof(struct sg_mps_cohort, on_sm) + sms + 7) / 8;
+	return i - 2 < m->n_cohorts;
+}
+
+static uint64_t load_mps(const struct mps_table *t, struct sg_mps *m, uint32_t sms)
+{
+	uint64_t *to = (uint64_t *)m;
+	size_t at, n;
+	for (;;) {
+		uint64_t head = rein_load_acquire(&t->head);
+		const rein_a64 *from = t->buffer[head & 0xff].word;
+		for (uint32_t r = 0; mps_range(m, sms, r, &at, &n); r++) {
+			for (size_t i = at; i < at + n; i++)
+				to[i] = rein_load_relaxed(&from[i]);
+			/* may be torn until head is looked at again */
+			m->n_jobs = m->n_jobs < SG_MPS_JOBS ? m->n_jobs : SG_MPS_JOBS;
+			m->n_cohorts =
+			    m->n_cohorts < SG_MPS_COHORTS ? m->n_cohorts : SG_MPS_COHORTS;
+		}
+		rein_fence_acquire(); /* pairs with the release fence in publish_mps() */
+		if (rein_load_relaxed(&t->head) == head)
+			return head;
+	}
+}
+
+static bool publish_mps(struct sg_share *s, struct mps_table *t, uint64_t *head)
+{
+	uint32_t mine = 2 * s->seat;
+	if ((*head & 0xff) == mine)
+		mine++;
+	const uint64_t *from = (const uint64_t *)s->mps;
+	size_t at, n;
+	rein_fence_release();
+	for (uint32_t r = 0; mps_range(s->mps, s->seg->sms, r, &at, &n); r++)
+		for (size_t i = at; i < at + n; i++)
+			rein_store_relaxed(&t->buffer[mine].word[i], from[i]);
+	uint64_t next = ((*head >> 8) + 1) << 8 | mine;
+	if (!rein_cas(&t->head, head, next))
+		return false;
+	*head = next;
+	return true;
+}
+
+int sg_share_round(struct sg_share *s, unsigned device, struct sg_mps_round *r)
+{
+	struct mps_table *t = mps_table(s->seg, device);
+	uint64_t head, bells;
+	r->seat = s->seat;
+	do {
+		head = load_mps(t, s->mps, s->seg->sms);
+		int e = sg_mps_round(s->mps, s->model, r);
+		if (e)
+			return e;
+		bells = s->mps->bells;
+		s->mps->bells = 0;
+	} while (r->changed && !publish_mps(s, t, &head));
+	s->seen[device] = head;
+	sg_mps_commit(r);
+	ring_bells(s->seg, bells, s->seat);
+	return 0;
+}
+
+bool sg_share_news(struct sg_share *s, unsigned device)
+{
+	return rein_load_acquire(&mps_table(s->seg, device)->head) != s->seen[device];
+}
+
+static void seat_mps(struct sg_share *s, uint32_t seat, uint32_t sms)
+{
+	for (unsigned d = 0; s->mps && d < s->n_devices; d++) {
+		struct mps_table *t = mps_table(s->seg, d);
+		uint64_t head, bells;
+		do {
+			head = load_mps(t, s->mps, s->seg->sms);
+			sg_mps_seat(s->mps, s->model, seat, sms);
+			bells = s->mps->bells;
+			s->mps->bells = 0;
+		} while (!publish_mps(s, t, &head));
+		ring_bells(s->seg, bells, s->seat);
+	}
 }
 
 /* ---- seats */
@@ -180,6 +327,7 @@ static void vacate(struct sg_share *s, uint32_t seat)
 		struct act a = {.change = VACATE, .seat = seat};
 		transact(s, d, &a);
 	}
+	seat_mps(s, seat, 0);
 	rein_store_relaxed(&s->seg->place[seat].pid, 0);
 }
 
@@ -211,6 +359,7 @@ static int take_seat(struct sg_share *s)
 			pthread_mutex_consistent(&p->alive);
 		s->seat = i;
 		vacate(s, i); /* whatever a dead process left there */
+		seat_mps(s, i, s->model->sms);
 		rein_store_relaxed(&p->pid, (uint32_t)getpid());
 		return 0;
 	}
@@ -269,6 +418,11 @@ static int open_segment(const char *name)
 	return -EAGAIN;
 }
 
+static size_t segment_size(const struct sg_model *m)
+{
+	return sizeof(struct segment) + m->mps * m->n_devices * sizeof(struct mps_table);
+}
+
 static int fill_segment(struct segment *seg, const struct sg_model *m)
 {
 	struct sg_ledger l;
@@ -287,13 +441,45 @@ static int fill_segment(struct segment *seg, const struct sg_model *m)
 	for (uint32_t d = 0; d < SG_DEVICES_MAX; d++)
 		while (!publish(&seg->table[d], 0, rein_load_relaxed(&seg->table[d].head), &l))
 			;
+	seg->mps = m->mps;
+	seg->sms = m->device_sms;
 	seg->timeslice_ns = m->timeslice_ns;
 	seg->switch_ns = m->switch_ns;
 	seg->copy_engines = m->copy_engines;
 	seg->n_devices = m->n_devices;
-	seg->size = sizeof(*seg);
+	seg->size = segment_size(m);
 	seg->magic = MAGIC;
 	return 0;
+}
+
+static int map_size(struct sg_share *s, int fd, size_t size)
+{
+	if (s->seg)
+		munmap(s->seg, s->size);
+	s->seg = NULL;
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED)
+		return -errno;
+	s->seg = at;
+	s->size = size;
+	return 0;
+}
+
+/* All zero, and what these figures need of it filled. */
+static int make_segment(struct sg_share *s, int fd, const struct sg_model *m)
+{
+	size_t size = segment_size(m);
+	if (ftruncate(fd, 0) != 0 || ftruncate(fd, (off_t)size) != 0)
+		return -errno;
+	int e = map_size(s, fd, size);
+	return e ? e : fill_segment(s->seg, m);
+}
+
+static bool same_figures(const struct segment *seg, const struct sg_model *m)
+{
+	return seg->timeslice_ns == m->timeslice_ns && seg->switch_ns == m->switch_ns &&
+	       seg->copy_engines == m->copy_engines && seg->n_devices == m->n_devices &&
+	       seg->mps == m->mps && (!m->mps || seg->sms == m->device_sms);
 }
 
 static int map_segment(struct sg_share *s, int fd, const struct sg_model *m)
@@ -301,22 +487,19 @@ static int map_segment(struct sg_share *s, int fd, const struct sg_model *m)
 	struct stat st;
 	if (fstat(fd, &st) != 0)
 		return -errno;
-	bool fresh = (size_t)st.st_size < sizeof(struct segment);
-	if (fresh && (ftruncate(fd, 0) != 0 || ftruncate(fd, sizeof(struct segment)) != 0))
-		return -errno;
-	void *at = mmap(NULL, sizeof(struct segment), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (at == MAP_FAILED)
-		return -errno;
-	s->seg = at;
-	if (s->seg->magic == 0)
-		return fill_segment(s->seg, m); /* fresh, or its maker died in the middle of it */
-	return s->seg->magic == MAGIC && s->seg->size == sizeof(struct segment) ? 0 : -EPROTO;
-}
-
-static bool same_figures(const struct segment *seg, const struct sg_model *m)
-{
-	return seg->timeslice_ns == m->timeslice_ns && seg->switch_ns == m->switch_ns &&
-	       seg->copy_engines == m->copy_engines && seg->n_devices == m->n_devices;
+	if ((size_t)st.st_size < sizeof(struct segment))
+		return make_segment(s, fd, m);
+	int e = map_size(s, fd, sizeof(struct segment));
+	if (e)
+		return e;
+	if (s->seg->magic == 0) /* its maker died in the middle of it */
+		return make_segment(s, fd, m);
+	if (s->seg->magic != MAGIC || s->seg->size != (uint64_t)st.st_size)
+		return -EPROTO;
+	if (same_figures(s->seg, m))
+		return map_size(s, fd, segment_size(m));
+	/* leftovers of dead processes: start over */
+	return anybody_else(s) ? -EEXIST : make_segment(s, fd, m);
 }
 
 static int refuse(struct sg_share *s, int error, char *why, size_t len)
@@ -330,7 +513,8 @@ static int refuse(struct sg_share *s, int error, char *why, size_t len)
 		snprintf(
 		    why, len,
 		    "device /dev/shm%s is in use with other figures of SOFTGPU_TIMESLICE, _SWITCH, "
-		    "_COPY_ENGINES or _DEVICES: use the same, or another SOFTGPU_SHM",
+		    "_COPY_ENGINES, _DEVICES or _MPS (with it also _SMS): use the same, or another "
+		    "SOFTGPU_SHM",
 		    s->name);
 	else if (error == -EUSERS)
 		snprintf(why, len, "more than %d processes on device /dev/shm%s", SG_SEATS,
@@ -339,7 +523,8 @@ static int refuse(struct sg_share *s, int error, char *why, size_t len)
 		snprintf(why, len, "cannot share the device by /dev/shm%s: %s", s->name,
 		         strerror(-error));
 	if (s->seg)
-		munmap(s->seg, sizeof(*s->seg));
+		munmap(s->seg, s->size);
+	free(s->mps);
 	free(s);
 	return error;
 }
@@ -347,19 +532,22 @@ static int refuse(struct sg_share *s, int error, char *why, size_t len)
 int sg_share_open(const struct sg_model *m, struct sg_share **out, char *why, size_t why_len)
 {
 	struct sg_share *s = calloc(1, sizeof(*s));
+	if (s && m->mps && !(s->mps = calloc(1, sizeof(*s->mps)))) {
+		free(s);
+		s = NULL;
+	}
 	if (!s) {
 		snprintf(why, why_len, "out of memory");
 		return -ENOMEM;
 	}
 	s->seat = SG_SEATS;
 	s->n_devices = m->n_devices;
+	s->model = m;
 	snprintf(s->name, sizeof(s->name), "/softgpu-%u-%s", (unsigned)getuid(), m->shm_name);
 	REIN_AUTO_CLOSE int fd = open_segment(s->name);
 	if (fd < 0)
 		return refuse(s, fd, why, why_len);
 	int e = map_segment(s, fd, m);
-	if (!e && !same_figures(s->seg, m)) /* leftovers of dead processes: start over */
-		e = anybody_else(s) ? -EEXIST : fill_segment(s->seg, m);
 	if (!e)
 		e = take_seat(s);
 	flock(fd, LOCK_UN); /* closing is not enough: the mapping keeps the open file */
@@ -376,7 +564,8 @@ void sg_share_close(struct sg_share *s)
 	if (fd >= 0 && !anybody_else(s))
 		shm_unlink(s->name);
 	pthread_mutex_unlock(&s->seg->place[s->seat].alive);
-	munmap(s->seg, sizeof(*s->seg));
+	munmap(s->seg, s->size);
+	free(s->mps);
 	if (fd >= 0)
 		close(fd);
 	free(s);

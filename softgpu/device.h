@@ -23,6 +23,7 @@
 #include "../common/util.h"
 #include "ledger.h"
 #include "model.h"
+#include "mps.h"
 
 struct sg_share;
 
@@ -48,7 +49,17 @@ void sg_share_view(struct sg_share *s, unsigned device, struct sg_share_view *v)
 void sg_share_settle(struct sg_share *s, unsigned device, uint64_t taken);
 void sg_share_request(struct sg_share *s, unsigned device, uint64_t taken, uint64_t want_ns);
 void sg_share_give(struct sg_share *s, unsigned device, uint64_t at_ns);
-uint64_t sg_share_copy(struct sg_share *s, unsigned device, uint64_t ready_ns, uint64_t dur_ns);
+uint64_t sg_share_copy(struct sg_share *s, unsigned device, enum sg_copy_dir dir, uint64_t ready_ns,
+                       uint64_t dur_ns);
+void sg_share_hold(struct sg_share *s, unsigned device, bool held, uint64_t at_ns);
+void sg_share_evict(struct sg_share *s, unsigned device, uint64_t at_ns);
+void sg_share_slice(struct sg_share *s, unsigned device, uint64_t slice_ns); /* of this process */
+
+/* Where processes run together: a round for this process (mps.h), published and committed.
+ * -ENOMEM: nothing has happened. */
+REIN_MUST_CHECK int sg_share_round(struct sg_share *s, unsigned device, struct sg_mps_round *r);
+/* Has anybody made a round since the last one of this process? */
+bool sg_share_news(struct sg_share *s, unsigned device);
 
 /* Clears the seats of dead processes; a waiter calls it every SG_LIVENESS_NS. */
 #define SG_LIVENESS_NS 500000ull

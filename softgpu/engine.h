@@ -5,10 +5,11 @@
  * model (model.h) says, on a device that several processes share.
  *
  * Parts, from the outside in: item.c, stream.c, event.c (what is submitted, and its order),
- * timeline.c (what happens when), memop.c (waits for memory), executor.c (threads that run
- * payloads), sched.c (SM block slots, priorities, durations: pure), device.c over ledger.c (the
- * device that processes share: pure transitions, published without locks), engine.c (one engine
- * thread per process, its lock, fork, exit), record.c (logs). core.h has the structures;
+ * channel.c (hardware queues), timeline.c (what happens when), memop.c (waits for memory),
+ * executor.c (threads that run payloads), sched.c (SM block slots, priorities, durations: pure),
+ * device.c over ledger.c (the device that processes share: pure transitions, published without
+ * locks), corun.c over device.c and mps.c (the same where processes run together), engine.c (one
+ * engine thread per process, its lock, fork, exit), record.c (logs). core.h has the structures;
  * docs/softgpu.md the model.
  *
  * Time is CLOCK_MONOTONIC ns. The modelled clock never runs ahead of the wall clock: late wake-ups
@@ -26,6 +27,7 @@
 
 #include <cuda.h>
 
+#include "../common/atomic.h"
 #include "model.h"
 
 /* A context's ordering domain: its legacy default stream and the streams that synchronise with
@@ -124,6 +126,8 @@ struct sg_cmd {
 
 	struct sg_node *engine; /* the engine's own bookkeeping */
 };
+/* For run() of kernels: a futex word that is not 0 while they are to stand still. */
+const rein_a32 *sg_cmd_pause(const struct sg_cmd *cmd);
 /* In run(): the SMs to which its stream is confined; NULL: it is not. */
 const struct sg_sm_set *sg_cmd_sms(const struct sg_cmd *cmd);
 
@@ -153,6 +157,15 @@ CUresult sg_slice_record(struct sg_domain *d, struct sg_stream *slice, struct sg
 CUresult sg_slice_wait(struct sg_domain *d, struct sg_stream *slice, struct sg_event *e);
 /* Modelled time between two completed records; NOT_READY, INVALID_HANDLE (never recorded). */
 CUresult sg_event_elapsed(struct sg_event *start, struct sg_event *end, double *ms);
+
+/*
+ * Controls of this process' share of a device, as a resource manager has them (hold.c): held, it
+ * gets no further time slice; preempted, it loses the SMs preempt_ns from now, with what its
+ * kernels have left. 0, -ENOTSUP (fast mode, or processes run together), -ENODEV (no engine).
+ */
+int sg_hold(unsigned device, bool hold);
+int sg_hold_preempt(unsigned device, bool wait);
+int sg_hold_slice(unsigned device, uint64_t slice_ns);
 
 /* Counters of this process since start, for the log, tests and the demo. */
 struct sg_stats {

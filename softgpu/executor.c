@@ -84,13 +84,18 @@ static void run_payload(struct sg_node *nd)
 	struct sg_spent spent = {0};
 	bool poisoned = rein_load_relaxed(&nd->item->domain->error) != CUDA_SUCCESS;
 	if (!poisoned || c->always_run) {
+		const struct sg_timeline *tl = &sg_core.device[nd->item->domain->device];
+		uint64_t paused_ns = sg_hold_paused_ns(tl);
 		pthread_mutex_unlock(&sg_core.lock);
 		uint64_t start_ns = rein_now_ns(), start_cpu_ns = cpu_ns();
 		r = c->run(c);
 		spent.cpu_ns = cpu_ns() - start_cpu_ns;
 		spent.wall_ns = rein_now_ns() - start_ns;
 		pthread_mutex_lock(&sg_core.lock);
+		paused_ns = sg_hold_paused_ns(tl) - paused_ns;
+		spent.wall_ns -= paused_ns < spent.wall_ns ? paused_ns : spent.wall_ns;
 	}
+	sg_timeline_run(rein_now_ns()); /* it is late if its modelled end has come */
 	sg_timeline_ran(nd, r, spent);
 	sg_timeline_run(rein_now_ns());
 }

@@ -2,7 +2,7 @@
 /*
  * image.c: finds PTX in a module image. Layouts:
  *   wrapper  u32 0x466243B1, u32 version; +8 pointer to a fat binary; version 2 also +16 pointer
- *            to a NULL-terminated array of prelinked fat binaries
+ *            to a NULL-terminated array of prelinked fat binaries, one a translation unit
  *   fat binary  u32 0xBA55ED50, u16 version 1, u16 header size, u64 bytes of entries
  *   entry    +0 u16 kind (1 PTX, 2 ELF), +4 u32 header size, +8 u64 padded payload bytes,
  *            +16 u32 compressed bytes, +28 u32 sm, +40 u64 flags, +56 u64 uncompressed bytes
@@ -37,8 +37,9 @@ struct found {
 	uint64_t flags;
 	unsigned sm;
 	unsigned max_sm;
-	unsigned above;    /* an architecture that was too new, or 0 */
-	char machine[100]; /* "sm_80, sm_90": machine code that was found */
+	unsigned above;      /* an architecture that was too new, or 0 */
+	char machine[100];   /* "sm_80, sm_90": machine code that was found */
+	const uint8_t *list; /* of prelinked fat binaries, or NULL */
 	struct ptx_error *err;
 };
 
@@ -144,15 +145,8 @@ static bool scan_wrapper(struct found *f, const uint8_t *p, size_t len)
 		return false;
 	if (version == 1 || !get64(p + 16))
 		return true;
-	const uint8_t *list = (const uint8_t *)(uintptr_t)get64(p + 16);
-	for (unsigned i = 0; i < PRELINKED_MAX; i++) {
-		uint64_t pointer = get64(list + 8 * (size_t)i);
-		if (!pointer)
-			return true;
-		if (!scan_pointed(f, pointer))
-			return false;
-	}
-	return bad(f->err, "a list of prelinked fat binaries without an end", 16);
+	f->list = (const uint8_t *)(uintptr_t)get64(p + 16);
+	return true;
 }
 
 /* The size of an ELF image whose length nobody gave: the end of its last part. */
@@ -272,13 +266,50 @@ static enum image_kind conclude(struct found *f, char **text, size_t *text_len)
 	else if (f->machine[0])
 		snprintf(
 		    f->err->text, sizeof(f->err->text),
-		    "the module has machine code only (%s) and no PTX, which the software GPU "
+		    "the module has machine code only (%.60s) and no PTX, which the software GPU "
 		    "needs: build with -arch=sm_%u, or -gencode arch=compute_%u,code=compute_%u",
 		    f->machine, f->max_sm, f->max_sm, f->max_sm);
 	else
 		snprintf(f->err->text, sizeof(f->err->text),
 		         "the module image has neither PTX nor machine code");
 	return f->above || f->machine[0] ? IMAGE_SASS_ONLY : IMAGE_BAD;
+}
+
+/* The prelinked fat binaries of a wrapper, one for each translation unit, linked. Each must have
+ * PTX; one whose PTX is too new is left out if others remain: so comes NVIDIA's device runtime,
+ * which is linked to each such program and used by few. */
+static enum image_kind link_list(struct found *f, char **text, size_t *text_len)
+{
+	char *texts[PRELINKED_MAX];
+	unsigned n = 0;
+	enum image_kind kind = IMAGE_PTX;
+	for (unsigned i = 0; kind == IMAGE_PTX && get64(f->list + 8 * (size_t)i); i++) {
+		struct found one = {.max_sm = f->max_sm, .err = f->err};
+		size_t len;
+		if (i == PRELINKED_MAX) {
+			bad(f->err, "a list of prelinked fat binaries without an end", 16);
+			kind = IMAGE_BAD;
+		} else if (!scan_pointed(&one, get64(f->list + 8 * (size_t)i))) {
+			kind = IMAGE_BAD;
+		} else {
+			kind = conclude(&one, &texts[n], &len);
+			n += kind == IMAGE_PTX;
+			if (kind == IMAGE_SASS_ONLY && one.above)
+				kind = IMAGE_PTX;
+		}
+	}
+	if (kind == IMAGE_PTX && !n)
+		kind = IMAGE_SASS_ONLY; /* the last one said why */
+	if (kind == IMAGE_PTX) {
+		*text = image_link(texts, n, text_len);
+		if (!*text) {
+			snprintf(f->err->text, sizeof(f->err->text), "no memory to link the PTX");
+			kind = IMAGE_BAD;
+		}
+	}
+	while (n)
+		free(texts[--n]);
+	return kind;
 }
 
 static enum image_kind plain_text(struct found *f, const char *p, size_t len, char **text,
@@ -333,5 +364,8 @@ enum image_kind image_find_ptx(const void *image, size_t len, unsigned max_sm, c
 		ok = scan_elf(&f, p, len);
 	else
 		ok = bad(err, "neither PTX, a fat binary nor an ELF file", 0);
-	return ok ? conclude(&f, text, text_len) : IMAGE_BAD;
+	if (!ok)
+		return IMAGE_BAD;
+	return f.list && get64(f.list) ? link_list(&f, text, text_len)
+	                               : conclude(&f, text, text_len);
 }

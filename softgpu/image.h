@@ -24,4 +24,8 @@ enum image_kind { IMAGE_PTX, IMAGE_SASS_ONLY, IMAGE_BAD };
 enum image_kind image_find_ptx(const void *image, size_t len, unsigned max_sm, char **text,
                                size_t *text_len, struct ptx_error *err);
 
+/* One text (malloc'd) out of several that refer to each other's functions and variables. NULL: no
+ * memory. */
+char *image_link(char *const *texts, unsigned n, size_t *len);
+
 #endif

@@ -78,6 +78,7 @@ static void append(struct sg_stream *s, struct sg_item *it, struct sg_item *afte
 	link_implicit(s, it);
 	if (after)
 		link_items(it, after);
+	sg_channel_enter(s, it, after != NULL);
 	if (s->tail) {
 		s->tail->next = it;
 		it->waiting++;
@@ -116,6 +117,7 @@ static void leave_stream(struct sg_item *it)
 void sg_item_complete(struct sg_item *it)
 {
 	it->error = (CUresult)rein_load_relaxed(&it->domain->error);
+	sg_channel_leave(it, it->end_ns);
 	if (it->next)
 		release(it->next, it->end_ns);
 	for (struct sg_link *l = it->waiters; l; l = l->next)

@@ -37,6 +37,9 @@ struct sg_seat {
 	uint64_t grants;   /* given so far; the last one is grant[(grants - 1) % SG_GRANTS] */
 	uint64_t taken;    /* of these the process is done with so many */
 	uint64_t switches; /* of these began with a context switch */
+	uint64_t held;     /* bool: gets no further grant, whatever it wants */
+	uint64_t evict_ns; /* its grant ends then, wanted or not; 0: no */
+	uint64_t slice_ns; /* the length of its slices; 0: the device's */
 	struct sg_grant grant[SG_GRANTS];
 };
 
@@ -48,6 +51,7 @@ struct sg_ledger {
 	uint64_t bells; /* out: seats to wake, a bit each; cleared by whoever rings them */
 	uint64_t n_copy_engines;
 	uint64_t copy_free_ns[SG_COPY_ENGINES_MAX];
+	uint64_t link_free_ns[2]; /* to the device, to the host: one copy at a time each */
 	struct sg_seat seat[SG_SEATS];
 };
 _Static_assert(sizeof(struct sg_ledger) % 8 == 0, "copied by words");
@@ -61,8 +65,15 @@ void sg_ledger_request(struct sg_ledger *l, uint32_t seat, uint64_t want_ns, uin
 void sg_ledger_give(struct sg_ledger *l, uint32_t seat, uint64_t at_ns, uint64_t now_ns);
 /* `seat` is empty: its process has left or died. Its grant ends now. */
 void sg_ledger_vacate(struct sg_ledger *l, uint32_t seat, uint64_t now_ns);
-/* Reserves the copy engine that is free first for dur_ns, not before ready_ns; its start. */
-uint64_t sg_ledger_copy(struct sg_ledger *l, uint64_t ready_ns, uint64_t dur_ns);
+/* Controls of `seat`. Hold: as above; a grant under way goes on. Released it is in line again,
+ * wanting since at_ns at the earliest. */
+void sg_ledger_hold(struct sg_ledger *l, uint32_t seat, bool held, uint64_t at_ns, uint64_t now_ns);
+/* Takes the device from it at at_ns, if it has it. Unless it is held it is then in line again. */
+void sg_ledger_evict(struct sg_ledger *l, uint32_t seat, uint64_t at_ns, uint64_t now_ns);
+/* Reserves the copy engine that is free first, and the link to the host in that direction, for
+ * dur_ns, not before ready_ns; its start. */
+uint64_t sg_ledger_copy(struct sg_ledger *l, enum sg_copy_dir dir, uint64_t ready_ns,
+                        uint64_t dur_ns);
 /* End of the owner's grant, UINT64_MAX if open or nobody owns the device. */
 uint64_t sg_ledger_owner_end(const struct sg_ledger *l);
 

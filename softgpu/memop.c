@@ -4,7 +4,9 @@
  * worker. One whose wait is not satisfied stays in sg_core.closed, and its stream with it, until
  * the word has the value, whoever writes it: a kernel or a stream of this process, which is seen
  * at once; the host or another process, which nobody announces: so the engine thread looks again
- * and again, often at first and every POLL_MAX_NS later.
+ * and again, often at first, and less and less the longer it lasts: a hold of t ns ends up to
+ * t / 20 late, within POLL_MIN_NS and POLL_MAX_NS. A long one costs some 5 % of a core; many, not
+ * more.
  *
  * Everything here is under the engine's lock; nothing waits.
  */
@@ -13,7 +15,7 @@
 #include "../common/clock.h"
 
 #define POLL_MIN_NS 10000ull
-#define POLL_MAX_NS 50000ull
+#define POLL_MAX_NS 250000ull
 
 static struct sg_timeline *timeline_of(const struct sg_node *nd)
 {
@@ -35,14 +37,16 @@ static bool try_step(struct sg_node *nd, uint64_t at_ns)
 		else if (r != CUDA_SUCCESS)
 			sg_core_poison(d, r, c->error_text);
 	}
-	nd->end_ns = at_ns + (m->mode == SG_MODE_FAST ? 0 : m->memop_ns * c->memops);
+	nd->end_ns = at_ns + (m->mode == SG_MODE_FAST ? 0 : sg_model_memops_ns(m, c->memops));
 	return true;
 }
 
 void sg_memop_start(struct sg_node *nd)
 {
 	const struct sg_item *it = nd->item;
-	nd->start_ns = it->submit_ns > nd->pred_end_ns ? it->submit_ns : nd->pred_end_ns;
+	nd->start_ns = it->submit_ns > it->issue_ns ? it->submit_ns : it->issue_ns;
+	if (nd->start_ns < nd->pred_end_ns)
+		nd->start_ns = nd->pred_end_ns;
 	nd->untimed = nd->timed_out = nd->ran = true;
 	if (try_step(nd, nd->start_ns)) {
 		sg_timeline_complete(nd);
@@ -77,7 +81,7 @@ uint64_t sg_memop_wake_ns(uint64_t now_ns)
 {
 	uint64_t wake = SG_NEVER;
 	for (const struct sg_node *nd = sg_core.closed; nd; nd = nd->timed_next) {
-		uint64_t every = now_ns > nd->start_ns ? (now_ns - nd->start_ns) / 8 : 0;
+		uint64_t every = now_ns > nd->start_ns ? (now_ns - nd->start_ns) / 20 : 0;
 		if (every < POLL_MIN_NS)
 			every = POLL_MIN_NS;
 		if (every > POLL_MAX_NS)

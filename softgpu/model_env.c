@@ -29,6 +29,8 @@ static const struct sg_model geometry_small = {
     .registers_per_sm = 65536,
     .shared_per_block_max = 99 * 1024,
     .memory_bytes = 4ull << 30,
+    .memory_bus_bits = 512,
+    .l2_bytes = 4 << 20,
     .warp_ipc_per_sm = 0.5,
     .memory_gbps = 1.0,
     .h2d_gbps = 1.5,
@@ -40,8 +42,11 @@ static const struct sg_model geometry_small = {
     .kernel_min_ns = 5 * REIN_US,
     .timeslice_ns = 2 * REIN_MS,
     .switch_ns = 150 * REIN_US,
+    .preempt_ns = 60 * REIN_US,
+    .resume_ns = 20 * REIN_US,
     .memop_ns = 500,
     .wait_keeps_slice = 1,
+    .channels = 8,
     .queue_depth = 1024,
     .overrun_slack_ns = 200 * REIN_US,
 };
@@ -59,6 +64,8 @@ static const struct sg_model geometry_h200 = {
     .registers_per_sm = 65536,
     .shared_per_block_max = 227 * 1024,
     .memory_bytes = 141000000000ull,
+    .memory_bus_bits = 6144,
+    .l2_bytes = 50 << 20,
     .warp_ipc_per_sm = 2.0,
     .memory_gbps = 4800,
     .h2d_gbps = 55,
@@ -70,8 +77,11 @@ static const struct sg_model geometry_h200 = {
     .kernel_min_ns = 2 * REIN_US,
     .timeslice_ns = 2 * REIN_MS,
     .switch_ns = 150 * REIN_US,
+    .preempt_ns = 60 * REIN_US,
+    .resume_ns = 20 * REIN_US,
     .memop_ns = 500,
     .wait_keeps_slice = 1,
+    .channels = 8,
     .queue_depth = 1024,
     .overrun_slack_ns = 200 * REIN_US,
 };
@@ -119,8 +129,13 @@ static const struct row rows[] = {
     {"SOFTGPU_KERNEL_MIN", DURATION, AT(kernel_min_ns), 0, 1, 1e9},
     {"SOFTGPU_TIMESLICE", DURATION, AT(timeslice_ns), 0, 1e5, 1e10},
     {"SOFTGPU_SWITCH", DURATION, AT(switch_ns), 0, 0, 1e9},
+    {"SOFTGPU_RM", COUNT, AT(rm), 0, 0, 1},
+    {"SOFTGPU_PREEMPT", DURATION, AT(preempt_ns), 0, 0, 1e9},
+    {"SOFTGPU_RESUME", DURATION, AT(resume_ns), 0, 0, 1e9},
     {"SOFTGPU_MEMOP", DURATION, AT(memop_ns), 0, 0, 1e6},
     {"SOFTGPU_WAIT_KEEPS_SLICE", COUNT, AT(wait_keeps_slice), 0, 0, 1},
+    {"SOFTGPU_MPS", COUNT, AT(mps), 0, 0, 1},
+    {"SOFTGPU_CHANNELS", COUNT, AT(channels), 0, 1, SG_CHANNELS_MAX},
     {"SOFTGPU_QUEUE_DEPTH", COUNT, AT(queue_depth), 0, 1, 1 << 20},
     {"SOFTGPU_OVERRUN_SLACK", DURATION, AT(overrun_slack_ns), 0, 0, 1e10},
 };
@@ -254,7 +269,20 @@ static bool read_row(struct sg_model *m, const struct row *r, char *why, size_t 
 #define TIMES "SOFTGPU_TIMES"
 #define TIMES_ACCEPTED                                                                             \
 	"accepted: NAME=DURATION, separated by commas, NAME a kernel or a prefix ending in '*', "  \
-	"such as lc_step=2ms,be_*=1.9ms; or @FILE with one a line"
+	"after the duration perhaps @PERCENT of the memory bandwidth, such as "                    \
+	"lc_step=2ms,be_*=1.9ms@80; or @FILE with one a line"
+
+/* "@PERCENT" at the end of an entry is cut off. False: it is not a percentage. */
+static bool cut_memory(char *entry, double *share)
+{
+	static const struct unit units[] = {{"", 0.01}, {"%", 0.01}};
+	char *at = strchr(entry, '@');
+	*share = 0;
+	if (!at)
+		return true;
+	*at = 0;
+	return parse_scaled(at + 1, units, REIN_ARRAY_LEN(units), share) && *share <= 1;
+}
 
 static bool declare(struct sg_model *m, char *entry, char *why, size_t len)
 {
@@ -269,8 +297,9 @@ static bool declare(struct sg_model *m, char *entry, char *why, size_t len)
 	size_t name_len = eq ? (size_t)(eq - entry) : 0;
 	struct sg_declared d = {.solo_ns = 0};
 	const char *star = memchr(entry, '*', name_len);
-	if (!name_len || name_len >= sizeof(d.name) || (star && star != eq - 1) ||
-	    !sg_parse_duration(eq + 1, &d.solo_ns) || !d.solo_ns)
+	REIN_AUTO_FREE char *value = eq ? strdup(eq + 1) : NULL;
+	if (!name_len || name_len >= sizeof(d.name) || (star && star != eq - 1) || !value ||
+	    !cut_memory(value, &d.memory) || !sg_parse_duration(value, &d.solo_ns) || !d.solo_ns)
 		return refuse(why, len, TIMES, entry, TIMES_ACCEPTED);
 	memcpy(d.name, entry, name_len);
 	struct sg_declared *grown = realloc(m->declared, (m->n_declared + 1) * sizeof(d));
@@ -353,12 +382,40 @@ static bool check_together(const struct sg_model *m, char *why, size_t len)
 	return true;
 }
 
+/* What CUDA's own variables say, as a driver takes them: a value that is none is ignored. */
+static double cuda_number(const char *env, double max)
+{
+	static const struct unit none = {"", 1};
+	const char *text = getenv(env);
+	double v;
+	if (!text || !parse_scaled(text, &none, 1, &v) || v <= 0)
+		return 0;
+	return v < max ? v : max;
+}
+
+static void read_cuda(struct sg_model *m)
+{
+	double channels = cuda_number("CUDA_DEVICE_MAX_CONNECTIONS", SG_CHANNELS_MAX);
+	if (channels >= 1)
+		m->channels = (uint32_t)channels;
+}
+
+static void confine_client(struct sg_model *m)
+{
+	double percent = cuda_number("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", 100);
+	m->device_sms = m->sms;
+	if (m->mps && percent > 0)
+		m->sms = sg_model_percent_sms(m->sms, percent);
+}
+
 bool sg_model_read(struct sg_model *m, char *why, size_t why_len)
 {
 	memset(m, 0, sizeof(*m));
 	if (why_len)
 		*why = 0;
 	bool ok = read_geometry(m, why, why_len) && read_mode(m, why, why_len);
+	if (ok)
+		read_cuda(m);
 	for (size_t i = 0; ok && i < REIN_ARRAY_LEN(rows); i++)
 		ok = read_row(m, &rows[i], why, why_len);
 	ok = ok && check_together(m, why, why_len) && read_times(m, why, why_len);
@@ -366,6 +423,7 @@ bool sg_model_read(struct sg_model *m, char *why, size_t why_len)
 		sg_model_clear(m);
 		return false;
 	}
+	confine_client(m);
 	m->measuring = getenv("SOFTGPU_MODE") || m->n_declared || *m->owner_log || *m->order_log;
 	return true;
 }

@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../common/atomic.h"
+
 struct ptx_module;
 struct ptx_kernel;
 
@@ -87,9 +89,10 @@ struct ptx_launch {
 	uint32_t n_sms;     /* for %nsmid, %smid */
 	const uint16_t *on; /* the SMs that it runs on, n_on of them; NULL: all */
 	uint32_t n_on;
-	uint32_t max_workers; /* threads to run blocks on; 0 = one per core, 1 = the caller only */
-	bool cooperative;     /* all blocks resident: grid barriers may be used */
-	uint32_t stack_bytes; /* of a thread, for calls that are not inlined; 0: 64 KiB */
+	uint32_t max_workers;  /* threads to run blocks on; 0 = one per core, 1 = the caller only */
+	bool cooperative;      /* all blocks resident: grid barriers may be used */
+	const rein_a32 *pause; /* futex: blocks stand still while it is not 0; NULL: never */
+	uint32_t stack_bytes;  /* of a thread, for calls that are not inlined; 0: 64 KiB */
 	uint64_t (*now_ns)(void); /* for %globaltimer and %clock; NULL = CLOCK_MONOTONIC */
 };
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * ptx_dec.h: from tokens to struct ptx_inst. ptx_parse.c reads the module (variables, function
- * heads), ptx_body.c walks a kernel's statements and inlines calls, ptx_operand.c reads operands,
- * and one handler an opcode (ptx_dec_*.c) checks modifiers and operands and emits instructions.
+ * heads), ptx_graph.c finds who calls whom, ptx_body.c walks a kernel's statements, ptx_call.c
+ * decodes calls, ptx_operand.c reads operands, and one handler an opcode (ptx_dec_*.c) checks
+ * modifiers and operands and emits instructions.
  *
  * A handler takes every modifier that it understands; what is left over at its end makes the
  * instruction unsupported. So nothing is ever skipped.
@@ -20,7 +21,14 @@ struct ptx_type {
 };
 const struct ptx_type *ptx_type_find(struct ptx_str s); /* ".u32"; NULL: not a type */
 
-enum ptx_sym_kind { PTX_SYM_REG, PTX_SYM_RANGE, PTX_SYM_VAR, PTX_SYM_FUNC, PTX_SYM_TABLE };
+enum ptx_sym_kind {
+	PTX_SYM_REG,
+	PTX_SYM_RANGE,
+	PTX_SYM_VAR,
+	PTX_SYM_FUNC,
+	PTX_SYM_TABLE,
+	PTX_SYM_PROTO, /* of an indirect call: `func` has formals only */
+};
 struct ptx_sym {
 	enum ptx_sym_kind kind;
 	const struct ptx_type *type; /* registers */
@@ -31,6 +39,7 @@ struct ptx_sym {
 	uint64_t bytes;
 	bool dynamic;       /* .extern .shared: placed behind all static ones */
 	bool extern_global; /* declared only */
+	bool frame;         /* local: `addr` is relative to the function's frame */
 	struct ptx_func *func;
 	uint32_t first, last; /* branch table: its tokens */
 	uint32_t table_scope;
@@ -53,8 +62,12 @@ struct ptx_func {
 	uint32_t n_formals;
 	struct ptx_formal *results;
 	uint32_t n_results;
-	uint32_t body; /* token after '{'; 0: external */
-	bool active;   /* being inlined: a call now is recursion */
+	uint32_t body;          /* token after '{'; 0: external */
+	uint32_t end;           /* token after its '}' */
+	uint32_t number;        /* in the module, from 1: what a pointer to it says */
+	bool outline;           /* called, not inlined: it may call itself, or uses alloca */
+	bool taken;             /* there may be a pointer to it */
+	uint32_t region, owner; /* its region in the code of kernel `owner` */
 };
 
 struct ptx_var_decl { /* one declared variable, before it has an address */
@@ -125,6 +138,12 @@ struct ptx_constant {
 	uint32_t off;
 };
 
+struct ptx_area { /* the decoded code of a function that is called, not inlined; 0: the kernel */
+	struct ptx_func *func;
+	uint32_t pc, first_reg, frame_bytes, frame_align;
+	uint32_t first_save, n_saves; /* of `saves` */
+};
+
 struct ptx_vreg { /* a register as declared, before ptx_live.c gives it a shared place */
 	uint32_t off;
 	uint8_t size; /* bytes a lane; 0: a predicate */
@@ -148,7 +167,7 @@ struct ptx_dec {
 	struct ptx_map names;  /* (scope, name) → struct ptx_sym */
 	struct ptx_map labels; /* (scope, name) → struct ptx_label */
 	uint32_t *parent;      /* of each scope; 0 = the module */
-	uint32_t n_scopes, cap_scopes, scope, depth;
+	uint32_t n_scopes, cap_scopes, scope;
 	struct ptx_fixup *fixups;
 	uint32_t n_fixups, cap_fixups;
 	struct ptx_vreg *regs; /* in the order of their offsets */
@@ -159,6 +178,12 @@ struct ptx_dec {
 	uint32_t *returns; /* branches to the end of the function being inlined */
 	uint32_t n_returns, cap_returns;
 	uint32_t inline_depth;
+	struct ptx_area *areas;
+	uint32_t n_areas, cap_areas, area; /* `area`: being decoded */
+	uint32_t frame_bytes, frame_align; /* of its frame, if it is not the kernel */
+	bool calls_pointers, uses_stack;
+	uint32_t *saves; /* struct ptx_region.saves */
+	uint32_t n_saves, cap_saves;
 };
 
 /* ---- ptx_operand.c */
@@ -196,6 +221,26 @@ int ptx_take_round(struct ptx_dec *d); /* -1: none */
 void ptx_need_operands(struct ptx_dec *d, uint32_t min, uint32_t max);
 void ptx_decode_kernel(struct ptx_load *ld, struct ptx_func *f, struct ptx_kernel *k,
                        uint32_t number);
+struct ptx_inst *ptx_append(struct ptx_dec *d, enum ptx_kind kind);
+void ptx_open_scope(struct ptx_dec *d, uint32_t parent);
+void ptx_declare(struct ptx_dec *d, struct ptx_str name, uint32_t line, struct ptx_sym value);
+uint32_t ptx_decode_block(struct ptx_dec *d, uint32_t at); /* from behind '{' to behind its '}' */
+void *ptx_keep(struct ptx_dec *d, const void *from, size_t size);
+/* Not in the kernel's own body: .param names the variables of a call. */
+static inline bool ptx_in_function(const struct ptx_dec *d)
+{
+	return d->inline_depth || d->area;
+}
+
+/* ---- ptx_graph.c */
+void ptx_find_calls(struct ptx_load *ld, struct ptx_func *entries);
+uint64_t ptx_func_pointer(const struct ptx_load *ld, const struct ptx_func *f);
+
+/* ---- ptx_call.c */
+void ptx_decode_call(struct ptx_dec *d);
+uint32_t ptx_decode_prototype(struct ptx_dec *d, uint32_t at); /* name: .callprototype …; */
+void ptx_decode_areas(struct ptx_dec *d); /* the functions that are called, not inlined */
+void ptx_keep_regions(struct ptx_dec *d);
 
 /* ---- handlers */
 struct ptx_opcode {
@@ -206,8 +251,15 @@ struct ptx_opcode {
 	int arg;
 };
 extern const struct ptx_opcode ptx_alu_opcodes[], ptx_data_opcodes[], ptx_mem_opcodes[],
-    ptx_ctl_opcodes[], ptx_sync_opcodes[];
-void ptx_decode_call(struct ptx_dec *d); /* ptx_body.c */
+    ptx_ctl_opcodes[], ptx_sync_opcodes[], ptx_async_opcodes[], ptx_video_opcodes[];
+
+/* ---- ptx_dec_mem.c */
+enum ptx_scalar ptx_scalar_of(const struct ptx_type *t);
+int ptx_take_space(struct ptx_dec *d);  /* enum ptx_space; -1: not said, so generic */
+int ptx_take_order(struct ptx_dec *d);  /* enum ptx_order; and the scope */
+bool ptx_take_hints(struct ptx_dec *d); /* true: there is an operand for a cache policy */
+/* An address operand into a, asize, imm, space, site. */
+void ptx_address(struct ptx_dec *d, const struct ptx_opd *o, int space, struct ptx_inst *in);
 
 /* ---- ptx_live.c */
 /* Gives registers whose values are never needed at the same time one place, and estimates the
@@ -228,9 +280,13 @@ struct ptx_module {
 	struct ptx_var *vars; /* .global and .const */
 	uint32_t n_vars, cap_vars;
 	unsigned target_sm;
+	uint32_t id; /* in this process; part of function pointers */
 };
 void ptx_parse_module(struct ptx_load *ld);
 /* `at` behind the state space: reads "[.align n] [.v2] .type name[dims]…", several names apart. */
 uint32_t ptx_parse_var(struct ptx_load *ld, uint32_t at, struct ptx_var_decl *out);
+/* The parameters of a function or prototype, from '('. */
+uint32_t ptx_parse_formals(struct ptx_load *ld, uint32_t at, struct ptx_formal **out, uint32_t *n);
+uint32_t ptx_parse_limits(struct ptx_load *ld, uint32_t at, struct ptx_kernel_info *info);
 
 #endif

@@ -39,23 +39,25 @@ static bool is_half(const struct ptx_type *t)
 	return strstr(t->name, "f16") != NULL;
 }
 
-/* f32 and f64: rounding, flush to zero, saturation */
+/* rounding, flush to zero, saturation */
 static void take_float_mods(struct ptx_dec *d, const struct ptx_type *t, struct ptx_inst *in,
                             uint32_t n_src)
 {
+	static const char *const precision[] = {".approx", ".full", NULL};
 	int round = ptx_take_round(d);
 	in->round = round < 0 ? PTX_RN : (uint8_t)round;
-	if (is_half(t)) {
-		if (in->round != PTX_RN)
-			ptx_unsupported(d, "rounding of half precision other than .rn is");
-		return;
-	}
-	static const char *const precision[] = {".approx", ".full", NULL};
+	if (is_half(t) && in->round != PTX_RN)
+		ptx_unsupported(d, "rounding of half precision other than .rn is");
+	in->scalar = (uint8_t)ptx_scalar_of(t);
 	ptx_take_any(d, precision); /* computed exactly, which is within their bounds */
-	if (ptx_take(d, ".ftz") && t->size == 4)
+	if (ptx_take(d, ".ftz") && t->size <= 4)
 		in->flags |= PTX_F_FTZ_IN | PTX_F_FTZ_OUT;
 	if (ptx_take(d, ".sat"))
 		in->flags |= PTX_F_SAT;
+	if (is_half(t) && ptx_take(d, ".relu"))
+		in->flags |= PTX_F_RELU;
+	if (in->flags & PTX_F_SAT && in->flags & PTX_F_RELU)
+		ptx_bad(d, ".sat and .relu exclude each other");
 	in->vec = (uint8_t)n_src;
 	if (in->flags || in->round != PTX_RN)
 		in->kind = PTX_K_ALUX;
@@ -175,6 +177,12 @@ static void decode_alu(struct ptx_dec *d, const struct ptx_opcode *self)
 		take_float_mods(d, t, &in, (uint32_t)strlen(self->operands) - 1);
 	else if (ptx_take(d, ".sat"))
 		strcat(key, ".sat");
+	else if (self->arg == 3 && (!strcmp(t->name, "s32") || !strcmp(t->name, "s16x2")) &&
+	         ptx_take(d, ".relu")) {
+		in.kind = PTX_K_ALUX;
+		in.flags = PTX_F_RELU;
+		in.scalar = t->name[3] ? PTX_T_S16X2 : PTX_T_S;
+	}
 	snprintf(type_name, sizeof(type_name), ".%s", t->name);
 	strcat(key, type_name);
 	in.fn = ptx_lanes_find(key);
@@ -198,16 +206,46 @@ static void decode_prmt(struct ptx_dec *d, const struct ptx_opcode *self)
 	ptx_emit_built(d, in.kind, &in);
 }
 
-/* lop3.b32 d, a, b, c, lut; the form with a predicate (.or/.and) is not there */
+/* lop3.or.b32 d|p, a, b, c, lut, q: also p = (d != 0) or q */
+static void lop3_bool(struct ptx_dec *d, int logic)
+{
+	const struct ptx_opd *o = d->stmt->opd;
+	struct ptx_inst test = {.kind = PTX_K_SETP, .size = 4, .vec = 2, .combine = true};
+	struct ptx_inst in = {.kind = PTX_K_ALU, .fn = ptx_lanes_find("lop3.b32")};
+	bool neg;
+	ptx_need_operands(d, 6, 6);
+	if (!o[0].second)
+		ptx_bad(d, "a predicate result is expected");
+	test.cmp = ptx_lanes_find_cmp("ne.b32");
+	test.op = (uint8_t)logic;
+	test.d = ptx_dst_pred(d, o[0].second);
+	test.c = ptx_src_pred(d, &o[5], &neg);
+	test.sign = neg;
+	d->stmt->n_opd = 5;
+	fill_operands(d, "ttttt", type_named(".b32"), false, &in);
+	test.a = in.d;
+	test.b = ptx_const(d, 0, 4);
+	ptx_emit_built(d, in.kind, &in);
+	ptx_emit_built(d, test.kind, &test);
+	d->code[d->n_code - 1].count = 0;
+}
+
+/* lop3.b32 d, a, b, c, lut */
 static void decode_lop3(struct ptx_dec *d, const struct ptx_opcode *self)
 {
+	static const char *const logics[] = {".and", ".or", NULL};
+	int logic = ptx_take_any(d, logics);
 	struct ptx_inst in = {.kind = PTX_K_ALU, .fn = ptx_lanes_find("lop3.b32")};
 	const struct ptx_type *t = ptx_need_type(d);
 	if (strcmp(t->name, "b32"))
 		ptx_unsupported(d, NULL);
-	ptx_need_operands(d, 5, 5);
+	ptx_need_operands(d, logic < 0 ? 5 : 6, logic < 0 ? 5 : 6);
 	if (d->stmt->opd[4].kind != PTX_O_INT)
 		ptx_bad(d, "the look-up table is not a constant");
+	if (logic >= 0) {
+		lop3_bool(d, logic);
+		return;
+	}
 	fill_operands(d, "ttttt", t, false, &in);
 	ptx_emit_built(d, in.kind, &in);
 }
@@ -282,8 +320,8 @@ const struct ptx_opcode ptx_alu_opcodes[] = {
     {"rem", decode_alu, "ttt", NULL, 0},
     {"abs", decode_alu, "tt", NULL, 0},
     {"neg", decode_alu, "tt", NULL, 0},
-    {"min", decode_alu, "ttt", "NaN", 0},
-    {"max", decode_alu, "ttt", "NaN", 0},
+    {"min", decode_alu, "ttt", "NaN", 3},
+    {"max", decode_alu, "ttt", "NaN", 3},
     {"and", decode_alu, "ttt", NULL, 0},
     {"or", decode_alu, "ttt", NULL, 0},
     {"xor", decode_alu, "ttt", NULL, 0},
@@ -295,6 +333,7 @@ const struct ptx_opcode ptx_alu_opcodes[] = {
     {"bfe", decode_alu, "ttuu", NULL, 0},
     {"bfi", decode_alu, "tttuu", NULL, 0},
     {"bmsk", decode_alu, "tuu", "clamp wrap", 0},
+    {"szext", decode_alu, "ttu", "clamp wrap", 0},
     {"bfind", decode_alu, "ut", "shiftamt", 0},
     {"popc", decode_alu, "ut", NULL, 0},
     {"clz", decode_alu, "ut", NULL, 0},

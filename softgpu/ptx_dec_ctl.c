@@ -57,7 +57,7 @@ static void decode_ret(struct ptx_dec *d, const struct ptx_opcode *self)
 	ptx_take(d, ".uni");
 	ptx_need_operands(d, 0, 0);
 	if (!d->inline_depth) {
-		ptx_emit(d, PTX_K_EXIT);
+		ptx_emit(d, d->area ? PTX_K_RET : PTX_K_EXIT);
 		return;
 	}
 	ptx_emit(d, PTX_K_BRA);
@@ -71,12 +71,35 @@ static void decode_call(struct ptx_dec *d, const struct ptx_opcode *self)
 	ptx_decode_call(d);
 }
 
+/* alloca.u64 d, bytes{, align}; stacksave.u64 d; stackrestore.u64 a */
+static void decode_stack(struct ptx_dec *d, const struct ptx_opcode *self)
+{
+	const struct ptx_type *t = ptx_need_type(d);
+	const struct ptx_opd *o = d->stmt->opd;
+	struct ptx_inst in = {.op = (uint8_t)self->arg, .size = t->size, .imm = 8};
+	if (t->size != 8)
+		ptx_unsupported(d, NULL);
+	ptx_need_operands(d, self->arg ? 1 : 2, self->arg ? 1 : 3);
+	if (d->stmt->n_opd == 3) {
+		in.imm = (int64_t)o[2].value;
+		if (o[2].kind != PTX_O_INT || in.imm < 1 || in.imm > 4096 || in.imm & (in.imm - 1))
+			ptx_bad(d, "the alignment is not a power of two");
+	}
+	if (self->arg != 1)
+		in.a = ptx_src(d, &o[self->arg == 0], t);
+	if (self->arg != 2)
+		in.d = ptx_dst(d, &o[0], t->size);
+	d->uses_stack = true;
+	ptx_emit_built(d, PTX_K_STACK, &in);
+}
+
 /* ---- fences and the like */
 static void decode_fence(struct ptx_dec *d, const struct ptx_opcode *self)
 {
 	static const char *const words[] = {
-	    ".sc",  ".acq_rel", ".acquire", ".release", ".cta",   ".gl",           ".gpu",
-	    ".sys", ".cluster", ".proxy",   ".alias",   ".async", ".async.global", NULL};
+	    ".sc",    ".acq_rel", ".acquire",      ".release",       ".cta",
+	    ".gl",    ".gpu",     ".sys",          ".cluster",       ".proxy",
+	    ".alias", ".async",   ".async.global", ".mbarrier_init", NULL};
 	ptx_need_operands(d, 0, 0);
 	while (ptx_take_any(d, words) >= 0)
 		continue;
@@ -267,6 +290,9 @@ const struct ptx_opcode ptx_ctl_opcodes[] = {
     {"brx", decode_brx, NULL, NULL, 0},
     {"call", decode_call, NULL, NULL, 0},
     {"ret", decode_ret, NULL, NULL, 0},
+    {"alloca", decode_stack, NULL, NULL, 0},
+    {"stacksave", decode_stack, NULL, NULL, 1},
+    {"stackrestore", decode_stack, NULL, NULL, 2},
     {"exit", decode_exit, NULL, NULL, PTX_K_EXIT},
     {"trap", decode_exit, NULL, NULL, PTX_K_TRAP},
     {"brkpt", decode_exit, NULL, NULL, PTX_K_TRAP},

@@ -217,12 +217,13 @@ struct conversion {
 	const struct ptx_type *to, *from;
 	uint8_t to_size, from_size; /* of the registers */
 	int round, integral;        /* -1: not given */
-	bool ftz, sat;
+	bool ftz, sat, relu, finite;
 };
 
 static bool direct(const struct conversion *c, char *key, size_t len)
 {
-	if (c->ftz || c->sat || c->to_size != c->to->size || c->from_size != c->from->size)
+	if (c->ftz || c->sat || c->relu || c->finite || c->to_size != c->to->size ||
+	    c->from_size != c->from->size)
 		return false;
 	bool fi = c->to->kind == 'f' || c->from->kind == 'f';
 	if (fi && c->from->kind == 'f' && c->to->kind != 'f') {
@@ -243,6 +244,8 @@ static void chain_from_int(struct ptx_dec *d, const struct conversion *c, struct
 	const char *to = c->to->name;
 	char ty[8];
 	snprintf(ty, sizeof(ty), "%c%u", c->from->kind == 's' ? 's' : 'u', c->from->size * 8u);
+	if (c->relu || c->finite)
+		ptx_unsupported(d, NULL);
 	stage(d, in, false, "fetch.%s.%u", ty, c->from_size);
 	if (c->to->kind == 'f') {
 		stage(d, in, true, "make.%c.%s", u64 ? 'u' : 's', to);
@@ -258,6 +261,17 @@ static void chain_from_int(struct ptx_dec *d, const struct conversion *c, struct
 	stage(d, in, false, "store.%s.%u", ty, c->to_size);
 }
 
+/* .satfinite and .relu of f16 and bf16 */
+static void finish_half(struct ptx_dec *d, const struct conversion *c, struct ptx_inst *in)
+{
+	if ((c->finite || c->relu) && !strstr(c->to->name, "f16"))
+		ptx_unsupported(d, NULL);
+	if (c->finite)
+		stage(d, in, false, "finite.%s", c->to->name);
+	if (c->relu)
+		stage(d, in, false, "relu.%s", c->to->name);
+}
+
 static void chain_from_float(struct ptx_dec *d, const struct conversion *c, struct ptx_inst *in)
 {
 	static const char *const modes[] = {"rni", "rzi", "rmi", "rpi"};
@@ -269,6 +283,8 @@ static void chain_from_float(struct ptx_dec *d, const struct conversion *c, stru
 		char ty[8];
 		bool wide = c->from->size == 8 || c->to->size == 8;
 		snprintf(ty, sizeof(ty), "%c%u", c->to->kind == 's' ? 's' : 'u', c->to->size * 8u);
+		if (c->relu || c->finite)
+			ptx_unsupported(d, NULL);
 		if (c->integral < 0)
 			ptx_unsupported(d, "the conversion without .rni, .rzi, .rmi or .rpi is");
 		stage(d, in, false, "rint.%s", modes[c->integral]);
@@ -283,19 +299,51 @@ static void chain_from_float(struct ptx_dec *d, const struct conversion *c, stru
 	stage(d, in, true, "narrow.%s", to);
 	if (c->ftz && !strcmp(to, "f32"))
 		stage(d, in, false, "ftz.f32");
+	finish_half(d, c, in);
 }
 
-/* cvt.rn.f16x2.f32 d, a, b */
+/* cvt.rna.tf32.f32 */
+static bool to_tf32(struct ptx_dec *d, const struct conversion *c, struct ptx_inst *in)
+{
+	if (strcmp(c->to->name, "tf32"))
+		return false;
+	bool away = ptx_take(d, ".rna");
+	if (strcmp(c->from->name, "f32") || c->ftz || c->sat || c->integral >= 0 ||
+	    (!away && c->round != PTX_RN && c->round != PTX_RZ))
+		ptx_unsupported(d, NULL);
+	stage(d, in, false, "tf32.%s", away ? "rna" : c->round == PTX_RN ? "rn" : "rz");
+	if (c->relu)
+		stage(d, in, false, "relu.f32");
+	if (c->finite)
+		ptx_unsupported(d, NULL);
+	return true;
+}
+
+/* cvt.rn.f16x2.f32 d, a, b; cvt.rn.satfinite.e4m3x2.f32 d, a, b; cvt.rn.f16x2.e4m3x2 d, a */
 static void decode_cvt_pair(struct ptx_dec *d, const struct conversion *c, struct ptx_inst *in)
 {
-	static const struct ptx_type f32 = {"f32", 'f', 4};
-	if (strcmp(c->from->name, "f32") || c->sat || c->ftz || c->integral >= 0)
+	bool two = !strcmp(c->from->name, "f32"), small = c->to->name[0] == 'e';
+	bool from_small = c->from->name[0] == 'e', to_half = !strcmp(c->to->name, "f16x2");
+	if (c->sat || c->ftz || c->integral >= 0 ||
+	    !(two || (small && !strcmp(c->from->name, "f16x2")) || (from_small && to_half)) ||
+	    ((small || from_small) && c->round != PTX_RN) || (small && !c->finite))
 		ptx_unsupported(d, NULL);
-	in->d = ptx_dst(d, &d->stmt->opd[0], 4);
-	in->size = 4;
-	in->a = ptx_src(d, &d->stmt->opd[1], &f32);
-	in->b = ptx_src(d, &d->stmt->opd[2], &f32);
-	stage(d, in, true, "narrow.%s", c->to->name);
+	in->d = ptx_dst(d, &d->stmt->opd[0], c->to->size);
+	in->size = c->to->size;
+	in->a = ptx_src(d, &d->stmt->opd[1], c->from);
+	if (two)
+		in->b = ptx_src(d, &d->stmt->opd[2], c->from);
+	if (from_small) {
+		stage(d, in, false, "pair.%s", c->from->name);
+		finish_half(d, c, in);
+	} else if (small) {
+		stage(d, in, false, "pair.%s.%s", c->to->name, c->from->name);
+		if (c->relu)
+			stage(d, in, false, "relu.%s", c->to->name);
+	} else {
+		stage(d, in, true, "narrow.%s", c->to->name);
+		finish_half(d, c, in);
+	}
 }
 
 static void decode_cvt(struct ptx_dec *d, const struct ptx_opcode *self)
@@ -305,12 +353,15 @@ static void decode_cvt(struct ptx_dec *d, const struct ptx_opcode *self)
 	char key[32];
 	c.ftz = ptx_take(d, ".ftz");
 	c.sat = ptx_take(d, ".sat");
+	c.relu = ptx_take(d, ".relu");
+	c.finite = ptx_take(d, ".satfinite");
 	c.to = ptx_need_type(d);
 	c.from = ptx_need_type(d);
 	struct ptx_inst in = {.target = d->n_stages};
 	in.round = c.round < 0 ? PTX_RN : (uint8_t)c.round;
 	bool pair = strstr(c.to->name, "x2") != NULL;
-	ptx_need_operands(d, pair ? 3 : 2, pair ? 3 : 2);
+	uint32_t n = pair && !strcmp(c.from->name, "f32") ? 3 : 2;
+	ptx_need_operands(d, n, n);
 	if (pair) {
 		decode_cvt_pair(d, &c, &in);
 		ptx_emit_built(d, PTX_K_CVT, &in);
@@ -324,6 +375,10 @@ static void decode_cvt(struct ptx_dec *d, const struct ptx_opcode *self)
 	if ((c.from->kind == 'f' && c.from_size != c.from->size) ||
 	    (c.to->kind == 'f' && c.to_size != c.to->size))
 		ptx_bad(d, "a floating-point register has another size than the type");
+	if (to_tf32(d, &c, &in)) {
+		ptx_emit_built(d, PTX_K_CVT, &in);
+		return;
+	}
 	if (direct(&c, key, sizeof(key)) && (in.fn = ptx_lanes_find(key))) {
 		ptx_emit_built(d, PTX_K_ALU, &in);
 		return;

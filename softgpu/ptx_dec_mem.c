@@ -9,7 +9,7 @@
 #include "ptx_dec.h"
 
 /* Where to access; -1: not said, so generic. */
-static int take_space(struct ptx_dec *d)
+int ptx_take_space(struct ptx_dec *d)
 {
 	static const struct {
 		const char *name;
@@ -28,7 +28,7 @@ static int take_space(struct ptx_dec *d)
 }
 
 /* Hints: taken, without effect. True if there is an operand for a cache policy. */
-static bool take_hints(struct ptx_dec *d)
+bool ptx_take_hints(struct ptx_dec *d)
 {
 	static const char *const plain[] = {".ca", ".cg", ".cs",   ".lu",      ".cv",   ".wb",
 	                                    ".wt", ".nc", ".weak", ".unified", ".mmio", NULL};
@@ -49,7 +49,7 @@ static bool take_hints(struct ptx_dec *d)
 }
 
 /* Memory order and scope; a scope has no effect: all threads share one memory. */
-static int take_order(struct ptx_dec *d)
+int ptx_take_order(struct ptx_dec *d)
 {
 	static const char *const scopes[] = {".cta", ".cluster", ".gpu", ".sys", NULL};
 	int order = PTX_ORDER_NONE;
@@ -66,12 +66,15 @@ static int take_order(struct ptx_dec *d)
 }
 
 /* Address operand into the instruction. */
-static void address(struct ptx_dec *d, const struct ptx_opd *o, int space, struct ptx_inst *in)
+void ptx_address(struct ptx_dec *d, const struct ptx_opd *o, int space, struct ptx_inst *in)
 {
 	if (o->kind != PTX_O_MEM)
 		ptx_bad(d, "an address in brackets is expected");
 	in->space = space < 0 ? PTX_SPACE_GENERIC : (uint8_t)space;
 	in->site = d->sites++;
+	/* in a function .param is its own parameters, which are local memory */
+	if (space == PTX_SPACE_PARAM && ptx_in_function(d))
+		in->space = PTX_SPACE_LOCAL;
 	if (o->has_base) {
 		if (o->size < 4)
 			ptx_bad(d, "the address register is narrower than 32 bits");
@@ -89,12 +92,17 @@ static void address(struct ptx_dec *d, const struct ptx_opd *o, int space, struc
 		else if (o->sym->space != (enum ptx_space)space)
 			ptx_bad(d, "the variable is in another state space");
 	}
+	in->asize = 8;
+	if (o->sym && o->sym->frame) {
+		in->a = PTX_FRAME;
+		in->imm = (int64_t)o->sym->addr + o->offset;
+		return;
+	}
 	struct ptx_opd value = *o;
 	static const struct ptx_type u64 = {"u64", 'u', 8};
 	value.kind = o->sym ? PTX_O_ADDR : PTX_O_INT;
 	value.value = (uint64_t)o->offset;
 	in->a = ptx_src(d, &value, &u64);
-	in->asize = 8;
 }
 
 static uint32_t take_vector(struct ptx_dec *d)
@@ -138,9 +146,9 @@ static void load_registers(struct ptx_dec *d, const struct ptx_opd *o, const str
 
 static void decode_ld(struct ptx_dec *d, const struct ptx_opcode *self)
 {
-	struct ptx_inst in = {.order = (uint8_t)take_order(d)};
-	int space = take_space(d);
-	bool policy = take_hints(d);
+	struct ptx_inst in = {.order = (uint8_t)ptx_take_order(d)};
+	int space = ptx_take_space(d);
+	bool policy = ptx_take_hints(d);
 	in.vec = (uint8_t)take_vector(d);
 	const struct ptx_type *t = memory_type(d, in.vec);
 	ptx_need_operands(d, policy ? 3 : 2, policy ? 3 : 2);
@@ -148,7 +156,7 @@ static void decode_ld(struct ptx_dec *d, const struct ptx_opcode *self)
 		space = PTX_SPACE_GLOBAL;
 	in.size = t->size;
 	in.sign = t->kind == 's';
-	address(d, &d->stmt->opd[1], space, &in);
+	ptx_address(d, &d->stmt->opd[1], space, &in);
 	load_registers(d, &d->stmt->opd[0], t, &in);
 	enum ptx_kind kind = PTX_K_LD;
 	const struct ptx_opd *o = &d->stmt->opd[1];
@@ -165,16 +173,16 @@ static void decode_ld(struct ptx_dec *d, const struct ptx_opcode *self)
 
 static void decode_st(struct ptx_dec *d, const struct ptx_opcode *self)
 {
-	struct ptx_inst in = {.order = (uint8_t)take_order(d)};
-	int space = take_space(d);
-	bool policy = take_hints(d);
+	struct ptx_inst in = {.order = (uint8_t)ptx_take_order(d)};
+	int space = ptx_take_space(d);
+	bool policy = ptx_take_hints(d);
 	uint32_t regs[8] = {0};
 	uint8_t sizes[8] = {0};
 	in.vec = (uint8_t)take_vector(d);
 	const struct ptx_type *t = memory_type(d, in.vec);
 	ptx_need_operands(d, policy ? 3 : 2, policy ? 3 : 2);
 	in.size = t->size;
-	address(d, &d->stmt->opd[0], space, &in);
+	ptx_address(d, &d->stmt->opd[0], space, &in);
 	if (in.space == PTX_SPACE_PARAM || in.space == PTX_SPACE_CONST)
 		ptx_bad(d, "this state space is read-only");
 	const struct ptx_opd *o = &d->stmt->opd[1];
@@ -203,7 +211,7 @@ static void decode_st(struct ptx_dec *d, const struct ptx_opcode *self)
 }
 
 /* ---- atomics */
-static enum ptx_scalar scalar_of(const struct ptx_type *t)
+enum ptx_scalar ptx_scalar_of(const struct ptx_type *t)
 {
 	if (!strcmp(t->name, "f16x2"))
 		return PTX_T_F16X2;
@@ -240,17 +248,41 @@ static bool atomic_exists(enum ptx_atom_op op, const struct ptx_type *t)
 	return false;
 }
 
+/* atom.add.v4.f32: one of each element; PTX does not promise more */
+static void atom_vector(struct ptx_dec *d, const struct ptx_inst *one, const struct ptx_type *t,
+                        uint32_t n, int space, bool red)
+{
+	const struct ptx_opd *o = d->stmt->opd, *from = red ? &o[1] : &o[2];
+	if (from->kind != PTX_O_VEC || from->n_items != n ||
+	    (!red && (o[0].kind != PTX_O_VEC || o[0].n_items != n)))
+		ptx_bad(d, "the number of registers differs from the vector's");
+	for (uint32_t i = 0; i < n; i++) {
+		struct ptx_inst in = *one;
+		ptx_address(d, red ? &o[0] : &o[1], space, &in);
+		in.imm += (int64_t)i * t->size;
+		if (!red)
+			in.d = ptx_dst(d, &o[0].items[i], t->size);
+		in.vec = !red;
+		in.b = ptx_src(d, &from->items[i], t);
+		ptx_emit_built(d, PTX_K_ATOM, &in);
+		d->code[d->n_code - 1].count = i == 0;
+	}
+}
+
 static void decode_atom(struct ptx_dec *d, const struct ptx_opcode *self)
 {
 	static const char *const ops[] = {".add",  ".min", ".max", ".and", ".or", ".xor",
 	                                  ".exch", ".cas", ".inc", ".dec", NULL};
 	bool red = self->arg;
-	struct ptx_inst in = {.order = (uint8_t)take_order(d)};
-	int space = take_space(d), op = ptx_take_any(d, ops);
-	bool policy = take_hints(d);
+	struct ptx_inst in = {.order = (uint8_t)ptx_take_order(d)};
+	int space = ptx_take_space(d), op = ptx_take_any(d, ops);
+	bool policy = ptx_take_hints(d);
 	ptx_take(d, ".noftz");
+	uint32_t vec = take_vector(d);
 	const struct ptx_type *t = ptx_need_type(d);
-	if (op < 0 || !atomic_exists((enum ptx_atom_op)op, t) ||
+	bool half_vector =
+	    vec > 1 && (op == PTX_A_MIN || op == PTX_A_MAX) && strstr(t->name, "f16");
+	if (op < 0 || (!atomic_exists((enum ptx_atom_op)op, t) && !half_vector) ||
 	    (red && (op == PTX_A_EXCH || op == PTX_A_CAS)) || space == PTX_SPACE_LOCAL ||
 	    space == PTX_SPACE_PARAM || space == PTX_SPACE_CONST)
 		ptx_unsupported(d, NULL);
@@ -258,9 +290,15 @@ static void decode_atom(struct ptx_dec *d, const struct ptx_opcode *self)
 	const struct ptx_opd *o = d->stmt->opd;
 	ptx_need_operands(d, n, n);
 	in.op = (uint8_t)op;
-	in.scalar = (uint8_t)scalar_of(t);
+	in.scalar = (uint8_t)ptx_scalar_of(t);
 	in.size = in.rsize = t->size;
-	address(d, red ? &o[0] : &o[1], space, &in);
+	if (vec > 1) {
+		if (t->kind != 'f' || t->size == 8 || (op != PTX_A_ADD && !half_vector))
+			ptx_unsupported(d, NULL);
+		atom_vector(d, &in, t, vec, space, red);
+		return;
+	}
+	ptx_address(d, red ? &o[0] : &o[1], space, &in);
 	if (red)
 		in.vec = 0;
 	else {
@@ -285,7 +323,7 @@ static uint64_t window(struct ptx_dec *d, int space)
 	case PTX_SPACE_LOCAL:
 		return PTX_LOCAL_BASE;
 	case PTX_SPACE_PARAM:
-		return PTX_PARAM_BASE;
+		return ptx_in_function(d) ? PTX_LOCAL_BASE : PTX_PARAM_BASE;
 	default:
 		ptx_unsupported(d, NULL);
 	}
@@ -294,7 +332,7 @@ static uint64_t window(struct ptx_dec *d, int space)
 static void decode_cvta(struct ptx_dec *d, const struct ptx_opcode *self)
 {
 	bool to = ptx_take(d, ".to");
-	uint64_t base = window(d, take_space(d));
+	uint64_t base = window(d, ptx_take_space(d));
 	const struct ptx_type *t = ptx_need_type(d);
 	if (t->size != 8)
 		ptx_unsupported(d, NULL);
@@ -310,7 +348,7 @@ static void decode_cvta(struct ptx_dec *d, const struct ptx_opcode *self)
 static void decode_isspacep(struct ptx_dec *d, const struct ptx_opcode *self)
 {
 	static const struct ptx_type u64 = {"u64", 'u', 8};
-	int space = take_space(d);
+	int space = ptx_take_space(d);
 	ptx_need_operands(d, 2, 2);
 	struct ptx_inst in = {.space = (uint8_t)(window(d, space) >> PTX_WINDOW_SHIFT)};
 	in.sign = space == PTX_SPACE_CONST; /* variables in const look like global ones: say no */
@@ -323,9 +361,9 @@ static void decode_isspacep(struct ptx_dec *d, const struct ptx_opcode *self)
 static void decode_hint(struct ptx_dec *d, const struct ptx_opcode *self)
 {
 	static const char *const levels[] = {".L1", ".L2", NULL};
-	take_space(d);
+	ptx_take_space(d);
 	ptx_take_any(d, levels);
-	take_hints(d);
+	ptx_take_hints(d);
 	ptx_need_operands(d, 1, 2);
 	if (d->stmt->opd[0].kind != PTX_O_MEM)
 		ptx_bad(d, "an address in brackets is expected");
@@ -339,7 +377,7 @@ static void decode_createpolicy(struct ptx_dec *d, const struct ptx_opcode *self
 	const struct ptx_type *t;
 	if (ptx_take_any(d, forms) < 0)
 		ptx_unsupported(d, NULL);
-	take_hints(d);
+	ptx_take_hints(d);
 	ptx_take(d, ".L2");
 	t = ptx_need_type(d);
 	if (t->size != 8)
@@ -349,58 +387,6 @@ static void decode_createpolicy(struct ptx_dec *d, const struct ptx_opcode *self
 	in.d = ptx_dst(d, &d->stmt->opd[0], 8);
 	in.a = ptx_const(d, 0, 8);
 	ptx_emit_built(d, PTX_K_ALU, &in);
-}
-
-/* ---- cp.async: done at once, as a load and a store; the groups then have nothing to wait for */
-static void copy_async(struct ptx_dec *d)
-{
-	const struct ptx_opd *o = d->stmt->opd;
-	static const char *const cache[] = {".ca", ".cg", NULL};
-	ptx_take_any(d, cache);
-	bool policy = take_hints(d);
-	bool shared = ptx_take(d, ".shared") || ptx_take(d, ".shared::cta");
-	if (!shared || !ptx_take(d, ".global"))
-		ptx_unsupported(d, NULL);
-	ptx_need_operands(d, policy ? 4 : 3, policy ? 5 : 4);
-	uint64_t bytes = o[2].value;
-	if (o[2].kind != PTX_O_INT || (bytes != 4 && bytes != 8 && bytes != 16))
-		ptx_bad(d, "the size is not 4, 8 or 16");
-	bool partial = d->stmt->n_opd - policy == 4;
-	if (partial && (o[3].kind != PTX_O_INT || o[3].value != bytes))
-		ptx_unsupported(d, "a source size that may differ from the size is");
-	unsigned n = bytes == 16 ? 2 : 1;
-	struct ptx_inst ld = {.vec = (uint8_t)n, .size = bytes == 4 ? 4 : 8};
-	ld.rsize = ld.size;
-	struct ptx_inst st = ld;
-	uint32_t regs[2];
-	for (unsigned i = 0; i < n; i++)
-		regs[i] = ptx_new_reg(d, ld.size);
-	ld.d = st.b = regs[0];
-	ld.target = d->n_ext;
-	for (unsigned i = 0; i < n; i++)
-		ptx_ext(d, regs[i]);
-	st.target = d->n_ext; /* each instruction has its own list: ptx_live.c renames in them */
-	for (unsigned i = 0; i < n; i++)
-		ptx_ext(d, regs[i]);
-	address(d, &o[1], PTX_SPACE_GLOBAL, &ld);
-	address(d, &o[0], PTX_SPACE_SHARED, &st);
-	ptx_emit_built(d, PTX_K_LD, &ld);
-	ptx_emit_built(d, PTX_K_ST, &st);
-	d->code[d->n_code - 1].count = 0;
-}
-
-static void decode_cp(struct ptx_dec *d, const struct ptx_opcode *self)
-{
-	static const char *const groups[] = {".commit_group", ".wait_group", ".wait_all", NULL};
-	if (!ptx_take(d, ".async"))
-		ptx_unsupported(d, NULL);
-	int group = ptx_take_any(d, groups);
-	if (group < 0) {
-		copy_async(d);
-		return;
-	}
-	ptx_need_operands(d, group == 1, group == 1);
-	ptx_emit(d, PTX_K_NOP);
 }
 
 const struct ptx_opcode ptx_mem_opcodes[] = {
@@ -416,6 +402,5 @@ const struct ptx_opcode ptx_mem_opcodes[] = {
     {"applypriority", decode_hint, NULL, NULL, 0},
     {"discard", decode_hint, NULL, NULL, 0},
     {"createpolicy", decode_createpolicy, NULL, NULL, 0},
-    {"cp", decode_cp, NULL, NULL, 0},
     {NULL, NULL, NULL, NULL, 0},
 };

@@ -153,6 +153,15 @@ static bool execute(struct ptx_warp *w, const struct ptx_inst *in, uint32_t m)
 	case PTX_K_FENCE:
 		ptx_fence();
 		return true;
+	case PTX_K_MBAR:
+		return ptx_exec_mbar(w, in, m);
+	case PTX_K_COPY:
+		return ptx_exec_copy(w, in, m);
+	case PTX_K_VIDEO:
+		ptx_exec_video(w, in, m);
+		return true;
+	case PTX_K_STACK:
+		return ptx_exec_stack(w, in, m);
 	case PTX_K_SYSCALL:
 		return ptx_exec_syscall(w, in, m);
 	case PTX_K_TRAP:
@@ -264,6 +273,17 @@ enum ptx_step ptx_warp_run(struct ptx_warp *w, int budget)
 		case PTX_K_BRX:
 			account(worker, &issued, mask);
 			if (!branch_indexed(w, in, m))
+				goto fault;
+			mask &= ~m;
+			pc++;
+			if (--budget < 0)
+				goto yield;
+			goto next_group;
+		case PTX_K_CALL:
+		case PTX_K_RET:
+			account(worker, &issued, mask);
+			if (in->kind == PTX_K_CALL ? !ptx_exec_call(w, in, pc, m)
+			                           : !ptx_exec_ret(w, in, m))
 				goto fault;
 			mask &= ~m;
 			pc++;

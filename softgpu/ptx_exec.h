@@ -36,12 +36,15 @@ enum ptx_step {
 	PTX_STEP_FAULT,   /* the job has failed */
 };
 
+struct ptx_stacks; /* ptx_exec_call.c */
+
 enum ptx_warp_state { PTX_WARP_READY, PTX_WARP_WAITING, PTX_WARP_DONE };
 struct ptx_warp {
 	uint8_t *bank[2]; /* registers, constants */
 	struct ptx_block *block;
 	struct ptx_worker *worker;
-	uint8_t *local; /* 32 × local_bytes */
+	uint8_t *local;            /* 32 × lane_bytes */
+	struct ptx_stacks *stacks; /* NULL: the kernel needs none */
 	uint32_t id, live;
 	enum ptx_warp_state state;
 	uint32_t turn; /* slices in a row that ended by spinning */
@@ -73,7 +76,8 @@ struct ptx_job {
 	const struct ptx_kernel *k;
 	const struct ptx_launch *l;
 	const struct ptx_memory *mem;
-	uint32_t n_warps; /* of a block */
+	uint32_t n_warps;    /* of a block */
+	uint32_t lane_bytes; /* local memory of a lane, with its stack */
 	uint64_t n_blocks;
 	uint64_t workspace; /* of the grid barrier; 0 = not cooperative */
 	uint64_t grid_id;
@@ -179,9 +183,21 @@ uint8_t *ptx_locate(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane
 uint64_t ptx_lane_get(const void *reg, unsigned size, unsigned lane);
 void ptx_lane_set(void *reg, unsigned size, unsigned lane, uint64_t value);
 
-/* ---- ptx_exec_atom.c, ptx_syscall.c */
+/* ---- ptx_exec_async.c, ptx_exec_video.c, ptx_exec_atom.c, ptx_syscall.c */
+bool ptx_exec_mbar(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+bool ptx_exec_copy(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+void ptx_exec_video(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
 bool ptx_exec_atom(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
 bool ptx_exec_syscall(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+
+/* ---- ptx_exec_call.c */
+struct ptx_stacks *ptx_stacks_new(const struct ptx_kernel *k); /* of a warp; NULL: no memory */
+void ptx_stacks_free(struct ptx_stacks *s);
+void ptx_stacks_reset(struct ptx_warp *w); /* a block begins */
+/* The lanes of mask call or return: sends each where it goes on. False: the job has failed. */
+bool ptx_exec_call(struct ptx_warp *w, const struct ptx_inst *in, uint32_t pc, uint32_t mask);
+bool ptx_exec_ret(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+bool ptx_exec_stack(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
 
 /* ---- ptx_exec_sync.c */
 /* A group of lanes `mask` has reached a warp-wide instruction, `active` of them by its guard:

@@ -3,17 +3,32 @@
  * ptx_exec_atom.c: atom and red, lane by lane in lane order. Global memory is shared with other
  * blocks, kernels and the host: real atomics. Shared memory belongs to one worker: plain.
  */
+#include <math.h>
 #include <string.h>
 
 #include "ptx_exec.h"
 
-static uint32_t half_pair_add(uint32_t a, uint32_t b, bool bf16, int parts)
+static double half_op(uint8_t op, double x, double y)
 {
+	if (op == PTX_A_ADD)
+		return x + y;
+	if (x != x || y != y) /* a number wins over a NaN */
+		return x != x ? y : x;
+	if (x == y) /* zeros: the negative one is less */
+		return (op == PTX_A_MIN) == (signbit(x) != 0) ? x : y;
+	return (op == PTX_A_MIN) == (x < y) ? x : y;
+}
+
+/* One or two halves: add, min, max. */
+static uint32_t half_pair(const struct ptx_inst *in, uint32_t a, uint32_t b)
+{
+	bool bf16 = in->scalar == PTX_T_BF16 || in->scalar == PTX_T_BF16X2;
 	uint32_t r = 0;
-	for (int i = 0; i < parts; i++) {
+	for (unsigned i = 0; i < in->size / 2u; i++) {
 		uint16_t x = (uint16_t)(a >> (16 * i)), y = (uint16_t)(b >> (16 * i));
-		uint16_t s = bf16 ? ptx_bf16_from(ptx_bf16_to(x) + ptx_bf16_to(y), 0)
-		                  : ptx_f16_from(ptx_f16_to(x) + ptx_f16_to(y), 0);
+		uint16_t s = bf16
+		                 ? ptx_bf16_from(half_op(in->op, ptx_bf16_to(x), ptx_bf16_to(y)), 0)
+		                 : ptx_f16_from(half_op(in->op, ptx_f16_to(x), ptx_f16_to(y)), 0);
 		r |= (uint32_t)s << (16 * i);
 	}
 	return r;
@@ -51,11 +66,8 @@ static uint64_t add(const struct ptx_inst *in, uint64_t old, uint64_t b, bool gl
 		x += y;
 		memcpy(&old, &x, sizeof(old));
 		return old;
-	case PTX_T_F16:
-	case PTX_T_BF16:
-		return half_pair_add((uint32_t)old, (uint32_t)b, in->scalar == PTX_T_BF16, 1);
 	default:
-		return half_pair_add((uint32_t)old, (uint32_t)b, in->scalar == PTX_T_BF16X2, 2);
+		return half_pair(in, (uint32_t)old, (uint32_t)b);
 	}
 }
 
@@ -69,6 +81,8 @@ static bool less(const struct ptx_inst *in, uint64_t a, uint64_t b)
 static uint64_t new_value(const struct ptx_inst *in, uint64_t old, uint64_t b, uint64_t c,
                           bool global)
 {
+	if (in->op != PTX_A_ADD && in->scalar >= PTX_T_F16)
+		return half_pair(in, (uint32_t)old, (uint32_t)b);
 	switch ((enum ptx_atom_op)in->op) {
 	case PTX_A_ADD:
 		return add(in, old, b, global);

@@ -116,7 +116,7 @@ uint8_t *ptx_locate(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane
 		size = w->block->shared_bytes;
 		break;
 	case PTX_SPACE_LOCAL:
-		size = j->k->info.local_bytes;
+		size = j->lane_bytes;
 		base = w->local + lane * size;
 		break;
 	case PTX_SPACE_PARAM:

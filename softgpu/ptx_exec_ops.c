@@ -24,13 +24,33 @@ static void flush32(void *d, const void *s)
 	named(&cache, "ftz.f32")(d, s, s, s, s);
 }
 
-static void saturate(void *v, unsigned size)
+enum adjust { FLUSH, SATURATE, RELU };
+
+/* Flushes, saturates or clamps values of the instruction's type. */
+static void adjust(const struct ptx_inst *in, enum adjust how, void *d, const void *s)
 {
-	static ptx_fn *_Atomic cache32, *_Atomic cache64;
-	if (size == 4)
-		named(&cache32, "sat.f32")(v, v, v, v, v);
-	else
-		named(&cache64, "sat.f64")(v, v, v, v, v);
+	static const char *const keys[][PTX_T_S16X2 + 1] = {
+	    [FLUSH] = {[PTX_T_F] = "ftz.f32",
+	               [PTX_T_F16] = "ftz.f16",
+	               [PTX_T_BF16] = "ftz.bf16",
+	               [PTX_T_F16X2] = "ftz.f16x2",
+	               [PTX_T_BF16X2] = "ftz.bf16x2"},
+	    [SATURATE] = {[PTX_T_F] = "sat.f32",
+	                  [PTX_T_U] = "sat.f64", /* stands for f64 here */
+	                  [PTX_T_F16] = "sat.f16",
+	                  [PTX_T_BF16] = "sat.bf16",
+	                  [PTX_T_F16X2] = "sat.f16x2",
+	                  [PTX_T_BF16X2] = "sat.bf16x2"},
+	    [RELU] = {[PTX_T_S] = "relu.s32",
+	              [PTX_T_S16X2] = "relu.s16x2",
+	              [PTX_T_F16] = "relu.f16",
+	              [PTX_T_BF16] = "relu.bf16",
+	              [PTX_T_F16X2] = "relu.f16x2",
+	              [PTX_T_BF16X2] = "relu.bf16x2"},
+	};
+	static ptx_fn *_Atomic cache[3][PTX_T_S16X2 + 1];
+	unsigned t = in->scalar == PTX_T_F && in->size == 8 ? PTX_T_U : in->scalar;
+	named(&cache[how][t], keys[how][t])(d, s, s, s, s);
 }
 
 void ptx_exec_alux(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
@@ -39,7 +59,7 @@ void ptx_exec_alux(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 	const void *src[3] = {ptx_reg(w, in->a), ptx_reg(w, in->b), ptx_reg(w, in->c)};
 	if (in->flags & PTX_F_FTZ_IN)
 		for (int i = 0; i < in->vec && i < 3; i++) {
-			flush32(flushed[i], src[i]);
+			adjust(in, FLUSH, flushed[i], src[i]);
 			src[i] = flushed[i];
 		}
 	/* the call through a pointer keeps the arithmetic between the two mode changes */
@@ -49,9 +69,11 @@ void ptx_exec_alux(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 	if (in->round)
 		fesetround(FE_TONEAREST);
 	if (in->flags & PTX_F_FTZ_OUT)
-		flush32(out, out);
+		adjust(in, FLUSH, out, out);
 	if (in->flags & PTX_F_SAT)
-		saturate(out, in->size);
+		adjust(in, SATURATE, out, out);
+	if (in->flags & PTX_F_RELU)
+		adjust(in, RELU, out, out);
 	ptx_blend(w, in->d, out, in->size, mask);
 }
 

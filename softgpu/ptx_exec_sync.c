@@ -5,26 +5,82 @@
  *
  * A warp-wide instruction names its members by a mask, which may differ from lane to lane (tiles
  * of a warp). Lanes whose members are all there execute; the others are parked at the instruction
- * and come again when more lanes reach it. Exited lanes are not waited for.
+ * and come again when more lanes reach it. They need not reach the same instruction: the two sides
+ * of a branch may meet at an instruction each. Exited lanes are not waited for.
  */
 #include <string.h>
 
 #include "ptx_exec.h"
 
-/* ---- the operations, for one set of members */
-static void shuffle(struct ptx_warp *w, const struct ptx_inst *in, uint32_t set)
+/* ---- who takes part */
+struct part { /* lanes at one instruction; lanes of others may take part in the same operation */
+	const struct ptx_inst *in;
+	uint32_t pc, mask;
+};
+struct party {
+	struct part
+	    part[PTX_LANES + 1]; /* all instructions do the same; the first one has just come */
+	uint32_t n, all;
+};
+
+enum source { SOURCE_A, SOURCE_B, SOURCE_C };
+
+/* A source of all lanes of the party: the register, or put together in buf. */
+static const void *source(const struct ptx_warp *w, const struct party *p, enum source which,
+                          unsigned size, uint64_t *buf)
 {
-	const uint32_t *a = (const uint32_t *)ptx_reg(w, in->a);
-	const uint32_t *b = (const uint32_t *)ptx_reg(w, in->b);
-	const uint32_t *c = (const uint32_t *)ptx_reg(w, in->c);
+	for (uint32_t k = 0; k < p->n; k++) {
+		const struct ptx_inst *in = p->part[k].in;
+		const void *reg = ptx_reg(w, which == SOURCE_A   ? in->a
+		                             : which == SOURCE_B ? in->b
+		                                                 : in->c);
+		if (p->n == 1)
+			return reg;
+		for (uint32_t rest = p->part[k].mask; rest; rest &= rest - 1) {
+			unsigned lane = (unsigned)__builtin_ctz(rest);
+			ptx_lane_set(buf, size, lane, ptx_lane_get(reg, size, lane));
+		}
+	}
+	return buf;
+}
+
+static void give(const struct ptx_warp *w, const struct party *p, const uint32_t *out)
+{
+	for (uint32_t k = 0; k < p->n; k++)
+		ptx_blend(w, p->part[k].in->d, out, 4, p->part[k].mask);
+}
+
+static void give_same(const struct ptx_warp *w, const struct party *p, uint32_t value)
+{
+	for (uint32_t k = 0; k < p->n; k++)
+		ptx_splat(w, p->part[k].in->d, value, 4, p->part[k].mask);
+}
+
+/* The predicate that is the result, or the second one where there is one. */
+static void give_pred(const struct ptx_warp *w, const struct party *p, uint32_t value, bool second)
+{
+	for (uint32_t k = 0; k < p->n; k++) {
+		const struct ptx_inst *in = p->part[k].in;
+		if (!second || in->rsize)
+			ptx_set_pred(w, second ? in->d2 : in->d, value, p->part[k].mask);
+	}
+}
+
+/* ---- the operations */
+static void shuffle(struct ptx_warp *w, const struct party *p)
+{
+	uint64_t buf[3][PTX_LANES / 2];
+	const uint32_t *a = source(w, p, SOURCE_A, 4, buf[0]);
+	const uint32_t *b = source(w, p, SOURCE_B, 4, buf[1]);
+	const uint32_t *c = source(w, p, SOURCE_C, 4, buf[2]);
 	uint32_t out[PTX_LANES] = {0}, valid = 0;
-	for (uint32_t rest = set; rest; rest &= rest - 1) {
+	for (uint32_t rest = p->all; rest; rest &= rest - 1) {
 		int lane = __builtin_ctz(rest), j;
 		int val = (int)(b[lane] & 31), clamp = (int)(c[lane] & 31);
 		int seg = (int)((c[lane] >> 8) & 31);
 		int max = (lane & seg) | (clamp & ~seg), min = lane & seg;
 		bool ok;
-		switch ((enum ptx_shfl)in->op) {
+		switch ((enum ptx_shfl)p->part[0].in->op) {
 		case PTX_S_UP:
 			j = lane - val;
 			ok = j >= max;
@@ -41,67 +97,67 @@ static void shuffle(struct ptx_warp *w, const struct ptx_inst *in, uint32_t set)
 			j = min | (val & ~seg);
 			ok = j <= max;
 		}
-		out[lane] = a[ok ? j & 31 : lane];
+		j = ok ? j & 31 : lane;
+		/* of a lane that takes no part PTX leaves the value open */
+		out[lane] = p->n == 1 || (p->all >> j) & 1 ? a[j] : 0;
 		valid |= (uint32_t)ok << lane;
 	}
-	ptx_blend(w, in->d, out, 4, set);
-	if (in->rsize)
-		ptx_set_pred(w, in->d2, valid, set);
+	give(w, p, out);
+	give_pred(w, p, valid, true);
 }
 
-static void set_all(struct ptx_warp *w, uint32_t d, uint32_t value, uint32_t set)
+static void vote(struct ptx_warp *w, const struct party *p)
 {
-	uint32_t out[PTX_LANES];
-	for (int i = 0; i < PTX_LANES; i++)
-		out[i] = value;
-	ptx_blend(w, d, out, 4, set);
-}
-
-static void vote(struct ptx_warp *w, const struct ptx_inst *in, uint32_t set)
-{
-	if (in->op == 0xff) { /* elect */
+	uint32_t op = p->part[0].in->op, set = p->all, v = 0;
+	if (op == 0xff) { /* elect */
 		uint32_t leader = (uint32_t)__builtin_ctz(set);
-		set_all(w, in->d, leader, set);
-		ptx_set_pred(w, in->d2, 1u << leader, set);
+		give_same(w, p, leader);
+		give_pred(w, p, 1u << leader, true);
 		return;
 	}
-	uint32_t p = ptx_pred(w, in->a);
-	p = (in->sign ? ~p : p) & set;
-	bool r = in->op == PTX_V_ALL ? p == set : in->op == PTX_V_ANY ? p != 0 : p == 0 || p == set;
-	if (in->op == PTX_V_BALLOT)
-		set_all(w, in->d, p, set);
+	for (uint32_t k = 0; k < p->n; k++) {
+		const struct ptx_inst *in = p->part[k].in;
+		uint32_t a = ptx_pred(w, in->a);
+		v |= (in->sign ? ~a : a) & p->part[k].mask;
+	}
+	bool r = op == PTX_V_ALL ? v == set : op == PTX_V_ANY ? v != 0 : v == 0 || v == set;
+	if (op == PTX_V_BALLOT)
+		give_same(w, p, v);
 	else
-		ptx_set_pred(w, in->d, r ? ~0u : 0, set);
+		give_pred(w, p, r ? ~0u : 0, false);
 }
 
-static void match(struct ptx_warp *w, const struct ptx_inst *in, uint32_t set)
+static void match(struct ptx_warp *w, const struct party *p)
 {
-	const uint8_t *a = ptx_reg(w, in->a);
+	uint64_t buf[PTX_LANES];
+	unsigned size = p->part[0].in->asize;
+	const void *a = source(w, p, SOURCE_A, size, buf);
 	uint32_t out[PTX_LANES] = {0};
 	bool all = true;
-	for (uint32_t rest = set; rest; rest &= rest - 1) {
+	for (uint32_t rest = p->all; rest; rest &= rest - 1) {
 		unsigned lane = (unsigned)__builtin_ctz(rest);
-		for (uint32_t others = set; others; others &= others - 1) {
+		for (uint32_t others = p->all; others; others &= others - 1) {
 			unsigned o = (unsigned)__builtin_ctz(others);
-			if (ptx_lane_get(a, in->asize, lane) == ptx_lane_get(a, in->asize, o))
+			if (ptx_lane_get(a, size, lane) == ptx_lane_get(a, size, o))
 				out[lane] |= 1u << o;
 		}
-		all &= out[lane] == set;
+		all &= out[lane] == p->all;
 	}
-	if (in->op == PTX_V_MATCH_ALL) {
-		set_all(w, in->d, all ? set : 0, set);
-		if (in->rsize)
-			ptx_set_pred(w, in->d2, all ? ~0u : 0, set);
+	if (p->part[0].in->op == PTX_V_MATCH_ALL) {
+		give_same(w, p, all ? p->all : 0);
+		give_pred(w, p, all ? ~0u : 0, true);
 		return;
 	}
-	ptx_blend(w, in->d, out, 4, set);
+	give(w, p, out);
 }
 
-static void reduce(struct ptx_warp *w, const struct ptx_inst *in, uint32_t set)
+static void reduce(struct ptx_warp *w, const struct party *p)
 {
-	const uint32_t *a = (const uint32_t *)ptx_reg(w, in->a);
-	uint32_t r = a[__builtin_ctz(set)];
-	for (uint32_t rest = set & (set - 1); rest; rest &= rest - 1) {
+	uint64_t buf[PTX_LANES / 2];
+	const struct ptx_inst *in = p->part[0].in;
+	const uint32_t *a = source(w, p, SOURCE_A, 4, buf);
+	uint32_t r = a[__builtin_ctz(p->all)];
+	for (uint32_t rest = p->all & (p->all - 1); rest; rest &= rest - 1) {
 		uint32_t v = a[__builtin_ctz(rest)];
 		bool less = in->scalar == PTX_T_S ? (int32_t)v < (int32_t)r : v < r;
 		switch (in->op) { /* in the decoder's order */
@@ -124,30 +180,30 @@ static void reduce(struct ptx_warp *w, const struct ptx_inst *in, uint32_t set)
 			r ^= v;
 		}
 	}
-	set_all(w, in->d, r, set);
+	give_same(w, p, r);
 }
 
-static void operate(struct ptx_warp *w, const struct ptx_inst *in, uint32_t set)
+static void operate(struct ptx_warp *w, const struct party *p)
 {
-	switch ((enum ptx_kind)in->kind) {
+	switch ((enum ptx_kind)p->part[0].in->kind) {
 	case PTX_K_SHFL:
-		shuffle(w, in, set);
+		shuffle(w, p);
 		break;
 	case PTX_K_VOTE:
-		vote(w, in, set);
+		vote(w, p);
 		break;
 	case PTX_K_MATCH:
-		match(w, in, set);
+		match(w, p);
 		break;
 	case PTX_K_REDUX:
-		reduce(w, in, set);
+		reduce(w, p);
 		break;
 	default: /* bar.warp.sync */
 		break;
 	}
 }
 
-/* ---- who takes part */
+/* ---- meeting */
 /* The lanes that `lane` waits for; without ".sync" those that are there. */
 static uint32_t members(const struct ptx_warp *w, const struct ptx_inst *in, unsigned lane,
                         uint32_t there)
@@ -159,32 +215,62 @@ static uint32_t members(const struct ptx_warp *w, const struct ptx_inst *in, uns
 	return (((const uint32_t *)ptx_reg(w, in->e))[lane] | 1u << lane) & w->live;
 }
 
-/* bar.warp.sync at different places still meets: lets go all that wait for `need`, if it is there
- */
-static bool meet_elsewhere(struct ptx_warp *w, uint32_t here, uint32_t need)
+/* The lanes of `from` that wait for exactly `need`. */
+static uint32_t agreed(const struct ptx_warp *w, const struct ptx_inst *in, uint32_t from,
+                       uint32_t need, uint32_t there)
 {
-	const struct ptx_inst *code = w->worker->job->k->code;
-	uint32_t there = here, n = w->n_groups;
-	struct ptx_group old[PTX_LANES + 1];
-	for (uint32_t i = 0; i < n; i++) {
+	uint32_t set = 0;
+	for (uint32_t k = from; k; k &= k - 1) {
+		unsigned lane = (unsigned)__builtin_ctz(k);
+		if (members(w, in, lane, there) == need)
+			set |= 1u << lane;
+	}
+	return set;
+}
+
+/* The same operation but for its operands: lanes at the two meet (PTX: the same qualifiers and
+ * member mask). */
+static bool same_operation(const struct ptx_inst *x, const struct ptx_inst *y)
+{
+	return x->kind == y->kind && x->op == y->op && x->asize == y->asize &&
+	       x->scalar == y->scalar && x->combine == y->combine;
+}
+
+/* Adds lanes that wait at other places. True if all of `need` are there. */
+static bool find_others(const struct ptx_warp *w, struct party *p, uint32_t need)
+{
+	const struct ptx_inst *code = w->worker->job->k->code, *first = p->part[0].in;
+	bool may = first->kind == PTX_K_WARPBAR || first->combine;
+	for (uint32_t i = 0; i < w->n_groups && may && need & ~p->all; i++) {
 		const struct ptx_group *g = &w->groups[i];
-		if (g->wait == PTX_WAIT_WARP && code[g->pc].kind == PTX_K_WARPBAR)
-			there |= g->mask;
+		const struct ptx_inst *in = &code[g->pc];
+		if (g->wait != PTX_WAIT_WARP || !same_operation(in, first))
+			continue;
+		uint32_t set = agreed(w, in, g->mask & need, need, 0);
+		if (!set)
+			continue;
+		p->part[p->n++] = (struct part){in, g->pc, set};
+		p->all |= set;
 	}
-	if (need & ~there)
-		return false;
-	memcpy(old, w->groups, n * sizeof(*old));
-	w->n_groups = 0;
-	for (uint32_t i = 0; i < n; i++) {
-		struct ptx_group *g = &old[i];
-		bool waits = g->wait == PTX_WAIT_WARP && code[g->pc].kind == PTX_K_WARPBAR;
-		uint32_t go = waits ? g->mask & need : 0;
-		if (go)
-			ptx_group_push(w, g->pc + 1, go, PTX_RUN);
-		if (g->mask & ~go)
-			ptx_group_push(w, g->pc, g->mask & ~go, g->wait);
+	return !(need & ~p->all);
+}
+
+/* The lanes of the other parts go on. */
+static void release_others(struct ptx_warp *w, const struct party *p)
+{
+	for (uint32_t k = 1; k < p->n; k++) {
+		const struct part *part = &p->part[k];
+		for (uint32_t i = 0; i < w->n_groups; i++) {
+			struct ptx_group *g = &w->groups[i];
+			if (g->pc != part->pc || g->wait != PTX_WAIT_WARP)
+				continue;
+			g->mask &= ~part->mask;
+			if (!g->mask)
+				*g = w->groups[--w->n_groups];
+			break;
+		}
+		ptx_group_push(w, part->pc + 1, part->mask, PTX_RUN);
 	}
-	return true;
 }
 
 static uint32_t take_parked(struct ptx_warp *w, uint32_t pc)
@@ -205,18 +291,19 @@ uint32_t ptx_exec_warp_op(struct ptx_warp *w, const struct ptx_inst *in, uint32_
 		mask |= take_parked(w, pc);
 	uint32_t active = ptx_guarded(w, in, mask), wait = 0;
 	for (uint32_t rest = active; rest;) {
-		uint32_t need = members(w, in, (unsigned)__builtin_ctz(rest), active), set = 0;
-		for (uint32_t k = rest; k; k &= k - 1) {
-			unsigned lane = (unsigned)__builtin_ctz(k);
-			if (members(w, in, lane, active) == need)
-				set |= 1u << lane;
-		}
+		uint32_t need = members(w, in, (unsigned)__builtin_ctz(rest), active);
+		uint32_t set = agreed(w, in, rest, need, active);
+		struct party p;
+		p.part[0] = (struct part){in, pc, set};
+		p.n = 1;
+		p.all = set;
 		rest &= ~set;
-		if (!(need & ~set) ||
-		    (in->kind == PTX_K_WARPBAR && meet_elsewhere(w, active, need)))
-			operate(w, in, set);
-		else
+		if (!(need & ~set) || find_others(w, &p, need)) {
+			operate(w, &p);
+			release_others(w, &p);
+		} else {
 			wait |= set;
+		}
 	}
 	if (wait)
 		ptx_group_push(w, pc, wait, PTX_WAIT_WARP);
@@ -225,7 +312,7 @@ uint32_t ptx_exec_warp_op(struct ptx_warp *w, const struct ptx_inst *in, uint32_
 
 void ptx_exec_activemask(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 {
-	set_all(w, in->d, mask, mask);
+	ptx_splat(w, in->d, mask, 4, mask);
 }
 
 /* ---- barriers of the block */
@@ -245,7 +332,7 @@ static void release(struct ptx_block *b, struct ptx_barrier *bar)
 		for (uint32_t g = 0; g < n; g++) {
 			const struct ptx_inst *in = &code[old[g].pc];
 			if (in->op == PTX_B_POPC)
-				set_all(w, in->d, done.popc, old[g].mask);
+				ptx_splat(w, in->d, done.popc, 4, old[g].mask);
 			else if (in->op == PTX_B_AND)
 				ptx_set_pred(w, in->d, done.all ? ~0u : 0, old[g].mask);
 			else if (in->op == PTX_B_OR)

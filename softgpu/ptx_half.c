@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ptx_half.c: binary16 and bfloat16 to and from double, with every rounding mode. A double holds
- * each value of both exactly, so one conversion from double serves all sources.
+ * ptx_half.c: binary16, bfloat16 and eight-bit floats to and from double, with every rounding mode.
+ * A double holds each value of all exactly, so one conversion from double serves all sources.
  */
 #include <math.h>
 #include <stdbool.h>
@@ -90,4 +90,37 @@ double ptx_bf16_to(uint16_t h)
 	float f;
 	memcpy(&f, &bits, sizeof(f));
 	return (double)f;
+}
+
+/* A NaN is 0x7f in both formats; e4m3 has no infinity and uses the largest exponent for numbers. */
+static uint8_t e_from(double v, int mant, int emin, int emax, uint32_t largest)
+{
+	if (v != v)
+		return 0x7f;
+	uint32_t r = small_from(v, mant, emin, emax, 0);
+	return (uint8_t)((r > largest ? largest : r) | (signbit(v) ? 0x80 : 0));
+}
+
+uint8_t ptx_e4m3_from(double v)
+{
+	return e_from(v, 3, -6, 8, 0x7e);
+}
+
+uint8_t ptx_e5m2_from(double v)
+{
+	return e_from(v, 2, -14, 15, 0x7b);
+}
+
+double ptx_e4m3_to(uint8_t h)
+{
+	uint32_t man = h & 7, exp = (h >> 3) & 15;
+	double v = (h & 0x7f) == 0x7f ? (double)NAN
+	           : exp              ? ldexp((double)(man | 8), (int)exp - 10)
+	                              : ldexp((double)man, -9);
+	return h & 0x80 ? -v : v;
+}
+
+double ptx_e5m2_to(uint8_t h)
+{
+	return ptx_f16_to((uint16_t)(h << 8)); /* the upper half of an f16 */
 }

@@ -6,8 +6,10 @@
  * A warp's registers are one block of memory: each PTX register has 32 lanes of 2, 4 or 8 bytes;
  * a predicate is one 32-bit mask. Constants (immediates, addresses of variables) lie in a second
  * block of the same form, shared by all warps. An operand is an offset into one of the two: bit 0
- * says which (PTX_CONST), the rest is the offset. Device functions are inlined at each call, so
- * a PC alone says where a lane is.
+ * says which (PTX_CONST), the rest is the offset. Device functions are inlined at each call, but
+ * for those that may be active twice (recursion, function pointers): they are regions of the code
+ * with registers and a frame of local memory of their own. A lane's frame begins at the offset in
+ * its lane of the first 256 bytes of the registers (PTX_FRAME); ptx_exec_call.c keeps the rest.
  */
 #ifndef SOFTGPU_PTX_IR_H
 #define SOFTGPU_PTX_IR_H
@@ -21,12 +23,14 @@
 #include "ptx_lanes.h"
 
 #define PTX_CONST 1u
+#define PTX_FRAME 0u /* as a source: where the lane's frame begins; nothing is written there */
 
 /* Generic addresses: the top four bits name the window; device pointers have 0 there. */
 #define PTX_WINDOW_SHIFT 60
 #define PTX_SHARED_BASE (1ull << PTX_WINDOW_SHIFT)
 #define PTX_LOCAL_BASE (2ull << PTX_WINDOW_SHIFT)
 #define PTX_PARAM_BASE (3ull << PTX_WINDOW_SHIFT)
+#define PTX_FUNC_BASE (4ull << PTX_WINDOW_SHIFT) /* + module id << 32 + number: a function */
 
 enum ptx_space {
 	PTX_SPACE_GLOBAL, /* the order of the four is that of the windows */
@@ -54,8 +58,14 @@ enum ptx_kind {
 	PTX_K_LDPARAM, /* a kernel parameter at a fixed offset: the same in all lanes */
 	PTX_K_ST,
 	PTX_K_ATOM,
+	PTX_K_MBAR,
+	PTX_K_COPY, /* cp.async */
+	PTX_K_VIDEO,
 	PTX_K_BRA,
 	PTX_K_BRX,
+	PTX_K_CALL,
+	PTX_K_RET,
+	PTX_K_STACK, /* alloca, stacksave, stackrestore */
 	PTX_K_EXIT,
 	PTX_K_TRAP,
 	PTX_K_BAR,
@@ -75,7 +85,8 @@ enum { /* ptx_inst.flags of arithmetic */
        PTX_F_FTZ_IN = 1,
        PTX_F_FTZ_OUT = 2,
        PTX_F_SAT = 4,
-       PTX_F_PAIR = 8, /* comparisons: two halves a lane */
+       PTX_F_PAIR = 8,  /* comparisons: two halves a lane */
+       PTX_F_RELU = 16, /* negative results become 0 */
 };
 enum ptx_round { PTX_RN, PTX_RZ, PTX_RM, PTX_RP };
 enum ptx_logic { PTX_AND, PTX_OR, PTX_XOR, PTX_NOT, PTX_MOV, PTX_SEL };
@@ -109,11 +120,35 @@ enum ptx_scalar { /* how an atomic or a reduction reads its values */
 	          PTX_T_BF16,
 	          PTX_T_F16X2,
 	          PTX_T_BF16X2,
+	          PTX_T_S16X2,
 };
 enum ptx_vote { PTX_V_ALL, PTX_V_ANY, PTX_V_UNI, PTX_V_BALLOT, PTX_V_MATCH_ANY, PTX_V_MATCH_ALL };
 enum ptx_shfl { PTX_S_UP, PTX_S_DOWN, PTX_S_BFLY, PTX_S_IDX };
 enum ptx_bar { PTX_B_SYNC, PTX_B_ARRIVE, PTX_B_POPC, PTX_B_AND, PTX_B_OR };
 enum ptx_syscall { PTX_SYS_PRINTF, PTX_SYS_ASSERT, PTX_SYS_MALLOC, PTX_SYS_FREE };
+enum { /* op and flags of PTX_K_VIDEO */
+       PTX_VIDEO_ADDS,
+       PTX_VIDEO_SUB,
+       PTX_VIDEO_ABSDIFF,
+       PTX_VIDEO_MIN,
+       PTX_VIDEO_MAX,
+       PTX_VIDEO_SET,
+       PTX_VIDEO_DS = 1, /* the result is signed, a, b are */
+       PTX_VIDEO_AS = 2,
+       PTX_VIDEO_BS = 4,
+       PTX_VIDEO_SAT = 8,
+       PTX_VIDEO_ADD = 16, /* the parts are added up, and c */
+};
+enum ptx_mbar {
+	PTX_M_INIT,
+	PTX_M_INVAL,
+	PTX_M_ARRIVE,
+	PTX_M_DROP,
+	PTX_M_EXPECT,   /* expect_tx */
+	PTX_M_COMPLETE, /* complete_tx */
+	PTX_M_TEST,
+	PTX_M_PENDING,
+};
 enum ptx_order { PTX_ORDER_NONE = 0, PTX_ORDER_ACQUIRE = 1, PTX_ORDER_RELEASE = 2 };
 
 enum ptx_sreg {
@@ -188,8 +223,19 @@ struct ptx_stage {
 	bool rounds; /* under the rounding mode */
 };
 
+/* A function that is called, not inlined. Region 0 is the kernel. */
+struct ptx_region {
+	uint32_t pc;
+	uint32_t frame_bytes; /* of local memory: results, arguments, variables */
+	uint32_t frame_align;
+	uint32_t first_save, n_saves; /* in ptx_kernel.saves: registers, offset | size class */
+	uint32_t save_bytes;          /* of a lane */
+	uint64_t signature;           /* of sizes and alignments of results and arguments */
+};
+
 struct ptx_kernel {
 	const struct ptx_module *module;
+	uint32_t module_id;
 	struct ptx_kernel_info info;
 	const struct ptx_inst *code;
 	uint32_t n_code;
@@ -200,6 +246,12 @@ struct ptx_kernel {
 	uint32_t reg_bytes;  /* of one warp */
 	uint32_t dyn_shared; /* where dynamic shared memory begins */
 	bool uses_envreg;
+	bool uses_stack; /* calls or alloca: lanes need a stack in local memory */
+	const struct ptx_region *regions;
+	uint32_t n_regions;
+	const uint32_t *saves;
+	const uint32_t *region_of; /* a function's number → region; 0: it has none here */
+	uint32_t n_funcs;
 	_Atomic(struct ptx_arena *) spare; /* run-time memory of the last launch, to use again */
 };
 

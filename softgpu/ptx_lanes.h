@@ -74,5 +74,10 @@ uint16_t ptx_f16_from(double v, int rounding);
 double ptx_f16_to(uint16_t h);
 uint16_t ptx_bf16_from(double v, int rounding);
 double ptx_bf16_to(uint16_t h);
+/* eight-bit floats: to nearest even, what is too large becomes the largest number */
+uint8_t ptx_e4m3_from(double v);
+uint8_t ptx_e5m2_from(double v);
+double ptx_e4m3_to(uint8_t h);
+double ptx_e5m2_to(uint8_t h);
 
 #endif

@@ -21,16 +21,30 @@
 #define LANE_SET ptx_lanes_base
 #include "ptx_lanes_set.inc.h"
 
-/* ---- look-up: both tables sorted once */
+/* ---- look-up: both tables hashed once; a slot holds a row's number + 1 */
+#define SLOTS 4096
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static const struct ptx_lane_set *chosen;
-static struct ptx_lane_fn *sorted_fns;
-static struct ptx_lane_cmp *sorted_cmps;
+static u16 fn_slots[SLOTS], cmp_slots[SLOTS];
 
-static int by_key(const void *a, const void *b)
+static u32 hash(const char *key)
 {
-	/* both row types begin with the key */
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
+	u32 h = 2166136261u;
+	while (*key)
+		h = (h ^ (u8)*key++) * 16777619u;
+	return (h ^ (h >> 13)) % SLOTS;
+}
+
+/* The slot of a key, or the empty one where it belongs. Both row types begin with the key. */
+static u16 *slot_of(u16 *slots, const void *rows, size_t size, const char *key)
+{
+	u32 i = hash(key);
+	while (slots[i] && strcmp(*(const char *const *)(const void *)((const char *)rows +
+	                                                               (slots[i] - 1u) * size),
+	                          key))
+		i = (i + 1) % SLOTS;
+	return &slots[i];
 }
 
 static void choose(void)
@@ -41,14 +55,14 @@ static void choose(void)
 	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
 		chosen = &ptx_lanes_avx2;
 #endif
-	sorted_fns = malloc(chosen->n_fns * sizeof(*sorted_fns));
-	sorted_cmps = malloc(chosen->n_cmps * sizeof(*sorted_cmps));
-	if (!sorted_fns || !sorted_cmps)
-		abort();
-	memcpy(sorted_fns, chosen->fns, chosen->n_fns * sizeof(*sorted_fns));
-	memcpy(sorted_cmps, chosen->cmps, chosen->n_cmps * sizeof(*sorted_cmps));
-	qsort(sorted_fns, chosen->n_fns, sizeof(*sorted_fns), by_key);
-	qsort(sorted_cmps, chosen->n_cmps, sizeof(*sorted_cmps), by_key);
+	_Static_assert(sizeof(fn_rows) / sizeof(fn_rows[0]) < SLOTS / 2, "room in the table");
+	_Static_assert(sizeof(cmp_rows) / sizeof(cmp_rows[0]) < SLOTS / 2, "room in the table");
+	for (size_t i = 0; i < chosen->n_fns; i++)
+		*slot_of(fn_slots, chosen->fns, sizeof(*chosen->fns), chosen->fns[i].key) =
+		    (u16)(i + 1);
+	for (size_t i = 0; i < chosen->n_cmps; i++)
+		*slot_of(cmp_slots, chosen->cmps, sizeof(*chosen->cmps), chosen->cmps[i].key) =
+		    (u16)(i + 1);
 }
 
 const struct ptx_lane_set *ptx_lanes(void)
@@ -60,13 +74,13 @@ const struct ptx_lane_set *ptx_lanes(void)
 ptx_fn *ptx_lanes_find(const char *key)
 {
 	const struct ptx_lane_set *s = ptx_lanes();
-	struct ptx_lane_fn *f = bsearch(&key, sorted_fns, s->n_fns, sizeof(*f), by_key);
-	return f ? f->fn : NULL;
+	u16 at = *slot_of(fn_slots, s->fns, sizeof(*s->fns), key);
+	return at ? s->fns[at - 1].fn : NULL;
 }
 
 ptx_cmp_fn *ptx_lanes_find_cmp(const char *key)
 {
 	const struct ptx_lane_set *s = ptx_lanes();
-	struct ptx_lane_cmp *f = bsearch(&key, sorted_cmps, s->n_cmps, sizeof(*f), by_key);
-	return f ? f->fn : NULL;
+	u16 at = *slot_of(cmp_slots, s->cmps, sizeof(*s->cmps), key);
+	return at ? s->cmps[at - 1].fn : NULL;
 }

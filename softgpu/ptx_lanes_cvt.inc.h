@@ -121,6 +121,36 @@ FN(narrow_f16x2, u32, f32, f32, u8,
 FN(narrow_bf16x2, u32, f32, f32, u8,
    (u32)ptx_bf16_from((f64)A, *(const int *)e) << 16 | ptx_bf16_from((f64)B, *(const int *)e))
 
+/* cvt.tf32.f32: the 13 lowest bits go; ties away from zero, to even, or cut off */
+#define TF32(id, ex)                                                                               \
+	FN(id, u32, u32, u8, u8, (A & 0x7fffffff) > 0x7f800000 ? 0x7fffffff : (ex) & ~0x1fffu)
+TF32(tf32_rna, A + 0x1000)
+TF32(tf32_rn, A + 0xfff + ((A >> 13) & 1))
+TF32(tf32_rz, A)
+FN(relu_f32, f32, f32, u8, u8, A != A ? canon32(A) : A > 0 ? A : 0)
+/* two floats of eight bits each */
+static inline u16 two_e4m3(f64 hi, f64 lo)
+{
+	return (u16)((u32)ptx_e4m3_from(hi) << 8 | ptx_e4m3_from(lo));
+}
+static inline u16 two_e5m2(f64 hi, f64 lo)
+{
+	return (u16)((u32)ptx_e5m2_from(hi) << 8 | ptx_e5m2_from(lo));
+}
+static inline u8 relu_e(u8 x)
+{
+	return (x & 0x7f) == 0x7f || !(x & 0x80) ? x & 0x7f : 0;
+}
+FN(pair_e4m3x2_f32, u16, f32, f32, u8, two_e4m3((f64)A, (f64)B))
+FN(pair_e5m2x2_f32, u16, f32, f32, u8, two_e5m2((f64)A, (f64)B))
+FN(pair_e4m3x2_f16x2, u16, u32, u8, u8, two_e4m3(H((u16)(A >> 16)), H((u16)A)))
+FN(pair_e5m2x2_f16x2, u16, u32, u8, u8, two_e5m2(H((u16)(A >> 16)), H((u16)A)))
+FN(pair_e4m3x2, u32, u16, u8, u8,
+   (u32)TO_H(ptx_e4m3_to((u8)(A >> 8))) << 16 | TO_H(ptx_e4m3_to((u8)A)))
+FN(pair_e5m2x2, u32, u16, u8, u8,
+   (u32)TO_H(ptx_e5m2_to((u8)(A >> 8))) << 16 | TO_H(ptx_e5m2_to((u8)A)))
+FN(relu_e4m3x2, u16, u16, u8, u8, relu_e((u8)(A >> 8)) << 8 | relu_e((u8)A))
+
 #define CVT_ROWS                                                                                   \
 	CVT_INTS(ROW_CVT)                                                                          \
 	CVT_TO(ROW_CVT, f32)                                                                       \
@@ -135,4 +165,10 @@ FN(narrow_bf16x2, u32, f32, f32, u8,
 	    {"make.s.f16", make_f16_s}, {"make.u.f16", make_f16_u}, {"make.s.bf16", make_bf16_s},  \
 	    {"make.u.bf16", make_bf16_u}, {"narrow.f32", narrow_f32}, {"narrow.f64", narrow_f64},  \
 	    {"narrow.f16", narrow_f16}, {"narrow.bf16", narrow_bf16},                              \
+	    {"tf32.rna", tf32_rna}, {"tf32.rn", tf32_rn}, {"tf32.rz", tf32_rz},                    \
+	    {"relu.f32", relu_f32}, {"pair.e4m3x2.f32", pair_e4m3x2_f32},                          \
+	    {"pair.e5m2x2.f32", pair_e5m2x2_f32}, {"pair.e4m3x2.f16x2", pair_e4m3x2_f16x2},        \
+	    {"pair.e5m2x2.f16x2", pair_e5m2x2_f16x2}, {"pair.e4m3x2", pair_e4m3x2},                \
+	    {"pair.e5m2x2", pair_e5m2x2}, {"relu.e4m3x2", relu_e4m3x2},                            \
+	    {"relu.e5m2x2", relu_e4m3x2},                                                          \
 	    {"narrow.f16x2", narrow_f16x2}, {"narrow.bf16x2", narrow_bf16x2},

@@ -133,9 +133,17 @@ static inline f64 add_odd(f64 x, f64 y)
 	X(neg, "neg", T, u16, A ^ 0x8000)                                                          \
 	X(abs, "abs", T, u16, A & 0x7fff)                                                          \
 	X(ex2, "ex2", T, u16, OUT(exp2(IN(A))))                                                    \
-	X(tanh, "tanh", T, u16, OUT(tanh(IN(A))))
-#define F16_OPS(X) HALF_OPS(X, f16, H, TO_H)
-#define BF16_OPS(X) HALF_OPS(X, bf16, BF, TO_BF)
+	X(tanh, "tanh", T, u16, OUT(tanh(IN(A))))                                                  \
+	X(sat, "sat", T, u16, OUT(IN(A) > 0 ? (IN(A) < 1 ? IN(A) : 1) : 0))                        \
+	X(relu, "relu", T, u16, IN(A) != IN(A) ? 0x7fff : IN(A) > 0 ? A : 0)
+#define F16_OPS(X)                                                                                 \
+	HALF_OPS(X, f16, H, TO_H)                                                                  \
+	X(ftz, "ftz", f16, u16, A & 0x7c00 ? A : A & 0x8000)                                       \
+	X(finite, "finite", f16, u16, (A & 0x7fff) == 0x7c00 ? A - 1 : A)
+#define BF16_OPS(X)                                                                                \
+	HALF_OPS(X, bf16, BF, TO_BF)                                                               \
+	X(ftz, "ftz", bf16, u16, A & 0x7f80 ? A : A & 0x8000)                                      \
+	X(finite, "finite", bf16, u16, (A & 0x7fff) == 0x7f80 ? A - 1 : A)
 
 F32_OPS(DEF_SAME)
 F64_OPS(DEF_SAME)

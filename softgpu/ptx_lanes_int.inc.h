@@ -307,6 +307,7 @@ FN(slct_b64_f32, u64, u64, u64, f32, C >= 0 ? A : B)
 		u32 r = 0;                                                                         \
 		for (int k = 0; k < 32; k += 16) {                                                 \
 			T A = (T)(a >> k), B = (T)(b >> k);                                        \
+			(void)B;                                                                   \
 			r |= (u32)(u16)(ex) << k;                                                  \
 		}                                                                                  \
 		return r;                                                                          \
@@ -317,6 +318,17 @@ PACKED(min, u16, A < B ? A : B)
 PACKED(min, s16, A < B ? A : B)
 PACKED(max, u16, A > B ? A : B)
 PACKED(max, s16, A > B ? A : B)
+PACKED(relu, s16, A > 0 ? A : 0)
+FN(relu_s32, s32, s32, s32, s32, A > 0 ? A : 0)
+/* the low B bits of A, extended; none: 0 */
+static inline u32 szext_of(u32 x, u32 n, int is_signed)
+{
+	return n > 31 ? x : (u32)bfe_bits(x, 0, n, 32, is_signed);
+}
+FN(szext_clamp_u32, u32, u32, u32, u8, szext_of(A, B, 0))
+FN(szext_clamp_s32, u32, u32, u32, u8, szext_of(A, B, 1))
+FN(szext_wrap_u32, u32, u32, u32, u8, szext_of(A, B & 31, 0))
+FN(szext_wrap_s32, u32, u32, u32, u8, szext_of(A, B & 31, 1))
 
 /* any function of three bits, by its truth table: the immediate, the same in all lanes */
 static void lop3_b32(void *d, const void *a, const void *b, const void *c, const void *e)
@@ -363,6 +375,9 @@ static void lop3_b32(void *d, const void *a, const void *b, const void *c, const
 	    {"shf.r.clamp.b32", shf_r_clamp}, {"shf.r.wrap.b32", shf_r_wrap},                      \
 	    {"add.u16x2", add_u16x2}, {"add.s16x2", add_u16x2}, {"min.u16x2", min_u16x2},          \
 	    {"min.s16x2", min_s16x2}, {"max.u16x2", max_u16x2}, {"max.s16x2", max_s16x2},          \
+	    {"relu.s32", relu_s32}, {"relu.s16x2", relu_s16x2},                                    \
+	    {"szext.clamp.u32", szext_clamp_u32}, {"szext.clamp.s32", szext_clamp_s32},            \
+	    {"szext.wrap.u32", szext_wrap_u32}, {"szext.wrap.s32", szext_wrap_s32},                \
 	    {"fns.b32", fns_b32}, {"lop3.b32", lop3_b32}, {"prmt.b32", prmt_b32},                  \
 	    {"prmt.b32.f4e", prmt_f4e}, {"prmt.b32.b4e", prmt_b4e}, {"prmt.b32.rc8", prmt_rc8},    \
 	    {"prmt.b32.ecl", prmt_ecl}, {"prmt.b32.ecr", prmt_ecr}, {"prmt.b32.rc16", prmt_rc16},  \

@@ -6,11 +6,6 @@
 
 #include "ptx_lex.h"
 
-bool ptx_str_is(struct ptx_str s, const char *text)
-{
-	return strlen(text) == s.len && !memcmp(s.p, text, s.len);
-}
-
 bool ptx_str_eq(struct ptx_str a, struct ptx_str b)
 {
 	return a.len == b.len && !memcmp(a.p, b.p, a.len);
@@ -144,6 +139,9 @@ static void lex_word(struct lexer *lx)
 void ptx_tokenize(struct ptx_load *ld, const char *text, size_t len)
 {
 	struct lexer lx = {.ld = ld, .p = text, .end = text + len, .line = 1};
+	/* room at once for as many as such a text usually has */
+	lx.cap = (uint32_t)(len < 1u << 26 ? len / 3 + 64 : 1u << 24);
+	ld->tok = ptx_alloc(ld, &ld->temp, lx.cap * sizeof(*ld->tok));
 	for (;;) {
 		skip_space(&lx);
 		if (lx.p >= lx.end)
@@ -212,6 +210,14 @@ uint32_t ptx_skip_group(struct ptx_load *ld, uint32_t at)
 			if (--depth == 0)
 				return at + 1;
 	}
+}
+
+uint32_t ptx_skip_bank(const struct ptx_load *ld, uint32_t at)
+{
+	bool bank = ptx_tok_is(ld, at, '[') && ld->tok[at + 1].kind == PTX_TOK_INT &&
+	            ld->tok[at + 1].value < 11 && ptx_tok_is(ld, at + 2, ']') &&
+	            ld->tok[at + 3].kind == PTX_TOK_DOT;
+	return bank ? at + 3 : at;
 }
 
 const char *ptx_tok_text(const struct ptx_load *ld, uint32_t at, char *buf, size_t len)

@@ -20,7 +20,14 @@ struct ptx_str {
 	const char *p;
 	uint32_t len;
 };
-bool ptx_str_is(struct ptx_str s, const char *text);
+/* Most comparisons fail at the first characters: no call, no length. */
+static inline bool ptx_str_is(struct ptx_str s, const char *text)
+{
+	uint32_t i = 0;
+	while (i < s.len && s.p[i] == text[i] && text[i])
+		i++;
+	return i == s.len && !text[i];
+}
 bool ptx_str_eq(struct ptx_str a, struct ptx_str b);
 
 enum ptx_token_kind {
@@ -71,8 +78,9 @@ struct ptx_load {
 	uint32_t n_tok;
 	struct ptx_map globals; /* name → struct ptx_sym */
 	uint32_t static_shared; /* bytes of module-level .shared variables so far */
-	struct ptx_func *funcs; /* device functions with a body, and externals */
-	unsigned version;       /* major*10+minor of the PTX language */
+	struct ptx_func *funcs; /* all device functions of the module, by name */
+	uint32_t n_funcs;
+	unsigned version; /* major*10+minor of the PTX language */
 	unsigned address_size;
 };
 
@@ -100,6 +108,8 @@ bool ptx_accept(struct ptx_load *ld, uint32_t *at, char punct);
 uint32_t ptx_skip_line(const struct ptx_load *ld, uint32_t at);
 /* `at` is an opening bracket: past the one that closes it. */
 uint32_t ptx_skip_group(struct ptx_load *ld, uint32_t at);
+/* Behind .const: past the "[number]" of a bank, if there is one; all banks are one memory. */
+uint32_t ptx_skip_bank(const struct ptx_load *ld, uint32_t at);
 /* "near 'x'" for messages: the token as text, cut to fit */
 const char *ptx_tok_text(const struct ptx_load *ld, uint32_t at, char *buf, size_t len);
 

@@ -9,6 +9,9 @@
  * A thread's view is enough, although lanes of a warp are at different places: each lane has its
  * own part of a register, and an instruction writes all lanes only if all live ones take part.
  * A guarded write keeps the old value in some lanes: it counts as a read too.
+ *
+ * Functions that are called have registers of their own: places are shared within a function only,
+ * and what a lane must save when it enters one a second time is listed.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +37,8 @@ struct live {
 	uint32_t words;     /* of a set of registers */
 	uint64_t *in, *out, *use, *def;
 	struct interval *ivs;
-	uint32_t *place; /* register → new offset */
+	uint32_t *place;    /* register → new offset */
+	uint32_t *first[4]; /* size class, area → its first place */
 };
 
 /* Calls fn for each register operand of an instruction. */
@@ -79,7 +83,8 @@ static void targets(const struct live *l, const struct ptx_inst *in, const uint3
 
 static bool ends_block(const struct ptx_inst *in)
 {
-	return in->kind == PTX_K_BRA || in->kind == PTX_K_BRX || in->kind == PTX_K_EXIT;
+	return in->kind == PTX_K_BRA || in->kind == PTX_K_BRX || in->kind == PTX_K_EXIT ||
+	       in->kind == PTX_K_RET;
 }
 
 static void find_blocks(struct live *l)
@@ -90,6 +95,8 @@ static void find_blocks(struct live *l)
 	const uint32_t *list;
 	uint32_t n, cap = 0;
 	starts[0] = 1;
+	for (uint32_t i = 1; i < d->n_areas; i++)
+		starts[d->areas[i].pc] = 1;
 	for (uint32_t i = 0; i < d->n_code; i++) {
 		targets(l, &d->code[i], &list, &n);
 		for (uint32_t k = 0; k < n; k++)
@@ -257,23 +264,75 @@ static uint32_t heap_pop(struct heap *h)
 	return place;
 }
 
+static const uint32_t place_bytes[] = {4, 64, 128, 256};
+
 static unsigned size_class(uint8_t size)
 {
 	return size == 0 ? 0 : size == 2 ? 1 : size == 4 ? 2 : 3;
 }
 
+static void add_save(struct ptx_dec *d, uint32_t place, unsigned class)
+{
+	d->saves =
+	    ptx_grow(d->ld, &d->ld->temp, d->saves, d->n_saves, &d->cap_saves, sizeof(*d->saves));
+	d->saves[d->n_saves++] = place | class;
+}
+
+/* The same where registers stay as they were declared. */
+static void list_declared(struct ptx_dec *d)
+{
+	for (uint32_t i = 1; i < d->n_areas; i++) {
+		uint32_t end = i + 1 < d->n_areas ? d->areas[i + 1].first_reg : d->n_regs;
+		d->areas[i].first_save = d->n_saves;
+		for (uint32_t r = d->areas[i].first_reg; r < end; r++)
+			add_save(d, d->regs[r].off, size_class(d->regs[r].size));
+		d->areas[i].n_saves = d->n_saves - d->areas[i].first_save;
+	}
+}
+
+/* The area whose registers these are; they come in the order of the areas. */
+static void next_area(struct live *l, uint32_t reg, uint32_t *area, struct heap *heaps)
+{
+	struct ptx_dec *d = l->d;
+	while (*area + 1 < d->n_areas && reg >= d->areas[*area + 1].first_reg) {
+		++*area;
+		for (int c = 0; c < 4; c++) {
+			heaps[c].n = 0; /* nothing is free that is not this area's own */
+			l->first[c][*area] = heaps[c].places;
+		}
+	}
+}
+
+/* What a lane saves when it enters a function that it is in already: all places of its area. */
+static void list_saves(struct live *l, const struct heap *heaps, const uint32_t *base)
+{
+	struct ptx_dec *d = l->d;
+	for (uint32_t i = 1; i < d->n_areas; i++) {
+		d->areas[i].first_save = d->n_saves;
+		for (unsigned c = 0; c < 4; c++) {
+			uint32_t end = i + 1 < d->n_areas ? l->first[c][i + 1] : heaps[c].places;
+			for (uint32_t p = l->first[c][i]; p < end; p++)
+				add_save(d, base[c] + p * place_bytes[c], c);
+		}
+		d->areas[i].n_saves = d->n_saves - d->areas[i].first_save;
+	}
+}
+
 static uint32_t assign(struct live *l, uint32_t *estimate)
 {
-	static const uint32_t bytes[] = {4, 64, 128, 256};
 	struct ptx_dec *d = l->d;
 	struct heap heaps[4] = {{0}};
-	uint32_t base[4], at = RESERVED;
+	uint32_t base[4], at = RESERVED, area = 0;
+	for (int c = 0; c < 4; c++)
+		l->first[c] =
+		    ptx_alloc(d->ld, &d->ld->temp, (d->n_areas + 1) * sizeof(*l->first[c]));
 	qsort(l->ivs, d->n_regs, sizeof(*l->ivs), by_start);
 	l->place = ptx_alloc(d->ld, &d->ld->temp, (size_t)d->n_regs * sizeof(*l->place));
 	for (uint32_t i = 0; i < d->n_regs; i++) {
 		const struct interval *iv = &l->ivs[i];
 		if (iv->from == UINT32_MAX)
 			continue; /* never used */
+		next_area(l, iv->reg, &area, heaps);
 		struct heap *h = &heaps[size_class(d->regs[iv->reg].size)];
 		bool again = h->n && h->at[0].until < iv->from;
 		uint32_t place = again ? heap_pop(h) : h->places++;
@@ -283,12 +342,14 @@ static uint32_t assign(struct live *l, uint32_t *estimate)
 	for (int c = 0; c < 4; c++) {
 		at = (at + 63) & ~63u;
 		base[c] = at;
-		at += heaps[c].places * bytes[c];
+		at += heaps[c].places * place_bytes[c];
 	}
 	for (uint32_t r = 0; r < d->n_regs; r++) {
 		unsigned c = size_class(d->regs[r].size);
-		l->place[r] = base[c] + l->place[r] * bytes[c];
+		l->place[r] = base[c] + l->place[r] * place_bytes[c];
 	}
+	next_area(l, UINT32_MAX, &area, heaps);
+	list_saves(l, heaps, base);
 	uint32_t regs = heaps[1].places + heaps[2].places + 2 * heaps[3].places + 6;
 	*estimate = regs < 16 ? 16 : regs > 255 ? 255 : regs;
 	return at;
@@ -325,8 +386,10 @@ uint32_t ptx_compact_registers(struct ptx_dec *d, uint32_t *estimate)
 		return d->reg_bytes;
 	}
 	find_blocks(&l);
-	if ((uint64_t)l.n_blocks * l.words * 64 > WORK_LIMIT)
+	if ((uint64_t)l.n_blocks * l.words * 64 > WORK_LIMIT) {
+		list_declared(d);
 		return d->reg_bytes;
+	}
 	l.id = ptx_alloc(d->ld, &d->ld->temp, (size_t)d->reg_bytes / 4 * sizeof(*l.id) + 4);
 	for (uint32_t r = 0; r < d->n_regs; r++)
 		l.id[d->regs[r].off / 4] = r;

@@ -71,6 +71,15 @@ void *ptx_grow(struct ptx_load *ld, struct ptx_pool *pool, void *array, uint32_t
 		return array;
 	if (*cap > 1u << 28)
 		ptx_fail(ld, PTX_NO_MEMORY, 0, "the module is too large");
+	/* what lies last in its chunk grows where it is */
+	size_t old = (n * size + 15) & ~(size_t)15, more = (2 * n * size + 15) & ~(size_t)15;
+	if (n && pool->chunks && n == *cap && more - old <= pool->cap - pool->used &&
+	    (uint8_t *)array + old == pool->chunks->data + pool->used &&
+	    pool->total + more <= POOL_LIMIT) {
+		pool->used += more - old;
+		*cap = 2 * n;
+		return array;
+	}
 	*cap = *cap ? *cap * 2 : 16;
 	void *bigger = ptx_alloc(ld, pool, *cap * size);
 	if (n)

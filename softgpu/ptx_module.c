@@ -27,6 +27,7 @@ static void load(struct ptx_load *ld, const char *text, size_t len)
 enum ptx_status ptx_module_load(const char *text, size_t len, const struct ptx_memory *mem,
                                 struct ptx_module **out, struct ptx_error *err)
 {
+	static atomic_uint modules;
 	struct ptx_load ld = {.err = err, .mem = mem};
 	*err = (struct ptx_error){0};
 	*out = NULL;
@@ -34,6 +35,7 @@ enum ptx_status ptx_module_load(const char *text, size_t len, const struct ptx_m
 	if (!m)
 		return PTX_NO_MEMORY;
 	m->mem = *mem;
+	m->id = (atomic_fetch_add(&modules, 1) + 1) & 0xfffffff;
 	ld.module = m;
 	ld.keep = &m->keep;
 	if (setjmp(ld.out)) {

@@ -7,11 +7,31 @@
 #include "ptx_dec.h"
 
 static const struct ptx_type types[] = {
-    {"u8", 'u', 1},    {"s8", 's', 1},   {"b8", 'b', 1},    {"u16", 'u', 2},    {"s16", 's', 2},
-    {"b16", 'b', 2},   {"u32", 'u', 4},  {"s32", 's', 4},   {"b32", 'b', 4},    {"u64", 'u', 8},
-    {"s64", 's', 8},   {"b64", 'b', 8},  {"f32", 'f', 4},   {"f64", 'f', 8},    {"pred", 'p', 0},
-    {"f16", 'f', 2},   {"bf16", 'f', 2}, {"f16x2", 'f', 4}, {"bf16x2", 'f', 4}, {"u16x2", 'u', 4},
+    {"u8", 'u', 1},
+    {"s8", 's', 1},
+    {"b8", 'b', 1},
+    {"u16", 'u', 2},
+    {"s16", 's', 2},
+    {"b16", 'b', 2},
+    {"u32", 'u', 4},
+    {"s32", 's', 4},
+    {"b32", 'b', 4},
+    {"u64", 'u', 8},
+    {"s64", 's', 8},
+    {"b64", 'b', 8},
+    {"f32", 'f', 4},
+    {"f64", 'f', 8},
+    {"pred", 'p', 0},
+    {"f16", 'f', 2},
+    {"bf16", 'f', 2},
+    {"f16x2", 'f', 4},
+    {"bf16x2", 'f', 4},
+    {"u16x2", 'u', 4},
     {"s16x2", 's', 4},
+    /* of conversions only */
+    {"tf32", 'f', 4},
+    {"e4m3x2", 'f', 2},
+    {"e5m2x2", 'f', 2},
 };
 
 const struct ptx_type *ptx_type_find(struct ptx_str s)
@@ -59,6 +79,14 @@ static const struct {
     {"%globaltimer_hi", PTX_R_TIMER_HI, 4},
     {"%dynamic_smem_size", PTX_R_DYN_SMEM, 4},
     {"%total_smem_size", PTX_R_TOTAL_SMEM, 4},
+    {"%aggr_smem_size", PTX_R_TOTAL_SMEM, 4},
+    {"%current_graph_exec", PTX_R_ZERO, 8},
+    /* nothing of shared memory is reserved */
+    {"%reserved_smem_offset_begin", PTX_R_ZERO, 4},
+    {"%reserved_smem_offset_end", PTX_R_ZERO, 4},
+    {"%reserved_smem_offset_cap", PTX_R_ZERO, 4},
+    {"%reserved_smem_offset_0", PTX_R_ZERO, 4},
+    {"%reserved_smem_offset_1", PTX_R_ZERO, 4},
     {"%envreg1", PTX_R_ENVREG1, 4},
     {"%envreg2", PTX_R_ENVREG2, 4},
     /* every block is a cluster of its own */
@@ -120,6 +148,12 @@ static struct ptx_sym *new_range_reg(struct ptx_dec *d, struct ptx_str name)
 
 void ptx_place(struct ptx_dec *d, struct ptx_sym *sym, uint32_t *bytes)
 {
+	if (!bytes) {
+		sym->frame = d->area != 0;
+		bytes = sym->frame ? &d->frame_bytes : &d->local_bytes;
+		if (sym->frame && sym->align > d->frame_align)
+			d->frame_align = (uint32_t)sym->align;
+	}
 	uint64_t at = (*bytes + sym->align - 1) & ~(sym->align - 1);
 	if (at + sym->bytes > 1u << 28)
 		ptx_fail(d->ld, PTX_UNSUPPORTED, d->stmt ? d->stmt->line : 0,
@@ -158,6 +192,16 @@ static bool find_sreg(struct ptx_dec *d, uint32_t *at, struct ptx_opd *out)
 		name.len += next->s.len;
 		used = 2;
 	}
+	unsigned env;
+	char end;
+	char text[12];
+	snprintf(text, sizeof(text), "%.*s", (int)(name.len < 11 ? name.len : 11), name.p);
+	if (sscanf(text, "%%envreg%2u%c", &env, &end) == 1 && env != 1 && env != 2 && env < 32) {
+		/* driver-defined; ours uses two of them, the others hold nothing */
+		*out = (struct ptx_opd){.kind = PTX_O_SREG, .reg = PTX_R_ZERO, .size = 4};
+		*at += 1;
+		return true;
+	}
 	for (size_t i = 0; i < sizeof(sregs) / sizeof(sregs[0]); i++) {
 		if (!ptx_str_is(name, sregs[i].name))
 			continue;
@@ -174,7 +218,7 @@ static _Noreturn void unknown(struct ptx_dec *d, uint32_t at)
 {
 	char buf[80];
 	const struct ptx_token *t = &d->ld->tok[at];
-	static const char *const special[] = {"%pm", "%envreg", "%reserved", "%aggr", "%current"};
+	static const char *const special[] = {"%pm", "%envreg", "%reserved"};
 	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++)
 		if (t->s.len > strlen(special[i]) &&
 		    !strncmp(t->s.p, special[i], strlen(special[i])))
@@ -395,6 +439,28 @@ static uint64_t float_bits(const struct ptx_opd *o, const struct ptx_type *t)
 	return b32;
 }
 
+/* The address of a variable in the frame: where the frame begins, plus its place there. */
+static uint32_t frame_address(struct ptx_dec *d, uint64_t at, unsigned size)
+{
+	uint32_t wide = ptx_new_reg(d, 8), narrow;
+	uint32_t place = ptx_const(d, at, 8);
+	struct ptx_inst *in = ptx_helper(d, PTX_K_ALU);
+	in->size = 8;
+	in->d = wide;
+	in->a = PTX_FRAME;
+	in->b = place;
+	in->fn = ptx_lanes_find("add.u64");
+	if (size == 8)
+		return wide;
+	narrow = ptx_new_reg(d, 4);
+	in = ptx_helper(d, PTX_K_ALU);
+	in->size = 4;
+	in->d = narrow;
+	in->a = wide;
+	in->fn = ptx_lanes_find("cvt.u32.u64");
+	return narrow;
+}
+
 static uint32_t immediate(struct ptx_dec *d, const struct ptx_opd *o, const struct ptx_type *t,
                           unsigned size)
 {
@@ -415,6 +481,8 @@ static uint32_t immediate(struct ptx_dec *d, const struct ptx_opd *o, const stru
 	/* the address of a variable, in its own space */
 	if (size < 4)
 		ptx_bad(d, "an address does not fit the type");
+	if (o->sym->frame)
+		return frame_address(d, o->sym->addr + (uint64_t)o->offset, size);
 	return constant(d, o->sym->addr + (uint64_t)o->offset, size, o->sym->dynamic);
 }
 
@@ -450,8 +518,10 @@ uint32_t ptx_src_any(struct ptx_dec *d, const struct ptx_opd *o, const struct pt
 	case PTX_O_ADDR:
 		return immediate(d, o, t, *size);
 	case PTX_O_NAME:
+		if (o->sym && o->sym->kind == PTX_SYM_FUNC && o->sym->func->body && *size == 8)
+			return ptx_const(d, ptx_func_pointer(d->ld, o->sym->func), 8);
 		if (o->sym && o->sym->kind == PTX_SYM_FUNC)
-			ptx_unsupported(d, "function pointers are");
+			ptx_unsupported(d, "a pointer to an external function is");
 		ptx_bad(d, "a source operand is not declared");
 	default:
 		ptx_bad(d, "a source operand is not a register or constant");

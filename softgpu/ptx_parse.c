@@ -107,12 +107,20 @@ static void add_symbol(struct ptx_load *ld, struct ptx_str name, uint32_t line, 
 	struct ptx_sym *old = ptx_map_get(&ld->globals, 0, name);
 	if (!old) {
 		ptx_map_put(ld, &ld->globals, 0, name, sym);
+		if (sym->kind == PTX_SYM_FUNC) {
+			sym->func->number = ++ld->n_funcs;
+			sym->func->next = ld->funcs;
+			ld->funcs = sym->func;
+		}
 		return;
 	}
 	bool both_func = old->kind == PTX_SYM_FUNC && sym->kind == PTX_SYM_FUNC;
 	if (both_func && (!old->func->body || !sym->func->body)) {
-		if (sym->func->body)
-			*old->func = *sym->func; /* a declaration before: now its body */
+		if (sym->func->body) { /* a declaration before: now its body */
+			sym->func->next = old->func->next;
+			sym->func->number = old->func->number;
+			*old->func = *sym->func;
+		}
 	} else if (old->kind == PTX_SYM_VAR && sym->kind == PTX_SYM_VAR &&
 	           (old->extern_global || sym->extern_global)) {
 		if (!sym->extern_global)
@@ -212,10 +220,16 @@ static uint64_t symbol_value(struct ptx_load *ld, uint32_t *at)
 	struct ptx_sym *sym = ptx_map_get(&ld->globals, 0, name);
 	if (!sym)
 		ptx_fail(ld, PTX_BAD_SYNTAX, line, "'%.*s' is not declared", NAME(name));
+	if (sym->kind == PTX_SYM_FUNC && sym->func->body) {
+		sym->func->taken = true;
+		if (generic)
+			ptx_expect(ld, at, ')');
+		return ptx_func_pointer(ld, sym->func);
+	}
 	if (sym->kind != PTX_SYM_VAR || sym->space == PTX_SPACE_SHARED || sym->extern_global)
 		ptx_fail(ld, PTX_UNSUPPORTED, line,
-		         "unsupported initial value: the address of '%.*s' (a function, shared "
-		         "or external variable)",
+		         "unsupported initial value: the address of '%.*s' (an external "
+		         "function, a shared or external variable)",
 		         NAME(name));
 	uint64_t v = sym->addr;
 	if (generic)
@@ -294,8 +308,7 @@ static uint32_t fill(struct ptx_load *ld, uint32_t at, const struct ptx_sym *sym
 }
 
 /* ---- functions */
-static uint32_t parse_formals(struct ptx_load *ld, uint32_t at, struct ptx_formal **out,
-                              uint32_t *n)
+uint32_t ptx_parse_formals(struct ptx_load *ld, uint32_t at, struct ptx_formal **out, uint32_t *n)
 {
 	uint32_t cap = 0;
 	ptx_expect(ld, &at, '(');
@@ -327,7 +340,7 @@ static uint32_t three(struct ptx_load *ld, uint32_t at, uint32_t v[3])
 	return at;
 }
 
-static uint32_t parse_limits(struct ptx_load *ld, uint32_t at, struct ptx_kernel_info *info)
+uint32_t ptx_parse_limits(struct ptx_load *ld, uint32_t at, struct ptx_kernel_info *info)
 {
 	char buf[48];
 	while (ld->tok[at].kind == PTX_TOK_DOT) {
@@ -390,7 +403,7 @@ static void parse_entry(struct parser *p)
 			ptx_fail(ld, PTX_BAD_SYNTAX, e->func.line,
 			         "kernel '%.*s' is declared twice", NAME(e->func.name));
 	if (ptx_tok_is(ld, p->at, '('))
-		p->at = parse_formals(ld, p->at, &e->func.formals, &e->func.n_formals);
+		p->at = ptx_parse_formals(ld, p->at, &e->func.formals, &e->func.n_formals);
 	struct ptx_param *params =
 	    ptx_alloc(ld, ld->keep, (e->func.n_formals + 1) * sizeof(*params));
 	uint64_t off = 0;
@@ -407,7 +420,7 @@ static void parse_entry(struct parser *p)
 	k->info.params = params;
 	k->info.n_params = e->func.n_formals;
 	k->info.param_bytes = (uint32_t)off;
-	p->at = parse_limits(ld, p->at, &k->info);
+	p->at = ptx_parse_limits(ld, p->at, &k->info);
 	if (ptx_accept(ld, &p->at, ';'))
 		return; /* a declaration */
 	if (!ptx_tok_is(ld, p->at, '{'))
@@ -417,6 +430,7 @@ static void parse_entry(struct parser *p)
 	m->kernels = ptx_grow(ld, &m->keep, m->kernels, m->n_kernels, &m->cap_kernels,
 	                      sizeof(struct ptx_kernel *));
 	m->kernels[m->n_kernels++] = k;
+	e->func.end = p->at;
 	*p->last = e;
 	p->last = &e->next;
 }
@@ -429,11 +443,11 @@ static void parse_func(struct parser *p)
 	if (ptx_dot_is(ld, p->at, ".attribute"))
 		p->at = ptx_skip_group(ld, p->at + 1);
 	if (ptx_tok_is(ld, p->at, '('))
-		p->at = parse_formals(ld, p->at, &f->results, &f->n_results);
+		p->at = ptx_parse_formals(ld, p->at, &f->results, &f->n_results);
 	f->name = need_name(ld, &p->at);
 	if (ptx_tok_is(ld, p->at, '('))
-		p->at = parse_formals(ld, p->at, &f->formals, &f->n_formals);
-	p->at = parse_limits(ld, p->at, NULL);
+		p->at = ptx_parse_formals(ld, p->at, &f->formals, &f->n_formals);
+	p->at = ptx_parse_limits(ld, p->at, NULL);
 	struct ptx_sym *sym = ptx_alloc(ld, &ld->temp, sizeof(*sym));
 	*sym = (struct ptx_sym){.kind = PTX_SYM_FUNC, .func = f};
 	if (!ptx_accept(ld, &p->at, ';')) {
@@ -441,6 +455,7 @@ static void parse_func(struct parser *p)
 			ptx_expect(ld, &p->at, '{');
 		f->body = p->at + 1;
 		p->at = ptx_skip_group(ld, p->at);
+		f->end = p->at;
 	}
 	add_symbol(ld, f->name, f->line, sym);
 }
@@ -514,6 +529,7 @@ static void parse_directive(struct parser *p)
 	} else if (ptx_dot_is(ld, at, ".global")) {
 		parse_variables(p, PTX_SPACE_GLOBAL, is_extern);
 	} else if (ptx_dot_is(ld, at, ".const")) {
+		p->at = ptx_skip_bank(ld, p->at);
 		parse_variables(p, PTX_SPACE_CONST, is_extern);
 	} else if (ptx_dot_is(ld, at, ".shared")) {
 		parse_variables(p, PTX_SPACE_SHARED, is_extern);
@@ -549,8 +565,15 @@ void ptx_parse_module(struct ptx_load *ld)
 			         "this variable may not have an initial value");
 		fill(ld, q->at, q->sym, &done, 0);
 	}
+	struct ptx_func *kernels = NULL;
+	for (struct entry *e = p.entries; e; e = e->next) {
+		e->func.next = kernels;
+		kernels = &e->func;
+	}
+	ptx_find_calls(ld, kernels);
 	uint32_t number = 0;
 	for (struct entry *e = p.entries; e; e = e->next) {
+		e->k->module_id = ld->module->id;
 		e->k->info.target_sm = ld->module->target_sm;
 		ptx_decode_kernel(ld, &e->func, e->k, ++number);
 	}

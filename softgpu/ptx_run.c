@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../common/futex.h"
 #include "ptx_exec.h"
 
 #define MAX_SHARED 232448 /* 227 KiB, the most that compute capability 9.0 allows */
@@ -27,12 +28,14 @@
 #define STARTED_MAX 1024       /* of one worker, not cooperative: the small GPU holds 128 */
 #define RECRUIT_AFTER_NS 50000 /* a thread costs some 20 µs */
 #define MAX_WORKERS 256
+#define STACK_BYTES 65536      /* of a thread, if nobody says otherwise */
+#define STACK_BYTES_MAX 524288 /* CUDA's limit */
 
 /* Memory of one resident block. */
 struct ptx_arena {
 	struct ptx_block block;
 	struct ptx_warp warps[PTX_MAX_WARPS];
-	uint32_t n_warps, shared_bytes;
+	uint32_t n_warps, shared_bytes, lane_bytes;
 	uint8_t *mem; /* registers, local and shared memory */
 };
 
@@ -80,6 +83,8 @@ bool ptx_fault(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane, enu
 /* ---- resident blocks */
 void ptx_arena_free(struct ptx_arena *a)
 {
+	for (uint32_t i = 0; a && i < a->n_warps; i++)
+		ptx_stacks_free(a->warps[i].stacks);
 	if (a)
 		free(a->mem);
 	free(a);
@@ -103,43 +108,59 @@ static void set_thread_indices(struct ptx_arena *a, const uint32_t dim[3])
 	}
 }
 
+/* Zeroed, and most of it not touched: a stack may be large and stay empty. */
+static struct ptx_arena *arena_new(const struct ptx_job *j, uint32_t shared)
+{
+	size_t regs = (j->k->reg_bytes + 127) & ~(size_t)127;
+	size_t bytes = j->n_warps * (regs + (size_t)j->lane_bytes * PTX_LANES) + shared + 512;
+	struct ptx_arena *a = calloc(1, sizeof(*a));
+	if (!a)
+		return NULL;
+	a->mem = calloc(1, bytes);
+	a->n_warps = j->n_warps;
+	a->shared_bytes = shared;
+	a->lane_bytes = j->lane_bytes;
+	bool ok = a->mem != NULL;
+	for (uint32_t i = 0; i < a->n_warps && ok && j->k->uses_stack; i++)
+		ok = (a->warps[i].stacks = ptx_stacks_new(j->k)) != NULL;
+	if (ok)
+		return a;
+	ptx_arena_free(a);
+	return NULL;
+}
+
 /* An arena for this kernel and geometry: the last launch's, or a new one. NULL: no memory. */
 static struct ptx_arena *arena_get(struct ptx_worker *worker)
 {
 	const struct ptx_job *j = worker->job;
 	struct ptx_kernel *k = (struct ptx_kernel *)(uintptr_t)j->k; /* only its spare arena */
 	uint32_t shared = k->dyn_shared + j->l->dynamic_shared_bytes;
-	size_t local = (size_t)k->info.local_bytes * PTX_LANES;
+	size_t local = (size_t)j->lane_bytes * PTX_LANES;
 	size_t regs = (k->reg_bytes + 127) & ~(size_t)127;
 	struct ptx_arena *a = atomic_exchange(&k->spare, NULL);
-	if (a && (a->n_warps != j->n_warps || a->shared_bytes != shared)) {
+	if (a && (a->n_warps != j->n_warps || a->shared_bytes != shared ||
+	          a->lane_bytes != j->lane_bytes)) {
 		ptx_arena_free(a);
 		a = NULL;
 	}
-	if (!a) {
-		size_t bytes = j->n_warps * (regs + local) + shared + 512;
-		a = calloc(1, sizeof(*a));
-		if (!a || posix_memalign((void **)&a->mem, 128, bytes)) {
-			free(a);
-			return NULL;
-		}
-		memset(a->mem, 0, bytes);
-		a->n_warps = j->n_warps;
-		a->shared_bytes = shared;
-	}
+	if (!a)
+		a = arena_new(j, shared);
+	if (!a)
+		return NULL;
+	uint8_t *mem = a->mem + (128 - ((uintptr_t)a->mem & 127)) % 128;
 	struct ptx_block *b = &a->block;
 	b->worker = worker;
 	b->arena = a;
 	b->warps = a->warps;
 	b->n_warps = a->n_warps;
 	b->shared_bytes = shared;
-	b->shared = a->mem + j->n_warps * (regs + local);
+	b->shared = mem + j->n_warps * (regs + local);
 	b->shared += (128 - ((uintptr_t)b->shared & 127)) & 127;
 	for (uint32_t i = 0; i < a->n_warps; i++) {
 		struct ptx_warp *w = &a->warps[i];
-		w->bank[0] = a->mem + i * regs;
+		w->bank[0] = mem + i * regs;
 		w->bank[1] = (uint8_t *)(uintptr_t)k->consts; /* never written */
-		w->local = a->mem + j->n_warps * regs + i * local;
+		w->local = mem + j->n_warps * regs + i * local;
 		w->block = b;
 		w->worker = worker;
 		w->id = i;
@@ -175,6 +196,8 @@ static void block_begin(struct ptx_block *b, uint64_t index)
 		w->n_groups = 1;
 		w->turn = 0;
 		w->state = PTX_WARP_READY;
+		if (w->stacks)
+			ptx_stacks_reset(w);
 	}
 }
 
@@ -200,6 +223,13 @@ static bool run_slice(struct ptx_warp *w, int budget, bool *spun)
 	}
 }
 
+/* Until it is let go; looks again now and then, as somebody may have changed it unseen. */
+static void stand_still(const rein_a32 *pause)
+{
+	while (rein_load_acquire(pause))
+		rein_futex_wait(pause, 1, rein_now_ns() + 100 * REIN_MS);
+}
+
 static void recruit_if_long(struct ptx_worker *k);
 
 static enum block_end run_block(struct ptx_block *b)
@@ -215,6 +245,8 @@ static enum block_end run_block(struct ptx_block *b)
 				continue;
 			if (atomic_load_explicit(&j->stop, memory_order_relaxed))
 				return BLOCK_FAULT;
+			if (j->l->pause && rein_load_relaxed(j->l->pause))
+				stand_still(j->l->pause);
 			if (!run_slice(&b->warps[i], budget, &spun))
 				return BLOCK_FAULT;
 			any = true;
@@ -393,6 +425,16 @@ static enum ptx_status bad_launch(struct ptx_error *err, const struct ptx_kernel
 	return PTX_BAD_LAUNCH;
 }
 
+/* Local memory of a lane. */
+static uint32_t lane_bytes(const struct ptx_kernel *k, const struct ptx_launch *l)
+{
+	uint32_t stack = l->stack_bytes ? l->stack_bytes : STACK_BYTES;
+	if (!k->uses_stack)
+		return k->info.local_bytes;
+	stack = stack > STACK_BYTES_MAX ? STACK_BYTES_MAX : stack;
+	return k->info.local_bytes + ((stack + 15) & ~15u);
+}
+
 static enum ptx_status check_launch(const struct ptx_kernel *k, const struct ptx_launch *l,
                                     struct ptx_error *err)
 {
@@ -412,8 +454,7 @@ static enum ptx_status check_launch(const struct ptx_kernel *k, const struct ptx
 		                  (unsigned long long)shared, MAX_SHARED);
 	if (k->info.param_bytes && !l->params)
 		return bad_launch(err, k, "parameters are missing");
-	uint64_t bytes =
-	    ((uint64_t)k->reg_bytes + k->info.local_bytes * 32ull) * (threads / 32 + 1);
+	uint64_t bytes = ((uint64_t)k->reg_bytes + lane_bytes(k, l) * 32ull) * (threads / 32 + 1);
 	if (bytes > MAX_BLOCK_BYTES)
 		return bad_launch(err, k, "a block needs %llu MiB for registers and local memory",
 		                  (unsigned long long)(bytes >> 20));
@@ -432,6 +473,7 @@ enum ptx_status ptx_run(const struct ptx_kernel *k, const struct ptx_launch *l,
 	if (check_launch(k, l, err) != PTX_OK)
 		return PTX_BAD_LAUNCH;
 	j.n_warps = (l->block[0] * l->block[1] * l->block[2] + PTX_LANES - 1) / PTX_LANES;
+	j.lane_bytes = lane_bytes(k, l);
 	j.n_blocks = (uint64_t)l->grid[0] * l->grid[1] * l->grid[2];
 	j.grid_id = atomic_fetch_add(&grid_ids, 1) + 1;
 	if (k->info.param_bytes > sizeof(params))

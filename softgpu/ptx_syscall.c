@@ -18,8 +18,9 @@ static uint8_t *slot(struct ptx_warp *w, const struct ptx_inst *in, unsigned lan
                      uint32_t need)
 {
 	const uint32_t *ext = &w->worker->job->k->ext[in->target];
-	uint32_t at = ext[2 * i], bytes = ext[2 * i + 1];
-	uint32_t local = w->worker->job->k->info.local_bytes;
+	uint64_t frame = ((const uint64_t *)ptx_reg(w, PTX_FRAME))[lane];
+	uint64_t at = frame + ext[2 * i], bytes = ext[2 * i + 1];
+	uint32_t local = w->worker->job->lane_bytes;
 	if (bytes < need || at > local || local - at < need)
 		return NULL;
 	return w->local + (size_t)lane * local + at;
@@ -99,13 +100,19 @@ static uint64_t next_argument(struct reader *r, uint32_t size)
 	return v;
 }
 
+/* An int argument, as what "%d", "%hd", "%hhd" name. */
+static long long sign_of(uint64_t v, int narrow)
+{
+	return !narrow ? (int32_t)v : narrow == 1 ? (int16_t)v : (int8_t)v;
+}
+
 /* One conversion of the format, from '%'; returns what follows it. */
 static const char *convert(struct reader *r, const char *f, struct output *o)
 {
 	char spec[48] = "%", buf[TEXT_MAX], text[512];
 	size_t n = 1;
 	bool wide = false;
-	int len = 0;
+	int len = 0, narrow = 0;
 	for (f++; *f && strchr("-+ #0123456789.*", *f) && n < 30; f++) {
 		if (*f == '*')
 			n += (size_t)snprintf(spec + n, sizeof(spec) - n, "%d",
@@ -113,15 +120,17 @@ static const char *convert(struct reader *r, const char *f, struct output *o)
 		else
 			spec[n++] = *f;
 	}
-	for (; *f && strchr("hlLqjzt", *f); f++)
+	for (; *f && strchr("hlLqjzt", *f); f++) {
 		wide |= *f != 'h'; /* long is 64 bits wide on all hosts with CUDA */
+		narrow += *f == 'h';
+	}
 	switch (*f) {
 	case 'd':
 	case 'i':
 		strcpy(spec + n, "lld");
 		len = snprintf(buf, sizeof(buf), spec,
 		               wide ? (long long)next_argument(r, 8)
-		                    : (long long)(int32_t)next_argument(r, 4));
+		                    : sign_of(next_argument(r, 4), narrow));
 		break;
 	case 'u':
 	case 'x':
@@ -129,7 +138,11 @@ static const char *convert(struct reader *r, const char *f, struct output *o)
 	case 'o':
 		snprintf(spec + n, sizeof(spec) - n, "ll%c", *f);
 		len = snprintf(buf, sizeof(buf), spec,
-		               (unsigned long long)next_argument(r, wide ? 8 : 4));
+		               (unsigned long long)next_argument(r, wide ? 8 : 4) &
+		                   (wide          ? ~0ull
+		                    : !narrow     ? 0xffffffffull
+		                    : narrow == 1 ? 0xffffull
+		                                  : 0xffull));
 		break;
 	case 'c':
 		strcpy(spec + n, "c");

@@ -6,18 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Blocks of one kernel that were placed at the same time and end at the same time. */
-struct sg_cohort {
-	struct sg_cohort *next;
-	struct sg_kernel *kernel;
-	uint64_t end_ns;
-	uint64_t blocks;
-	uint16_t on_sm[];
-};
-
 static size_t cohort_size(const struct sg_sched *s)
 {
-	return sizeof(struct sg_cohort) + s->model->sms * sizeof(uint16_t);
+	return sizeof(struct sg_cohort) + s->model->sms;
 }
 
 int sg_sched_init(struct sg_sched *s, const struct sg_model *m)
@@ -60,6 +51,11 @@ static uint64_t max_u64(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+static double min_real(double a, double b)
+{
+	return a < b ? a : b;
+}
+
 /* ---- kernels */
 
 void sg_sched_add(struct sg_sched *s, struct sg_kernel *k)
@@ -79,7 +75,7 @@ void sg_sched_add(struct sg_sched *s, struct sg_kernel *k)
 	k->slots = (uint64_t)k->per_sm * (k->on ? k->on->n : s->model->sms);
 	k->waves = (k->blocks + k->slots - 1) / k->slots;
 	k->left = k->blocks;
-	k->wave = k->cohorts = 0;
+	k->wave = k->resident = k->cohorts = 0;
 	k->started = false;
 	k->start_ns = k->end_ns = 0;
 	k->seq = s->seq++;
@@ -95,19 +91,15 @@ void sg_sched_add(struct sg_sched *s, struct sg_kernel *k)
 void sg_sched_set_solo(struct sg_sched *s, struct sg_kernel *k, uint64_t solo_ns)
 {
 	k->solo_ns = solo_ns ? solo_ns : 1;
-	if (s->stalled == k) {
-		s->stalled = NULL;
+	if (s->stalled == k || k->skip)
 		s->dirty = true;
-	}
+	if (s->stalled == k)
+		s->stalled = NULL;
 }
 
-/* Time that the first n of a kernel's waves take: exactly solo_ns for all of them. */
 static uint64_t waves_ns(const struct sg_kernel *k, uint64_t n)
 {
-	uint64_t whole = k->solo_ns / k->waves, rest = k->solo_ns % k->waves;
-	if (n > k->waves)
-		return k->solo_ns + (n - k->waves) * whole;
-	return whole * n + (uint64_t)((__uint128_t)rest * n / k->waves);
+	return sg_model_waves_ns(k->solo_ns, k->waves, n);
 }
 
 static uint64_t wave_ns(const struct sg_kernel *k, uint64_t i)
@@ -148,8 +140,8 @@ static void vacate(struct sg_sm *sm, const struct sg_sm *need, uint32_t n)
 }
 
 /* Spreads n blocks, the emptiest SMs first. `room` is what each SM can take. */
-static void spread(struct sg_sched *s, const struct sg_kernel *k, const uint16_t *room,
-                   uint16_t *on_sm, uint64_t n)
+static void spread(struct sg_sched *s, const struct sg_kernel *k, const uint8_t *room,
+                   uint8_t *on_sm, uint64_t n)
 {
 	for (uint32_t level = 0; n && level < s->model->blocks_per_sm; level++) {
 		for (uint32_t i = 0; n && i < s->model->sms; i++) {
@@ -174,6 +166,8 @@ static void insert_cohort(struct sg_sched *s, struct sg_cohort *c)
 static struct sg_cohort *new_cohort(struct sg_sched *s)
 {
 	struct sg_cohort *c = s->spare;
+	if (s->cohorts_max && s->n_cohorts >= s->cohorts_max)
+		return NULL;
 	if (!c)
 		return calloc(1, cohort_size(s));
 	s->spare = c->next;
@@ -184,22 +178,24 @@ static struct sg_cohort *new_cohort(struct sg_sched *s)
 /* Places as many blocks of k as fit now on its SMs, but for `taken`. False: none did. */
 static bool place(struct sg_sched *s, struct sg_kernel *k, const struct sg_sm_set *taken)
 {
-	uint16_t room[SG_SMS_MAX];
+	uint8_t room[SG_SMS_MAX];
 	uint64_t total = 0;
 	for (uint32_t i = 0; i < s->model->sms; i++) {
 		bool may = (!k->on || sg_sm_has(k->on, i)) && !sg_sm_has(taken, i);
-		room[i] = may ? (uint16_t)room_on(s->model, &s->sm[i], &k->need) : 0;
+		room[i] = may ? (uint8_t)room_on(s->model, &s->sm[i], &k->need) : 0;
 		total += room[i];
 	}
 	if (!total || (k->cooperative && total < k->left && total < k->slots))
 		return false;
 	struct sg_cohort *c = new_cohort(s);
 	if (!c)
-		return false; /* no memory: tried again at the next event */
+		return false; /* no room: tried again at the next event */
+	s->n_cohorts++;
 	c->kernel = k;
 	c->blocks = min_u64(total, k->left);
+	c->stretch = 1;
 	if (c->blocks == total) {
-		memcpy(c->on_sm, room, s->model->sms * sizeof(room[0]));
+		memcpy(c->on_sm, room, s->model->sms);
 		for (uint32_t i = 0; i < s->model->sms; i++)
 			occupy(&s->sm[i], &k->need, room[i]);
 	} else {
@@ -211,6 +207,7 @@ static bool place(struct sg_sched *s, struct sg_kernel *k, const struct sg_sm_se
 	}
 	c->end_ns = s->clock_ns + wave_ns(k, k->wave++);
 	k->left -= c->blocks;
+	k->resident += c->blocks;
 	k->cohorts++;
 	insert_cohort(s, c);
 	return true;
@@ -219,9 +216,10 @@ static bool place(struct sg_sched *s, struct sg_kernel *k, const struct sg_sm_se
 static void place_all(struct sg_sched *s)
 {
 	struct sg_sm_set taken = {0}; /* by kernels that go first and have blocks left */
-	s->dirty = false;
 	for (struct sg_kernel *k = s->kernels; k; k = k->next) {
 		if (!k->left || k->ready_ns > s->clock_ns)
+			continue;
+		if (!k->solo_ns && k->skip)
 			continue;
 		if (!k->solo_ns) {
 			s->stalled = k;
@@ -240,7 +238,48 @@ static void place_all(struct sg_sched *s)
 	}
 }
 
+/* ---- memory bandwidth */
+
+/* A kernel wants its share when all blocks are resident that can be, else less. */
+static double wanted_by(const struct sg_kernel *k)
+{
+	return k->memory * (double)k->resident / (double)min_u64(k->blocks, k->slots);
+}
+
+/* Other blocks are resident now than before: what remains of each cohort takes longer or less. */
+static void share_memory(struct sg_sched *s)
+{
+	double wanted = 0;
+	for (const struct sg_kernel *k = s->kernels; k; k = k->next)
+		if (k->resident && k->memory > 0)
+			wanted += min_real(wanted_by(k), k->memory);
+	bool as_before = wanted <= 1 && s->wanted <= 1;
+	s->wanted = wanted;
+	if (as_before)
+		return;
+	struct sg_cohort *list = s->cohorts;
+	s->cohorts = NULL;
+	while (list) {
+		struct sg_cohort *c = list;
+		list = c->next;
+		double stretch = sg_model_stretch(c->kernel->memory, wanted);
+		if (c->stretch != stretch) {
+			double left = (double)(c->end_ns - s->clock_ns) * stretch / c->stretch;
+			c->end_ns = s->clock_ns + (uint64_t)(left + 0.5);
+			c->stretch = stretch;
+		}
+		insert_cohort(s, c);
+	}
+}
+
 /* ---- time */
+
+static void settle(struct sg_sched *s)
+{
+	s->dirty = false;
+	place_all(s);
+	share_memory(s);
+}
 
 static uint64_t next_ready(const struct sg_sched *s)
 {
@@ -318,7 +357,9 @@ static struct sg_kernel *end_cohorts(struct sg_sched *s)
 				vacate(&s->sm[i], &k->need, c->on_sm[i]);
 		c->next = s->spare;
 		s->spare = c;
+		s->n_cohorts--;
 		s->dirty = true;
+		k->resident -= c->blocks;
 		if (--k->cohorts == 0 && !k->left) {
 			unlink_kernel(s, k);
 			k->end_ns = s->clock_ns;
@@ -341,7 +382,7 @@ struct sg_kernel *sg_sched_advance(struct sg_sched *s, uint64_t to_ns)
 		struct sg_kernel *done = end_cohorts(s);
 		if (done)
 			return done; /* the caller adds successors before blocks are placed */
-		place_all(s);
+		settle(s);
 	}
 }
 
@@ -390,7 +431,8 @@ uint64_t sg_sched_wake_ns(const struct sg_sched *s)
 {
 	if (!s->running || s->stalled)
 		return SG_NEVER;
-	uint64_t wake = SG_NEVER;
+	/* what is stretched may come earlier when other blocks end */
+	uint64_t wake = s->wanted > 1 && s->cohorts ? s->cohorts->end_ns : SG_NEVER;
 	for (const struct sg_kernel *k = s->kernels; k; k = k->next) {
 		uint64_t end = resident_end(s, k);
 		if (k->left) {
@@ -407,4 +449,28 @@ uint64_t sg_sched_wake_ns(const struct sg_sched *s)
 		wake = min_u64(wake, end);
 	}
 	return wake;
+}
+
+void sg_sched_restore_kernel(struct sg_sched *s, struct sg_kernel *k)
+{
+	struct sg_kernel **at = &s->kernels;
+	while (*at && ((*at)->priority < k->priority ||
+	               ((*at)->priority == k->priority && (*at)->seq < k->seq)))
+		at = &(*at)->next;
+	k->next = *at;
+	*at = k;
+}
+
+bool sg_sched_restore_cohort(struct sg_sched *s, const struct sg_cohort *like, const uint8_t *on_sm)
+{
+	struct sg_cohort *c = new_cohort(s);
+	if (!c)
+		return false;
+	memcpy(c, like, sizeof(*c));
+	memcpy(c->on_sm, on_sm, s->model->sms);
+	for (uint32_t i = 0; i < s->model->sms; i++)
+		occupy(&s->sm[i], &c->kernel->need, on_sm[i]);
+	s->n_cohorts++;
+	insert_cohort(s, c);
+	return true;
 }

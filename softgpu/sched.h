@@ -12,7 +12,8 @@
  * SMs that those may not use: a kernel may be confined to some SMs (a green context's), and is then
  * treated as on a device that has only these. A
  * cohort is never interrupted, but by a freeze, which keeps what remains. Kernels that run side by
- * side do not slow each other but by the slots they hold.
+ * side slow each other by the slots they hold, and by the memory bandwidth if they want more than
+ * there is: whenever other blocks are resident, what remains of each cohort is stretched anew.
  *
  * The clock moves only with events. It may lag the wall clock, as when the engine wakes up late:
  * a successor still starts at its predecessor's end. A kernel whose duration is not known yet
@@ -41,15 +42,31 @@ struct sg_kernel {
 	bool cooperative;           /* all blocks are placed at once, or none */
 	const struct sg_sm_set *on; /* the SMs that it may use; NULL: all */
 	uint64_t solo_ns;           /* alone on these; 0: not known yet, see sg_sched_set_solo() */
+	double memory;              /* of the bandwidth, alone on these: 0 to 1 */
+	bool skip;                  /* do not stall for it while its duration is not known */
 	/* results */
 	uint64_t start_ns, end_ns;
 	/* the scheduler's own */
 	bool started;
 	uint64_t seq, left, waves, wave; /* wave: cohorts placed so far */
 	uint64_t slots;                  /* blocks that its SMs hold at a time */
+	uint64_t resident;               /* blocks in cohorts */
 	uint32_t cohorts, per_sm;
 	struct sg_sm need;
 	struct sg_kernel *next;
+	/* where processes run together (mps.h): its job there, SG_MPS_JOBS: none yet */
+	uint32_t job, job_wanted;
+	bool told, done; /* its duration is known there; it has completed there */
+};
+
+/* Blocks of one kernel that were placed at the same time and end at the same time. */
+struct sg_cohort {
+	struct sg_cohort *next;
+	struct sg_kernel *kernel;
+	uint64_t end_ns;
+	uint64_t blocks;
+	double stretch;  /* what remains takes so many times longer than alone */
+	uint8_t on_sm[]; /* of each SM */
 };
 
 struct sg_sched {
@@ -61,7 +78,9 @@ struct sg_sched {
 	struct sg_kernel *kernels; /* unfinished; by priority, then submission */
 	struct sg_cohort *cohorts; /* resident; by end */
 	struct sg_cohort *spare;
+	uint32_t n_cohorts, cohorts_max; /* resident; 0: no limit */
 	uint64_t seq;
+	double wanted;    /* of the memory bandwidth, by what is resident; 1: all of it */
 	uint64_t busy_ns; /* with at least one block resident */
 	struct sg_sm *sm;
 };
@@ -72,7 +91,7 @@ void sg_sched_fini(struct sg_sched *s);
 
 /* Adds a kernel; the caller keeps it alive until it comes out of sg_sched_advance(). */
 void sg_sched_add(struct sg_sched *s, struct sg_kernel *k);
-/* Its payload has run: how long it lasts alone (at least 1). */
+/* Its payload has run: how long it lasts alone (at least 1); k->memory is set. */
 void sg_sched_set_solo(struct sg_sched *s, struct sg_kernel *k, uint64_t solo_ns);
 
 /* Runs until the first time ≤ to_ns at which kernels complete and returns these, linked by
@@ -92,5 +111,11 @@ uint64_t sg_sched_wants_ns(const struct sg_sched *s);
 /* No earlier than this can a kernel complete, as things stand: when to look again. SG_NEVER:
  * nothing to wait for (frozen, empty, or stalled). */
 uint64_t sg_sched_wake_ns(const struct sg_sched *s);
+
+/* For mps.c, which keeps what is placed elsewhere: puts it back as it was. Kernels first, then
+ * cohorts by end; false: out of memory. */
+void sg_sched_restore_kernel(struct sg_sched *s, struct sg_kernel *k);
+bool sg_sched_restore_cohort(struct sg_sched *s, const struct sg_cohort *like,
+                             const uint8_t *on_sm);
 
 #endif

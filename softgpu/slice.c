@@ -16,7 +16,9 @@ CUresult sg_slice_new(struct sg_domain *d, const struct sg_sm_set *sms, struct s
 		return r;
 	struct sg_stream like = {.sms = (struct sg_sm_set *)sms}; /* only its set is looked at */
 	struct sg_stream *s = sg_stream_add(d, &like, SG_STREAM_LEGACY, 0);
-	r = s ? sg_slice_fence(s) : CUDA_ERROR_OUT_OF_MEMORY;
+	r = s ? sg_channel_choose(s) : CUDA_ERROR_OUT_OF_MEMORY;
+	if (r == CUDA_SUCCESS)
+		r = sg_slice_fence(s);
 	if (s && r != CUDA_SUCCESS)
 		s->released = true; /* goes with the domain, at the latest */
 	else
@@ -132,7 +134,7 @@ CUresult sg_slice_record(struct sg_domain *d, struct sg_stream *slice, struct sg
 	uint32_t n = 0;
 	struct sg_item **items = r == CUDA_SUCCESS ? tails(d, slice, &n) : NULL;
 	struct sg_item *it = items ? mark_all(d, items, n) : NULL;
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; items && i < n; i++)
 		sg_item_put(items[i]);
 	free(items);
 	if (it) {

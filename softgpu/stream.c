@@ -59,7 +59,9 @@ CUresult sg_stream_new_in(struct sg_domain *d, struct sg_stream *slice, enum sg_
 	if (r != CUDA_SUCCESS)
 		return r;
 	struct sg_stream *s = sg_stream_add(d, slice, kind, priority);
-	r = s ? sg_slice_fence(s) : CUDA_ERROR_OUT_OF_MEMORY;
+	r = s ? sg_channel_choose(s) : CUDA_ERROR_OUT_OF_MEMORY;
+	if (r == CUDA_SUCCESS)
+		r = sg_slice_fence(s);
 	if (s && r != CUDA_SUCCESS) {
 		s->released = true;
 		if (!s->unfinished)
@@ -244,6 +246,7 @@ void sg_domain_free(struct sg_domain *d)
 	sg_slice_forget(d);
 	while (d->streams)
 		sg_stream_discard(d->streams);
+	sg_channel_forget(d);
 	free(d);
 	sg_core_leave();
 }

@@ -141,6 +141,17 @@ static void check_overrun(const struct sg_node *nd, uint64_t modelled_ns, bool l
 	sg_record_command(nd->item->stream->id, "overrun", nd->cmd->name, now - spent.wall_ns, now);
 }
 
+/* Duration alone on its SMs, and the memory bandwidth it uses then, by what it executed. */
+static uint64_t counted_ns(struct sg_node *nd)
+{
+	const struct sg_model *m = sg_core.model;
+	const struct sg_cmd *c = nd->cmd;
+	uint64_t ns =
+	    sg_model_kernel_ns(m, min_u64(c->blocks, sms_of(nd)), c->instructions, c->global_bytes);
+	nd->kernel.memory = sg_model_memory_share(m, c->global_bytes, ns);
+	return ns;
+}
+
 void sg_timeline_ran(struct sg_node *nd, CUresult result, struct sg_spent spent)
 {
 	struct sg_cmd *c = nd->cmd;
@@ -151,9 +162,12 @@ void sg_timeline_ran(struct sg_node *nd, CUresult result, struct sg_spent spent)
 	if (nd->untimed) {
 		nd->end_ns = max_u64(nd->end_ns, rein_now_ns());
 	} else if (c->kind == SG_CMD_KERNEL && !nd->kernel.solo_ns) {
-		uint64_t ns = sg_model_kernel_ns(sg_core.model, min_u64(c->blocks, sms_of(nd)),
-		                                 c->instructions, c->global_bytes);
-		sg_sched_set_solo(&sg_core.device[nd->item->domain->device].sched, &nd->kernel, ns);
+		uint64_t ns = counted_ns(nd);
+		if (sg_core.model->mps)
+			nd->kernel.solo_ns = ns; /* sg_corun_run() tells the others */
+		else
+			sg_sched_set_solo(&sg_core.device[nd->item->domain->device].sched,
+			                  &nd->kernel, ns);
 		counted = true;
 	}
 	uint64_t modelled_ns = c->kind == SG_CMD_COPY ? nd->solo_ns : nd->kernel.solo_ns;
@@ -176,22 +190,27 @@ static uint64_t undeclared_ns(const struct sg_cmd *c, uint32_t sms)
 	return sg_model_kernel_ns(sg_core.model, min_u64(c->blocks, sms), 0, 0);
 }
 
-/* Duration alone on its SMs; 0: known when the payload has run. */
-static uint64_t solo_ns(const struct sg_node *nd)
+/* Duration alone on its SMs, and the memory bandwidth it uses then, if these are known before its
+ * payload has run. */
+static void set_solo(struct sg_node *nd)
 {
 	const struct sg_model *m = sg_core.model;
 	const struct sg_cmd *c = nd->cmd;
+	struct sg_kernel *k = &nd->kernel;
 	uint32_t sms = sms_of(nd);
-	if (c->kind == SG_CMD_SET)
-		return sg_model_set_ns(m, c->bytes);
-	uint64_t declared = sg_model_declared_ns(m, c->name);
-	if (declared)
-		return sg_model_confined_ns(m, c->blocks, declared, sms);
-	if (m->mode == SG_MODE_TIME && c->run)
-		return undeclared_ns(c, sms);
-	return c->run ? 0
-	              : sg_model_kernel_ns(m, min_u64(c->blocks, sms), c->instructions,
-	                                   c->global_bytes);
+	const struct sg_declared *declared = sg_model_declared(m, c->name);
+	k->solo_ns = 0;
+	if (c->kind == SG_CMD_SET) {
+		k->solo_ns = sg_model_set_ns(m, c->bytes);
+		k->memory = sg_model_memory_share(m, c->bytes, k->solo_ns);
+	} else if (declared) {
+		k->solo_ns = sg_model_confined_ns(m, c->blocks, declared->solo_ns, sms);
+		k->memory = declared->memory * (double)declared->solo_ns / (double)k->solo_ns;
+	} else if (m->mode == SG_MODE_TIME && c->run) {
+		k->solo_ns = undeclared_ns(c, sms);
+	} else if (!c->run) {
+		k->solo_ns = counted_ns(nd);
+	}
 }
 
 static void start_on_sms(struct sg_node *nd)
@@ -199,14 +218,11 @@ static void start_on_sms(struct sg_node *nd)
 	const struct sg_model *m = sg_core.model;
 	const struct sg_cmd *c = nd->cmd;
 	const struct sg_item *it = nd->item;
-	uint64_t ready = it->submit_ns + m->launch_latency_ns;
-	if (nd->pred_end_ns)
-		ready = max_u64(ready, nd->pred_end_ns + m->kernel_gap_ns);
 	struct sg_kernel *k = &nd->kernel;
-	k->ready_ns = ready;
+	k->ready_ns = sg_model_start_ns(m, it->submit_ns, it->issue_ns, nd->pred_end_ns);
 	k->priority = it->stream->priority;
 	k->on = it->stream->sms;
-	k->solo_ns = solo_ns(nd);
+	set_solo(nd);
 	if (c->kind == SG_CMD_KERNEL) {
 		k->blocks = c->blocks;
 		k->block_threads = c->block_threads;
@@ -217,16 +233,25 @@ static void start_on_sms(struct sg_node *nd)
 		k->blocks = (c->bytes + SET_BLOCK_BYTES - 1) / SET_BLOCK_BYTES;
 		k->block_threads = SET_BLOCK_THREADS;
 	}
-	sg_sched_add(&sg_core.device[it->domain->device].sched, k);
+	if (m->mps)
+		sg_corun_add(&sg_core.device[it->domain->device], k);
+	else
+		sg_sched_add(&sg_core.device[it->domain->device].sched, k);
+}
+
+/* When an item may begin, as far as its channel is concerned. */
+static uint64_t start_of(const struct sg_item *it)
+{
+	return max_u64(it->submit_ns, it->issue_ns);
 }
 
 static void start_copy(struct sg_node *nd)
 {
 	const struct sg_cmd *c = nd->cmd;
 	nd->solo_ns = sg_model_copy_ns(sg_core.model, c->dir, c->bytes);
-	uint64_t ready = max_u64(nd->item->submit_ns, nd->pred_end_ns);
-	nd->start_ns =
-	    sg_share_copy(sg_core.share, (unsigned)nd->item->domain->device, ready, nd->solo_ns);
+	uint64_t ready = max_u64(start_of(nd->item), nd->pred_end_ns);
+	nd->start_ns = sg_share_copy(sg_core.share, (unsigned)nd->item->domain->device, c->dir,
+	                             ready, nd->solo_ns);
 	nd->end_ns = nd->start_ns + nd->solo_ns;
 	struct sg_node **at = &sg_core.timed;
 	while (*at && (*at)->end_ns <= nd->end_ns)
@@ -250,7 +275,7 @@ static void start_node(struct sg_node *nd)
 	    host || c->kind == SG_CMD_MARK || poisoned || sg_core.model->mode == SG_MODE_FAST;
 	nd->ran = !run;
 	if (nd->untimed) {
-		nd->start_ns = nd->end_ns = max_u64(nd->item->submit_ns, nd->pred_end_ns);
+		nd->start_ns = nd->end_ns = max_u64(start_of(nd->item), nd->pred_end_ns);
 		nd->timed_out = true;
 	} else if (c->kind == SG_CMD_COPY) {
 		start_copy(nd);
@@ -265,7 +290,9 @@ static void start_node(struct sg_node *nd)
 
 static void start_item(struct sg_item *it)
 {
-	it->end_ns = max_u64(it->submit_ns, it->pred_end_ns);
+	it->end_ns = max_u64(start_of(it), it->pred_end_ns);
+	if (it->batch || !it->n || it->nodes[0].cmd->kind != SG_CMD_MEMOP)
+		sg_channel_leave(it, it->end_ns); /* a memory operation: when it is done */
 	if (!it->n) {
 		sg_item_complete(it);
 		return;
@@ -366,6 +393,8 @@ static bool claim(struct sg_timeline *tl, unsigned device)
 		uint64_t now = rein_now_ns();
 		if (!v.seat.wants) {
 			sg_share_request(sg_core.share, device, tl->taken, wants);
+		} else if (v.seat.held) {
+			return false;
 		} else if (v.owner_end_ns <= now) {
 			sg_share_settle(sg_core.share, device, tl->taken);
 		} else if (now - tl->looked_ns >= SG_LIVENESS_NS) {
@@ -386,8 +415,11 @@ static bool expire(struct sg_timeline *tl, unsigned device, uint64_t limit)
 	sg_share_view(sg_core.share, device, &v);
 	if (v.seat.grant[tl->taken % SG_GRANTS].end_ns > limit)
 		return false;
-	end_ownership(tl, limit);
+	/* stalled: the model's clock waits for a payload that is to stand still */
+	end_ownership(tl, tl->sched.stalled ? tl->sched.clock_ns : limit);
 	tl->taken++;
+	if (v.seat.held)
+		sg_hold_pause(tl);
 	return true;
 }
 
@@ -400,7 +432,7 @@ static void log_progress(struct sg_timeline *tl)
 	}
 }
 
-static void kernels_done(struct sg_kernel *k)
+void sg_timeline_kernels_done(struct sg_kernel *k)
 {
 	while (k) {
 		struct sg_kernel *next = k->next;
@@ -418,6 +450,8 @@ static void kernels_done(struct sg_kernel *k)
  * again when their successors have been added. */
 static bool run_device(struct sg_timeline *tl, unsigned device, uint64_t to)
 {
+	if (sg_core.model->mps)
+		return sg_corun_run(tl, device, to);
 	for (;;) {
 		if (!tl->sched.running && !claim(tl, device))
 			return false;
@@ -426,7 +460,7 @@ static bool run_device(struct sg_timeline *tl, unsigned device, uint64_t to)
 		uint64_t limit = v.seat.grant[tl->taken % SG_GRANTS].end_ns;
 		struct sg_kernel *done = sg_sched_advance(&tl->sched, min_u64(to, limit));
 		if (done) {
-			kernels_done(done);
+			sg_timeline_kernels_done(done);
 			return true;
 		}
 		if (burns_slice(tl))
@@ -434,7 +468,7 @@ static bool run_device(struct sg_timeline *tl, unsigned device, uint64_t to)
 		if (is_idle(tl)) {
 			end_ownership(tl, tl->sched.clock_ns);
 			give_up(tl, device, v.seat.grants);
-		} else if (limit > to || tl->sched.stalled) {
+		} else if (limit > to || (tl->sched.stalled && !v.seat.held)) {
 			log_progress(tl);
 			return false;
 		} else {
@@ -468,10 +502,14 @@ void sg_timeline_run(uint64_t now_ns)
 
 static uint64_t device_wake_ns(const struct sg_timeline *tl, unsigned device, uint64_t now_ns)
 {
-	if (wants_ns(tl) == SG_NEVER || tl->sched.stalled)
+	if (sg_core.model->mps)
+		return sg_corun_wake_ns(tl, now_ns);
+	if (wants_ns(tl) == SG_NEVER)
 		return SG_NEVER;
 	struct sg_share_view v;
 	sg_share_view(sg_core.share, device, &v);
+	if (v.seat.held ? !tl->sched.running : tl->sched.stalled != NULL)
+		return SG_NEVER;
 	if (!tl->sched.running) /* when its slice ends, the owner may be gone or asleep */
 		return min_u64(v.owner_end_ns, now_ns + SG_LIVENESS_NS);
 	uint64_t limit = v.seat.grant[tl->taken % SG_GRANTS].end_ns;
@@ -494,6 +532,10 @@ void sg_timeline_stop(void)
 	for (unsigned i = 0; sg_core.share && i < sg_core.model->n_devices; i++) {
 		struct sg_timeline *tl = &sg_core.device[i];
 		struct sg_share_view v;
+		if (sg_core.model->mps) {
+			sg_corun_stop(tl);
+			continue;
+		}
 		sg_share_view(sg_core.share, i, &v);
 		if (tl->sched.running)
 			end_ownership(tl, min_u64(now, v.seat.grant[tl->taken % SG_GRANTS].end_ns));

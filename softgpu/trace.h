@@ -23,45 +23,49 @@
 #define SG_TRACE_VERSION 1
 
 /* The calls that are told: what submits work, and what waits for it. */
-#define SG_TRACED_CALLS(X)                                                                             \
-	X(cuLaunchKernel)                                                                              \
-	X(cuLaunchKernel_ptsz) X(cuLaunchKernelEx) X(cuLaunchKernelEx_ptsz) X(                         \
-	    cuLaunchCooperativeKernel) X(cuLaunchCooperativeKernel_ptsz) X(cuLaunchHostFunc)           \
-	    X(cuLaunchHostFunc_ptsz) X(cuGraphLaunch) X(cuGraphLaunch_ptsz) X(cuMemcpy) X(             \
-		cuMemcpy_ptds) X(cuMemcpyAsync) X(cuMemcpyAsync_ptsz) X(cuMemcpyHtoD_v2)               \
-		X(cuMemcpyHtoD_v2_ptds) X(cuMemcpyHtoDAsync_v2) X(cuMemcpyHtoDAsync_v2_ptsz) X(        \
-		    cuMemcpyDtoH_v2) X(cuMemcpyDtoH_v2_ptds) X(cuMemcpyDtoHAsync_v2)                   \
-		    X(cuMemcpyDtoHAsync_v2_ptsz) X(cuMemcpyDtoD_v2) X(cuMemcpyDtoD_v2_ptds) X(         \
-			cuMemcpyDtoDAsync_v2) X(cuMemcpyDtoDAsync_v2_ptsz) X(cuMemcpyPeer)             \
-			X(cuMemcpyPeer_ptds) X(cuMemcpyPeerAsync) X(cuMemcpyPeerAsync_ptsz) X(         \
-			    cuMemcpy2D_v2) X(cuMemcpy2D_v2_ptds) X(cuMemcpy2DUnaligned_v2)             \
-			    X(cuMemcpy2DUnaligned_v2_ptds) X(cuMemcpy2DAsync_v2) X(                    \
-				cuMemcpy2DAsync_v2_ptsz) X(cuMemcpy3D_v2) X(cuMemcpy3D_v2_ptds)        \
-				X(cuMemcpy3DAsync_v2) X(cuMemcpy3DAsync_v2_ptsz) X(                    \
-				    cuMemcpy3DPeer) X(cuMemcpy3DPeer_ptds) X(cuMemcpy3DPeerAsync)      \
-				    X(cuMemcpy3DPeerAsync_ptsz) X(cuMemsetD8_v2) X(                    \
-					cuMemsetD8_v2_ptds) X(cuMemsetD8Async) X(cuMemsetD8Async_ptsz) \
-					X(cuMemsetD2D8_v2) X(cuMemsetD2D8_v2_ptds) X(                  \
-					    cuMemsetD2D8Async) X(cuMemsetD2D8Async_ptsz)               \
-					    X(cuMemsetD16_v2) X(cuMemsetD16_v2_ptds) X(                \
-						cuMemsetD16Async) X(cuMemsetD16Async_ptsz)             \
-						X(cuMemsetD2D16_v2) X(cuMemsetD2D16_v2_ptds) X(        \
-						    cuMemsetD2D16Async) X(cuMemsetD2D16Async_ptsz)     \
-						    X(cuMemsetD32_v2) X(cuMemsetD32_v2_ptds) X(        \
-							cuMemsetD32Async) X(cuMemsetD32Async_ptsz)     \
-							X(cuMemsetD2D32_v2) X(                         \
-							    cuMemsetD2D32_v2_ptds)                     \
-							    X(cuMemsetD2D32Async) X(                   \
-								cuMemsetD2D32Async_ptsz)               \
-								X(cuStreamSynchronize) X(              \
-								    cuStreamSynchronize_ptsz)          \
-								    X(cuCtxSynchronize) X(             \
-									cuCtxSynchronize_v2)           \
-									X(cuEventSynchronize) X(       \
-									    cuEventRecord)             \
-									    X(cuEventRecord_ptsz) X(   \
-										cuStreamWaitEvent)     \
-										X(cuStreamWaitEvent_ptsz)
+#define SG_BOTH(X, name, form) X(name) X(name##form)
+#define SG_TRACED_CALLS(X)                                                                         \
+	SG_BOTH(X, cuLaunchKernel, _ptsz)                                                          \
+	SG_BOTH(X, cuLaunchKernelEx, _ptsz)                                                        \
+	SG_BOTH(X, cuLaunchCooperativeKernel, _ptsz)                                               \
+	SG_BOTH(X, cuLaunchHostFunc, _ptsz)                                                        \
+	SG_BOTH(X, cuGraphLaunch, _ptsz)                                                           \
+	SG_BOTH(X, cuMemcpy, _ptds)                                                                \
+	SG_BOTH(X, cuMemcpyAsync, _ptsz)                                                           \
+	SG_BOTH(X, cuMemcpyHtoD_v2, _ptds)                                                         \
+	SG_BOTH(X, cuMemcpyHtoDAsync_v2, _ptsz)                                                    \
+	SG_BOTH(X, cuMemcpyDtoH_v2, _ptds)                                                         \
+	SG_BOTH(X, cuMemcpyDtoHAsync_v2, _ptsz)                                                    \
+	SG_BOTH(X, cuMemcpyDtoD_v2, _ptds)                                                         \
+	SG_BOTH(X, cuMemcpyDtoDAsync_v2, _ptsz)                                                    \
+	SG_BOTH(X, cuMemcpyPeer, _ptds)                                                            \
+	SG_BOTH(X, cuMemcpyPeerAsync, _ptsz)                                                       \
+	SG_BOTH(X, cuMemcpy2D_v2, _ptds)                                                           \
+	SG_BOTH(X, cuMemcpy2DUnaligned_v2, _ptds)                                                  \
+	SG_BOTH(X, cuMemcpy2DAsync_v2, _ptsz)                                                      \
+	SG_BOTH(X, cuMemcpy3D_v2, _ptds)                                                           \
+	SG_BOTH(X, cuMemcpy3DAsync_v2, _ptsz)                                                      \
+	SG_BOTH(X, cuMemcpy3DPeer, _ptds)                                                          \
+	SG_BOTH(X, cuMemcpy3DPeerAsync, _ptsz)                                                     \
+	SG_BOTH(X, cuMemsetD8_v2, _ptds)                                                           \
+	SG_BOTH(X, cuMemsetD8Async, _ptsz)                                                         \
+	SG_BOTH(X, cuMemsetD2D8_v2, _ptds)                                                         \
+	SG_BOTH(X, cuMemsetD2D8Async, _ptsz)                                                       \
+	SG_BOTH(X, cuMemsetD16_v2, _ptds)                                                          \
+	SG_BOTH(X, cuMemsetD16Async, _ptsz)                                                        \
+	SG_BOTH(X, cuMemsetD2D16_v2, _ptds)                                                        \
+	SG_BOTH(X, cuMemsetD2D16Async, _ptsz)                                                      \
+	SG_BOTH(X, cuMemsetD32_v2, _ptds)                                                          \
+	SG_BOTH(X, cuMemsetD32Async, _ptsz)                                                        \
+	SG_BOTH(X, cuMemsetD2D32_v2, _ptds)                                                        \
+	SG_BOTH(X, cuMemsetD2D32Async, _ptsz)                                                      \
+	SG_BOTH(X, cuStreamSynchronize, _ptsz)                                                     \
+	X(cuCtxSynchronize)                                                                        \
+	X(cuCtxSynchronize_v2)                                                                     \
+	X(cuEventSynchronize)                                                                      \
+	SG_BOTH(X, cuEventRecord, _ptsz)                                                           \
+	SG_BOTH(X, cuStreamWaitEvent, _ptsz)
+
 enum sg_call_id {
 #define SG_CALL_ID(name) SG_CALL_##name,
 	SG_TRACED_CALLS(SG_CALL_ID)

@@ -156,9 +156,34 @@ static void freed_under_graph(void)
 	OK(cuGraphExecDestroy(exec));
 }
 
+/* One element too far: the line on stderr says which thread of which kernel, and where. */
+static void one_past_the_end(void)
+{
+	CUcontext ctx;
+	CUdeviceptr p, other;
+	CUmodule m;
+	CUfunction add;
+	OK(cuCtxCreate(&ctx, NULL, 0, 0));
+	OK(cuModuleLoadData(&m, kernels_ptx));
+	OK(cuModuleGetFunction(&add, m, "add"));
+	OK(cuMemAlloc(&other, 64)); /* neighbours do not count */
+	OK(cuMemAlloc(&p, 64));
+	OK(cuMemAlloc(&other, 64));
+	OK(cuMemsetD32(p, 0, 16));
+	OK(launch(add, p, 1, 16, NULL));
+	OK(cuCtxSynchronize());
+	fprintf(stderr, "one past the end is %#llx\n", (unsigned long long)p + 64);
+	OK(launch(add, p, 1, 17, NULL));
+	EXPECT(CUDA_ERROR_ILLEGAL_ADDRESS, cuCtxSynchronize());
+	EXPECT(CUDA_ERROR_ILLEGAL_ADDRESS, cuMemcpyDtoD(other, p, 4));
+	EXPECT(CUDA_ERROR_ILLEGAL_ADDRESS, cuCtxSynchronize()); /* sticky */
+	OK(cuCtxDestroy(ctx));
+}
+
 int main(void)
 {
 	refused();
+	one_past_the_end();
 	sticky();
 	freed_under_graph();
 	puts("ok");

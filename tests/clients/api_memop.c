@@ -206,7 +206,7 @@ static void registered(CUdeviceptr p)
 }
 
 struct row {
-	unsigned flags;
+	uint64_t flags;
 	uint64_t at, value;
 	bool holds32, holds64;
 };

@@ -12,7 +12,8 @@
 
 #define LIMIT_MS 30000
 
-static char output[16384];
+static char output[65536];
+static char *more; /* of the environment, or NULL */
 
 /* Runs a client on a device of its own; its exit status, its output in `output`. */
 static int run(const char *client, char *arg, const char *mode)
@@ -24,9 +25,7 @@ static int run(const char *client, char *arg, const char *mode)
 	snprintf(shm, sizeof(shm), "SOFTGPU_SHM=test-%d", (int)getpid());
 	snprintf(mode_env, sizeof(mode_env), "SOFTGPU_MODE=%s", mode);
 	char *argv[] = {path, arg, NULL};
-	/* only the program about devices looks at how many there are */
-	char *devices = strcmp(client, "api_devices") == 0 ? "SOFTGPU_DEVICES=2" : NULL;
-	char *env[] = {library_path, shm, mode_env, ENV_ENDS_ANYHOW, devices, NULL};
+	char *env[] = {library_path, shm, mode_env, ENV_ENDS_ANYHOW, more, NULL};
 	return proc_run(argv, env, output, sizeof(output), LIMIT_MS);
 }
 
@@ -87,7 +86,16 @@ TEST_END
 TEST(errors)
 {
 	passes("api_errors");
-	ck_assert_int_eq(count("illegal address"), 1); /* one line for each poisoned context */
+	ck_assert_int_eq(count("illegal address"), 2); /* one line for each poisoned context */
+	char line[200];
+	unsigned long long at = 0;
+	const char *said = strstr(output, "one past the end is ");
+	ck_assert(said && sscanf(said, "one past the end is %llx", &at) == 1);
+	snprintf(line, sizeof(line),
+	         "softgpu: add: illegal address %#llx: global load of 4 bytes; kernel 'add', block "
+	         "(0,0,0), thread (16,0,0)\n",
+	         at);
+	ck_assert_msg(count(line) == 1, "no '%s' in %s", line, output);
 	ck_assert_int_eq(count("memory was freed"), 1);
 	ck_assert_int_eq(count("clusters is not provided"), 1);
 }
@@ -95,7 +103,35 @@ TEST_END
 
 TEST(devices)
 {
+	more = "SOFTGPU_DEVICES=2";
 	passes("api_devices");
+	more = "SOFTGPU_DEVICES=8";
+	passes("api_devices");
+	more = NULL;
+}
+TEST_END
+
+TEST(between_processes)
+{
+	passes("api_ipc");
+	more = "SOFTGPU_DEVICES=2";
+	passes("api_ipc");
+	more = NULL;
+}
+TEST_END
+
+TEST(the_whole_surface)
+{
+	int missing = -1, status = run("api_symbols", NULL, "fast");
+	ck_assert_msg(status == 0, "status %d\n%s", status, output);
+	const char *said = strstr(output, " missing\n");
+	while (said && said > output && said[-1] >= '0' && said[-1] <= '9')
+		said--;
+	ck_assert(said && sscanf(said, "%d missing", &missing) == 1 && missing > 0);
+	ck_assert_int_eq(count(" is not provided by the software GPU\n"), missing);
+	more = "SOFTGPU_GEOMETRY=h200";
+	ck_assert_int_eq(run("api_symbols", NULL, "fast"), 0);
+	more = NULL;
 }
 TEST_END
 
@@ -121,5 +157,5 @@ TEST(bad_configuration)
 }
 TEST_END
 
-TESTS("softgpu", basic, streams, memory_operations, memory, graphs, errors, devices, leaving,
-      bad_configuration)
+TESTS("softgpu", basic, streams, memory_operations, memory, graphs, errors, devices,
+      between_processes, the_whole_surface, leaving, bad_configuration)

@@ -222,4 +222,38 @@ TEST(damage)
 }
 TEST_END
 
-TESTS("image", plain_text, fat_binaries, machine_code_only, elf_files, damage)
+static void expect_linked(const char *a, const char *b, const char *want)
+{
+	char *texts[] = {(char *)a, (char *)b};
+	size_t n;
+	char *got = image_link(texts, 2, &n);
+	ck_assert_ptr_nonnull(got);
+	ck_assert_str_eq(got, want);
+	ck_assert_uint_eq(n, strlen(want));
+	free(got);
+}
+
+TEST(linking)
+{
+	/* names that each text gives out itself; not in strings and comments, and not %registers */
+	expect_linked(".global .b8 $str[2];",
+	              "{ mov.u64 %d, $str; $L_1: bra $L_1; } // $x \"$y\"\n",
+	              ".global .b8 $str[2];\n"
+	              "{ mov.u64 %d, $str$u1; $L_1$u1: bra $L_1$u1; } // $x \"$y\"\n");
+	/* of weak definitions the first; lines are kept */
+	expect_linked(
+	    ".weak .func (.param .b32 r) f(.param .b32 p)\n{ ret; }\n",
+	    ".weak .func (.param .b32 r) f(.param .b32 p)\n{ { ret; }\n }\n.visible .func g()"
+	    " { ret; }\n",
+	    ".weak .func (.param .b32 r) f(.param .b32 p)\n{ ret; }\n"
+	    "\n\n\n.visible .func g() { ret; }\n");
+	expect_linked(".weak .global .align 4 .b8 v[2] = {1, 2};\n",
+	              ".weak .global .align 4 .b8 v[2] = {1, 2};\n.weak .global .u32 w;\n",
+	              ".weak .global .align 4 .b8 v[2] = {1, 2};\n\n.weak .global .u32 w;\n");
+	/* cut short: nothing is read behind the end */
+	expect_linked(".weak .func f", "\"$a", ".weak .func f\n\"$a\n");
+	expect_linked("/*", ".weak", "/*\n.weak\n");
+}
+TEST_END
+
+TESTS("image", plain_text, fat_binaries, machine_code_only, elf_files, damage, linking)

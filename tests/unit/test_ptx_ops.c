@@ -2,25 +2,12 @@
 /*
  * test_ptx_ops.c: every arithmetic operation of the interpreter against the same function compiled
  * for the CPU, over edge cases and random values, by full warps and by warps of which half the
- * lanes take part. Each row makes a kernel: load the inputs, do the operation, store the result.
+ * lanes take part (ptx_op.h). test_ptx_types.c takes the same operations through all their types.
  */
 #include <fenv.h>
 #include <math.h>
 
-#include "tests/unit/ptx_util.h"
-
-typedef uint8_t u8;
-typedef int8_t s8;
-typedef uint16_t u16;
-typedef int16_t s16;
-typedef uint32_t u32;
-typedef int32_t s32;
-typedef uint64_t u64;
-typedef int64_t s64;
-typedef float f32;
-typedef double f64;
-typedef unsigned __int128 u128;
-typedef __int128 s128;
+#include "tests/unit/ptx_op.h"
 
 /* ---- reference functions that are more than an expression */
 static u64 ref_bfe(u64 a, u32 b, u32 c, int width, bool sign)
@@ -156,6 +143,67 @@ static f64 min64(f64 a, f64 b)
 	return a == b && signbit(a) ? a : b;
 }
 
+/* arithmetic on the parts of a register; op: + - d(ifference) < > g(reater: 0 or 1) */
+static u32 ref_parts(u32 a, u32 b, u32 c, int bits, char op, bool sign, bool sat, bool add)
+{
+	s64 lo = sign ? -(1 << (bits - 1)) : 0, hi = (1ll << (bits - sign)) - 1;
+	u32 r = add ? c : 0;
+	for (int i = 0; i < 32; i += bits) {
+		s64 x = a >> i & ((1ll << bits) - 1), y = b >> i & ((1ll << bits) - 1);
+		if (sign) {
+			x = x > hi ? x - (1 << bits) : x;
+			y = y > hi ? y - (1 << bits) : y;
+		}
+		s64 v = op == '+'   ? x + y
+		        : op == '-' ? x - y
+		        : op == 'd' ? (x > y ? x - y : y - x)
+		        : op == '<' ? (x < y ? x : y)
+		        : op == '>' ? (x > y ? x : y)
+		                    : x > y;
+		if (sat)
+			v = clamp_int(v, lo, hi);
+		r += add ? (u32)v : ((u32)v & ((1u << bits) - 1)) << i;
+	}
+	return r;
+}
+/* the n-th set bit from `base` upwards, or downwards; ~0: there is none */
+static u32 ref_fns(u32 mask, u32 base, s32 n)
+{
+	for (s32 i = (s32)base, left = n > 0 ? n : -n; i >= 0 && i<32; i += n> 0 ? 1 : -1)
+		if (mask >> i & 1 && --left == 0)
+			return (u32)i;
+	return ~0u;
+}
+/* the low bits, extended */
+static u32 ref_szext(u32 a, u32 n, bool sign)
+{
+	if (n > 31)
+		return a;
+	u32 low = a & ((1u << n) - 1);
+	return sign && n && a >> (n - 1) & 1 ? low | ~((1u << n) - 1) : low;
+}
+/* a float with ten bits of mantissa; ties 'a'way from zero, to 'e'ven, 'z': cut off */
+static u32 ref_tf32(f32 x, char how)
+{
+	f64 step, v = fabs((f64)x);
+	int e;
+	if (isnan(x))
+		return 0x7fffffff;
+	if (isinf(x) || x == 0) {
+		memcpy(&e, &x, 4);
+		return (u32)e;
+	}
+	frexp(v, &e);
+	step = ldexp(1, (e < -125 ? -125 : e) - 11);
+	f64 q = v / step, t = trunc(q);
+	if (how != 'z' && (q - t > 0.5 || (q - t == 0.5 && (how == 'a' || fmod(t, 2) != 0))))
+		t += 1;
+	f32 r = copysignf((f32)(t * step), x);
+	u32 bits;
+	memcpy(&bits, &r, 4);
+	return bits;
+}
+
 /* X(id, text, D, A, B, C, expression of a, b, c); text: %d is the result, %a %b %c the inputs */
 #define INTEGER(X)                                                                                 \
 	X(add_u16, "add.u16 %d, %a, %b;", u16, u16, u16, u16, a + b)                               \
@@ -281,6 +329,58 @@ static f64 min64(f64 a, f64 b)
 	  a << 32 | a >> 32)                                                                       \
 	X(pack16, "{.reg .b16 x, y; mov.b32 {x, y}, %a; mov.b32 %d, {y, x};}", u32, u32, u32, u32, \
 	  a << 16 | a >> 16)
+
+#define PARTS(X)                                                                                   \
+	X(vadd4, "vadd4.u32.u32.u32 %d, %a, %b, %c;", u32, u32, u32, u32,                          \
+	  ref_parts(a, b, c, 8, '+', false, false, false))                                         \
+	X(vadd2s, "vadd2.s32.s32.s32.sat %d, %a, %b, %c;", u32, u32, u32, u32,                     \
+	  ref_parts(a, b, c, 16, '+', true, true, false))                                          \
+	X(vsub4s, "vsub4.u32.u32.u32.sat %d, %a, %b, %c;", u32, u32, u32, u32,                     \
+	  ref_parts(a, b, c, 8, '-', false, true, false))                                          \
+	X(vsub2, "vsub2.s32.s32.s32 %d, %a, %b, %c;", u32, u32, u32, u32,                          \
+	  ref_parts(a, b, c, 16, '-', true, false, false))                                         \
+	X(vabsdiff4, "vabsdiff4.u32.u32.u32.add %d, %a, %b, %c;", u32, u32, u32, u32,              \
+	  ref_parts(a, b, c, 8, 'd', false, false, true))                                          \
+	X(vabsdiff2, "vabsdiff2.s32.s32.s32 %d, %a, %b, %c;", u32, u32, u32, u32,                  \
+	  ref_parts(a, b, c, 16, 'd', true, false, false))                                         \
+	X(vmin4, "vmin4.s32.s32.s32 %d, %a, %b, %c;", u32, u32, u32, u32,                          \
+	  ref_parts(a, b, c, 8, '<', true, false, false))                                          \
+	X(vmax2, "vmax2.u32.u32.u32.add %d, %a, %b, %c;", u32, u32, u32, u32,                      \
+	  ref_parts(a, b, c, 16, '>', false, false, true))                                         \
+	X(vset4, "vset4.s32.s32.gt %d, %a, %b, %c;", u32, u32, u32, u32,                           \
+	  ref_parts(a, b, c, 8, 'g', true, false, false))                                          \
+	X(relu_s32, "min.relu.s32 %d, %a, %b;", s32, s32, s32, s32,                                \
+	  (a < b ? a : b) > 0 ? (a < b ? a : b) : 0)                                               \
+	X(relu_s16x2, "max.s16x2.relu %d, %a, %b;", u32, u32, u32, u32,                            \
+	  ref_parts(ref_parts(a, b, 0, 16, '>', true, false, false), 0, 0, 16, '>', true, false,   \
+	            false))                                                                        \
+	X(add_u16x2, "add.u16x2 %d, %a, %b;", u32, u32, u32, u32,                                  \
+	  ref_parts(a, b, c, 16, '+', false, false, false))                                        \
+	X(szext_s, "szext.clamp.s32 %d, %a, %b;", u32, u32, u32, u32, ref_szext(a, b, true))       \
+	X(szext_u, "szext.clamp.u32 %d, %a, %b;", u32, u32, u32, u32, ref_szext(a, b, false))      \
+	X(szext_w, "szext.wrap.s32 %d, %a, %b;", u32, u32, u32, u32, ref_szext(a, b & 31, true))   \
+	X(lop3_or,                                                                                 \
+	  "{.reg .pred p, q; setp.lt.u32 q, %a, 9; lop3.or.b32 %d|p, %a, %b, %c, 0x80, q;"         \
+	  " @p xor.b32 %d, %d, 1;}",                                                               \
+	  u32, u32, u32, u32, (a & b & c) ^ ((a & b & c) || a < 9))                                \
+	X(lop3_and,                                                                                \
+	  "{.reg .pred p, q; setp.lt.u32 q, %a, 9; lop3.and.b32 %d|p, %a, %b, %c, 0xfe, !q;"       \
+	  " @p xor.b32 %d, %d, 1;}",                                                               \
+	  u32, u32, u32, u32, (a | b | c) ^ ((a | b | c) && a >= 9))                               \
+	X(tf32_rna, "cvt.rna.tf32.f32 %d, %a;", u32, f32, f32, f32, ref_tf32(a, 'a'))              \
+	X(tf32_rn, "cvt.rn.tf32.f32 %d, %a;", u32, f32, f32, f32, ref_tf32(a, 'e'))                \
+	X(tf32_rz, "cvt.rz.tf32.f32 %d, %a;", u32, f32, f32, f32, ref_tf32(a, 'z'))                \
+	X(fns_up, "fns.b32 %d, %a, 3, 2;", u32, u32, u32, u32, ref_fns(a, 3, 2))                   \
+	X(fns_down, "fns.b32 %d, %a, 20, -1;", u32, u32, u32, u32, ref_fns(a, 20, -1))             \
+	X(dp2a, "dp2a.lo.s32.u32 %d, %a, %b, %c;", u32, u32, u32, u32,                             \
+	  c + (u32)((s16)a * (s32)(b & 0xff)) + (u32)((s16)(a >> 16) * (s32)(b >> 8 & 0xff)))      \
+	X(dp2a_hi, "dp2a.hi.u32.s32 %d, %a, %b, %c;", u32, u32, u32, u32,                          \
+	  c + (u32)((s32)(a & 0xffff) * (s8)(b >> 16)) + (u32)((s32)(a >> 16) * (s8)(b >> 24)))    \
+	X(dp4a_us, "dp4a.u32.s32 %d, %a, %b, %c;", u32, u32, u32, u32,                             \
+	  c + (u32)((s32)(a & 255) * (s8)b) + (u32)((s32)(a >> 8 & 255) * (s8)(b >> 8)) +          \
+	      (u32)((s32)(a >> 16 & 255) * (s8)(b >> 16)) + (u32)((s32)(a >> 24) * (s8)(b >> 24))) \
+	X(bmsk, "bmsk.clamp.b32 %d, %a, %b;", u32, u32, u32, u32,                                  \
+	  a > 31 ? 0 : (u32)((((1ull << (b > 32 ? 32 : b)) - 1) << a)))
 
 #define COMPARE(X)                                                                                 \
 	X(setp_and,                                                                                \
@@ -431,13 +531,6 @@ static f64 min64(f64 a, f64 b)
 	X(sat_f32f, "cvt.sat.f32.f32 %d, %a;", f32, f32, f32, f32, a > 0 ? fminf(a, 1) : 0.0f)     \
 	X(ftz_f32f, "cvt.ftz.f64.f32 %d, %a;", f64, f32, f32, f32, flush(a))
 
-struct op {
-	const char *name, *text;
-	int d, a, b, c; /* bytes */
-	char kind;      /* of the result: u, f, or ~ = approximate f */
-	u64 (*ref)(u64 a, u64 b, u64 c);
-};
-
 #define DEFINE(id, text, D, A, B, C, ex)                                                           \
 	static u64 ref_of_##id(u64 xa, u64 xb, u64 xc)                                             \
 	{                                                                                          \
@@ -453,7 +546,7 @@ struct op {
 		return out;                                                                        \
 	}
 #define ENTRY(id, text, D, A, B, C, ex, k)                                                         \
-	{#id, text, sizeof(D), sizeof(A), sizeof(B), sizeof(C), k, ref_of_##id},
+	{#id, text, sizeof(D), sizeof(A), sizeof(B), sizeof(C), k, ref_of_##id, NULL, {0}},
 #define ENTRY_U(...) ENTRY(__VA_ARGS__, 'u')
 #define ENTRY_F(...) ENTRY(__VA_ARGS__, 'f')
 #define ENTRY_A(...) ENTRY(__VA_ARGS__, '~')
@@ -462,194 +555,17 @@ struct op {
 	ENTRY(id, text, D, A, B, C, ex, _Generic((D)0, f32 : 'f', f64 : 'f', default : 'u'))
 INTEGER(DEFINE)
 COMPARE(DEFINE)
+PARTS(DEFINE)
 FLOAT(DEFINE)
 APPROXIMATE(DEFINE)
 CONVERT(DEFINE)
 
 static const struct op integer_ops[] = {INTEGER(ENTRY_U)};
 static const struct op compare_ops[] = {COMPARE(ENTRY_U)};
+static const struct op parts_ops[] = {PARTS(ENTRY_U)};
 static const struct op float_ops[] = {FLOAT(ENTRY_F)};
 static const struct op approximate_ops[] = {APPROXIMATE(ENTRY_A)};
 static const struct op convert_ops[] = {CONVERT(ENTRY_T)};
-
-/* ---- a kernel for one operation */
-static const char *reg_type(int bytes)
-{
-	return bytes == 2 ? "b16" : bytes == 4 ? "b32" : "b64";
-}
-
-static void write_op(char *out, size_t len, const char *text)
-{
-	size_t n = 0;
-	for (; *text && n + 4 < len; text++) {
-		if (text[0] == '%' && strchr("abcd", text[1])) {
-			n += (size_t)snprintf(out + n, len - n, "%%v%c", text[1]);
-			text++;
-		} else {
-			out[n++] = *text;
-		}
-	}
-	out[n] = 0;
-}
-
-static void make_kernel(char *out, size_t len, const struct op *op, bool guarded)
-{
-	char body[512];
-	write_op(body, sizeof(body), op->text);
-	/* the operation is under a guard, so that half the lanes must keep their value */
-	snprintf(out, len,
-	         PTX_HEAD ".visible .entry k(.param .u64 p)\n{\n"
-	                  ".reg .pred %%g; .reg .b32 %%i, %%odd; .reg .b64 %%base, %%off, %%at;\n"
-	                  ".reg .%s %%va; .reg .%s %%vb; .reg .%s %%vc; .reg .%s %%vd;\n"
-	                  "ld.param.u64 %%base, [p];\n"
-	                  "mov.u32 %%i, %%ctaid.x; mov.u32 %%odd, %%tid.x; mad.lo.u32 %%i, %%i, "
-	                  "%%ntid.x, %%odd;\n"
-	                  "mul.wide.u32 %%off, %%i, 32; add.u64 %%at, %%base, %%off;\n"
-	                  "ld.global.%s %%va, [%%at]; ld.global.%s %%vb, [%%at+8]; ld.global.%s "
-	                  "%%vc, [%%at+16];\n"
-	                  "mov.%s %%vd, 77;\n"
-	                  "and.b32 %%odd, %%i, %d; setp.ne.u32 %%g, %%odd, 0;\n"
-	                  "@%%g bra skip;\n%s\nskip:\n"
-	                  "st.global.%s [%%at+24], %%vd;\nret;\n}\n",
-	         reg_type(op->a), reg_type(op->b), reg_type(op->c), reg_type(op->d),
-	         reg_type(op->a), reg_type(op->b), reg_type(op->c), reg_type(op->d),
-	         guarded ? 1 : 0, body, reg_type(op->d));
-}
-
-static const u64 edges[] = {
-    0,
-    1,
-    2,
-    3,
-    5,
-    31,
-    32,
-    33,
-    63,
-    64,
-    127,
-    128,
-    255,
-    0x7fff,
-    0x8000,
-    0xffff,
-    0x10000,
-    0x7fffffff,
-    0x80000000,
-    0xffffffff,
-    0x7fffffffffffffff,
-    0x8000000000000000,
-    ~0ull,
-    /* f32: ±0, ±1, smallest, largest, denormals, infinities, NaN, 2^31, 2^63 */
-    0x3f800000,
-    0xbf800000,
-    0x00000001,
-    0x807fffff,
-    0x00800000,
-    0x7f7fffff,
-    0xff7fffff,
-    0x7f800000,
-    0xff800000,
-    0x7fc00000,
-    0xffc00001,
-    0x7f800001,
-    0x4f000000,
-    0xcf000000,
-    0x4f800000,
-    0x5f000000,
-    0x3f000000,
-    0x3fc00000,
-    0x40200000,
-    0x42ff0000,
-    0x3effffff,
-    /* the same in f64 */
-    0x3ff0000000000000,
-    0xbff0000000000000,
-    0x0000000000000001,
-    0x800fffffffffffff,
-    0x0010000000000000,
-    0x7fefffffffffffff,
-    0x7ff0000000000000,
-    0xfff0000000000000,
-    0x7ff8000000000000,
-    0x7ff0000000000001,
-    0x41e0000000000000,
-    0xc1e0000000000000,
-    0x43e0000000000000,
-    0x3fe0000000000000,
-    0x3ff8000000000000,
-    0x380fffffffffffff,
-    0x36a0000000000000,
-    0x47efffffefffffff,
-};
-#define N_EDGES (sizeof(edges) / sizeof(edges[0]))
-#define N_RANDOM 2048
-
-static bool is_nan(u64 v, int bytes)
-{
-	return bytes == 4 ? (v & 0x7fffffff) > 0x7f800000 : (v << 1) > (0x7ff0000000000000ull << 1);
-}
-
-static bool near(u64 got, u64 want, int bytes)
-{
-	f32 g32, w32;
-	f64 g, w;
-	memcpy(&g32, &got, 4);
-	memcpy(&w32, &want, 4);
-	memcpy(&g, &got, 8);
-	memcpy(&w, &want, 8);
-	if (bytes == 4) {
-		g = (f64)g32;
-		w = (f64)w32;
-	}
-	f64 tolerance = fabs(w) * (bytes == 4 ? 4e-7 : 1e-15) + (bytes == 4 ? 3e-45 : 1e-323);
-	return g == w || fabs(g - w) <= tolerance;
-}
-
-static void check_op(const struct op *op, bool guarded)
-{
-	char text[2048];
-	u64 state = 1;
-	size_t n = (N_EDGES * N_EDGES + N_RANDOM + 255) / 256 * 256;
-	static u64(*v)[4]; /* one for all: fresh pages cost more than the test */
-	if (!v)
-		v = device_alloc(NULL, n * sizeof(*v), 64);
-	for (size_t i = 0; i < n; i++) {
-		for (int k = 0; k < 3; k++) {
-			v[i][k] = next_random(&state);
-			if (i % 3 == 1) /* random numbers of moderate exponent */
-				v[i][k] = (v[i][k] & 0x803fffff807fffffull) | 0x3f8000003e800000ull;
-			if (i % 3 == 2)
-				v[i][k] >>= next_random(&state) % 64;
-		}
-		if (i < N_EDGES * N_EDGES) {
-			v[i][0] = edges[i / N_EDGES];
-			v[i][1] = edges[i % N_EDGES];
-			v[i][2] = edges[(i * 7 + i / N_EDGES) % N_EDGES];
-		}
-		v[i][3] = 0;
-	}
-	make_kernel(text, sizeof(text), op, guarded);
-	struct ptx_module *m = load_ptx(text);
-	u64 *param = (u64 *)v;
-	must_run(m, "k", (struct shape){.gx = (uint32_t)(n / 256), .bx = 256}, &param);
-	u64 keep = op->d == 8 ? ~0ull : (1ull << (8 * op->d)) - 1;
-	for (size_t i = 0; i < n; i++) {
-		u64 want = guarded && i & 1 ? 77 : op->ref(v[i][0], v[i][1], v[i][2]) & keep;
-		u64 got = v[i][3] & keep;
-		bool ok = got == want;
-		if (!ok && op->kind != 'u')
-			ok = (is_nan(got, op->d) && is_nan(want, op->d)) ||
-			     (op->kind == '~' && near(got, want, op->d));
-		if (ok)
-			continue; /* each ck_assert is a write to a pipe */
-		ck_abort_msg("%s (%s): a=%llx b=%llx c=%llx: got %llx, want %llx", op->name,
-		             op->text, (unsigned long long)v[i][0], (unsigned long long)v[i][1],
-		             (unsigned long long)v[i][2], (unsigned long long)got,
-		             (unsigned long long)want);
-	}
-	ptx_module_free(m);
-}
 
 static void check_all(const struct op *ops, size_t n)
 {
@@ -670,6 +586,11 @@ TEST(compare)
 	CHECK(compare_ops);
 }
 TEST_END
+TEST(parts)
+{
+	CHECK(parts_ops);
+}
+TEST_END
 TEST(floating)
 {
 	CHECK(float_ops);
@@ -686,4 +607,4 @@ TEST(convert)
 }
 TEST_END
 
-TESTS("ptx_ops", integer, compare, floating, approximate, convert)
+TESTS("ptx_ops", integer, compare, parts, floating, approximate, convert)

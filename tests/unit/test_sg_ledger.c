@@ -173,11 +173,22 @@ TEST_END
 TEST(copy_engines_are_first_come_first_served)
 {
 	setup();
-	ck_assert_uint_eq(sg_ledger_copy(&l, 100, 50), 100);
-	ck_assert_uint_eq(sg_ledger_copy(&l, 100, 500), 100); /* the second engine */
-	ck_assert_uint_eq(sg_ledger_copy(&l, 110, 50), 150);
-	ck_assert_uint_eq(sg_ledger_copy(&l, 110, 50), 200);
-	ck_assert_uint_eq(sg_ledger_copy(&l, 900, 50), 900);
+	ck_assert_uint_eq(sg_ledger_copy(&l, SG_COPY_D2D, 100, 50), 100);
+	ck_assert_uint_eq(sg_ledger_copy(&l, SG_COPY_D2D, 100, 500), 100); /* the second engine */
+	ck_assert_uint_eq(sg_ledger_copy(&l, SG_COPY_D2D, 110, 50), 150);
+	ck_assert_uint_eq(sg_ledger_copy(&l, SG_COPY_D2D, 110, 50), 200);
+	ck_assert_uint_eq(sg_ledger_copy(&l, SG_COPY_D2D, 900, 50), 900);
+}
+TEST_END
+
+TEST(copies_in_one_direction_share_the_link)
+{
+	setup();
+	ck_assert_uint_eq(sg_ledger_copy(&l, SG_COPY_H2D, 100, 500), 100);
+	ck_assert_uint_eq(sg_ledger_copy(&l, SG_COPY_D2H, 100, 100), 100); /* the other way */
+	ck_assert_uint_eq(sg_ledger_copy(&l, SG_COPY_H2D, 100, 100), 600); /* an engine is free */
+	ck_assert_uint_eq(sg_ledger_copy(&l, SG_COPY_H2H, 100, 100), 700); /* both ways */
+	ck_assert_uint_eq(sg_ledger_copy(&l, SG_COPY_D2H, 100, 100), 800);
 }
 TEST_END
 
@@ -186,4 +197,4 @@ TESTS("software GPU: sharing ledger", alone_the_device_is_free_of_charge,
       two_that_saturate_get_equal_slices, nothing_to_run_means_nothing_held,
       who_waited_longest_is_next, a_waiter_that_changes_its_mind_reopens_the_slice,
       a_stopped_process_soon_drops_out, the_dead_hold_nothing,
-      copy_engines_are_first_come_first_served)
+      copy_engines_are_first_come_first_served, copies_in_one_direction_share_the_link)

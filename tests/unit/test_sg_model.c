@@ -33,6 +33,12 @@ static bool read_with(const char *name, const char *value)
 	return sg_model_read(&m, why, sizeof(why));
 }
 
+static uint64_t declared_ns(const char *kernel)
+{
+	const struct sg_declared *d = sg_model_declared(&m, kernel);
+	return d ? d->solo_ns : 0;
+}
+
 TEST(durations)
 {
 	static const struct {
@@ -126,14 +132,14 @@ TEST_END
 
 static void check_declared(void)
 {
-	ck_assert_uint_eq(sg_model_declared_ns(&m, "lc_step"), 2000000);
-	ck_assert_uint_eq(sg_model_declared_ns(&m, "be_"), 1900000);
-	ck_assert_uint_eq(sg_model_declared_ns(&m, "be_any"), 1900000);
-	ck_assert_uint_eq(sg_model_declared_ns(&m, "be_long_one"), 5000000);
-	ck_assert_uint_eq(sg_model_declared_ns(&m, "be_long_exact"), 7);
-	ck_assert_uint_eq(sg_model_declared_ns(&m, "b"), 0);
-	ck_assert_uint_eq(sg_model_declared_ns(&m, "lc_step2"), 0);
-	ck_assert_uint_eq(sg_model_declared_ns(&m, NULL), 0);
+	ck_assert_uint_eq(declared_ns("lc_step"), 2000000);
+	ck_assert_uint_eq(declared_ns("be_"), 1900000);
+	ck_assert_uint_eq(declared_ns("be_any"), 1900000);
+	ck_assert_uint_eq(declared_ns("be_long_one"), 5000000);
+	ck_assert_uint_eq(declared_ns("be_long_exact"), 7);
+	ck_assert_uint_eq(declared_ns("b"), 0);
+	ck_assert_uint_eq(declared_ns("lc_step2"), 0);
+	ck_assert_uint_eq(declared_ns(NULL), 0);
 	sg_model_clear(&m);
 }
 
@@ -180,5 +186,100 @@ TEST(equations)
 }
 TEST_END
 
-TESTS("software GPU: model", durations, defaults_are_the_small_gpu,
-      single_figures_win_over_the_geometry, bad_values_are_named, declared_times, equations)
+TEST(times_may_say_how_much_memory_is_used)
+{
+	fresh();
+	setenv("SOFTGPU_TIMES", "a=2ms@80,b*=1ms @ 12.5%,c=3ms", 1);
+	ck_assert_msg(!sg_model_read(&m, why, sizeof(why)), "a space after the @");
+	setenv("SOFTGPU_TIMES", "a=2ms@80,b*=1ms@12.5%,c=3ms", 1);
+	ck_assert_msg(sg_model_read(&m, why, sizeof(why)), "%s", why);
+	ck_assert_double_eq(sg_model_declared(&m, "a")->memory, 0.8);
+	ck_assert_double_eq(sg_model_declared(&m, "b2")->memory, 0.125);
+	ck_assert_double_eq(sg_model_declared(&m, "c")->memory, 0);
+	ck_assert_uint_eq(declared_ns("a"), 2000000);
+	sg_model_clear(&m);
+	ck_assert(!read_with("SOFTGPU_TIMES", "a=2ms@101"));
+	ck_assert(!read_with("SOFTGPU_TIMES", "a=2ms@"));
+	ck_assert(!read_with("SOFTGPU_TIMES", "a=2ms@-1"));
+}
+TEST_END
+
+static uint32_t channels_with(const char *cuda, const char *own)
+{
+	fresh();
+	unsetenv("CUDA_DEVICE_MAX_CONNECTIONS");
+	if (cuda)
+		setenv("CUDA_DEVICE_MAX_CONNECTIONS", cuda, 1);
+	if (own)
+		setenv("SOFTGPU_CHANNELS", own, 1);
+	ck_assert_msg(sg_model_read(&m, why, sizeof(why)), "%s", why);
+	unsetenv("CUDA_DEVICE_MAX_CONNECTIONS");
+	return m.channels;
+}
+
+TEST(connections_are_channels)
+{
+	ck_assert_uint_eq(channels_with(NULL, NULL), 8);
+	ck_assert_uint_eq(channels_with("1", NULL), 1);
+	ck_assert_uint_eq(channels_with("99", NULL), 32);
+	ck_assert_uint_eq(channels_with("0", NULL), 8); /* a driver does not fail for these */
+	ck_assert_uint_eq(channels_with("many", NULL), 8);
+	ck_assert_uint_eq(channels_with("4", "16"), 16);
+	ck_assert(!read_with("SOFTGPU_CHANNELS", "33"));
+	ck_assert(!read_with("SOFTGPU_CHANNELS", "0"));
+}
+TEST_END
+
+TEST(a_percentage_is_for_clients_of_mps)
+{
+	fresh();
+	setenv("SOFTGPU_SMS", "10", 1);
+	setenv("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "25", 1);
+	ck_assert_msg(sg_model_read(&m, why, sizeof(why)), "%s", why);
+	ck_assert_uint_eq(m.sms, 10);
+	setenv("SOFTGPU_MPS", "1", 1);
+	ck_assert_msg(sg_model_read(&m, why, sizeof(why)), "%s", why);
+	unsetenv("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE");
+	ck_assert_uint_eq(m.sms, 3);
+	ck_assert_uint_eq(m.device_sms, 10);
+	/* a declared time is that of the whole device */
+	ck_assert_uint_eq(sg_model_confined_ns(&m, 100, 3000, m.sms), 10000);
+	ck_assert_uint_eq(sg_model_percent_sms(132, 100), 132);
+	ck_assert_uint_eq(sg_model_percent_sms(132, 50), 66);
+	ck_assert_uint_eq(sg_model_percent_sms(8, 0.1), 1);
+	ck_assert(!read_with("SOFTGPU_MPS", "2"));
+}
+TEST_END
+
+TEST(equations_of_sharing)
+{
+	fresh();
+	setenv("SOFTGPU_MEM_GBPS", "2", 1);
+	setenv("SOFTGPU_LAUNCH_LATENCY", "5us", 1);
+	setenv("SOFTGPU_KERNEL_GAP", "1us", 1);
+	ck_assert_msg(sg_model_read(&m, why, sizeof(why)), "%s", why);
+	ck_assert_double_eq(sg_model_memory_share(&m, 1000, 1000), 0.5);
+	ck_assert_double_eq(sg_model_memory_share(&m, 9000, 1000), 1);
+	ck_assert_double_eq(sg_model_stretch(1, 0.9), 1);
+	ck_assert_double_eq(sg_model_stretch(1, 2), 2);
+	ck_assert_double_eq(sg_model_stretch(0.5, 3), 2);
+	ck_assert_double_eq(sg_model_stretch(0, 5), 1);
+	ck_assert_uint_eq(sg_model_start_ns(&m, 1000, 0, 0), 6000);
+	ck_assert_uint_eq(sg_model_start_ns(&m, 1000, 7000, 0), 7000);
+	ck_assert_uint_eq(sg_model_start_ns(&m, 1000, 0, 9000), 10000);
+	ck_assert_uint_eq(sg_model_start_ns(&m, 1000, 0, 2000), 6000);
+	ck_assert_uint_eq(sg_model_slice_end_ns(100, 1000, 1000), 1100);
+	ck_assert_uint_eq(sg_model_slice_end_ns(100, 1000, 1100), 1100);
+	ck_assert_uint_eq(sg_model_slice_end_ns(100, 1000, 1101), 1200);
+	uint64_t sum = 0;
+	for (uint64_t i = 0; i < 7; i++)
+		sum += sg_model_waves_ns(1003, 7, i + 1) - sg_model_waves_ns(1003, 7, i);
+	ck_assert_uint_eq(sum, 1003);
+	ck_assert_uint_eq(sg_model_waves_ns(1003, 7, 8), 1003 + 143);
+}
+TEST_END
+
+TESTS("software GPU: model", times_may_say_how_much_memory_is_used, connections_are_channels,
+      a_percentage_is_for_clients_of_mps, equations_of_sharing, durations,
+      defaults_are_the_small_gpu, single_figures_win_over_the_geometry, bad_values_are_named,
+      declared_times, equations)

@@ -202,7 +202,82 @@ TEST(a_late_successor_starts_at_its_predecessors_end)
 }
 TEST_END
 
-TESTS("software GPU: SM scheduler", alone_takes_its_time, wake_does_not_come_for_every_wave,
-      two_that_fit_run_together, two_that_do_not_fit_take_turns, every_resource_limits,
-      urgent_blocks_go_first, frozen_keeps_what_remains, unknown_duration_stalls_the_clock,
+static struct sg_kernel hungry(uint64_t ready_ns, uint64_t blocks, uint64_t solo_ns, double memory)
+{
+	struct sg_kernel k = kernel(ready_ns, blocks, 256, solo_ns);
+	k.memory = memory;
+	return k;
+}
+
+TEST(memory_bandwidth_is_shared)
+{
+	setup();
+	/* each alone uses all of the bandwidth, on half of the slots: both take twice as long */
+	struct sg_kernel a = hungry(0, 8, 1000, 1), b = hungry(0, 8, 1000, 1);
+	sg_sched_add(&sched, &a);
+	sg_sched_add(&sched, &b);
+	struct sg_kernel *done = sg_sched_advance(&sched, 5000);
+	ck_assert_uint_eq(a.end_ns, 2000);
+	ck_assert_uint_eq(b.end_ns, 2000);
+	ck_assert_ptr_nonnull(done);
+	/* c: 600 alone, 200 beside d (at half speed: 100 done), 300 alone. d: 100 at half speed */
+	struct sg_kernel c = hungry(3000, 8, 1000, 1), d = hungry(3600, 8, 100, 1);
+	sg_sched_add(&sched, &c);
+	sg_sched_add(&sched, &d);
+	ck_assert_ptr_eq(sg_sched_advance(&sched, 9000), &d);
+	ck_assert_uint_eq(d.end_ns, 3800);
+	ck_assert_ptr_eq(sg_sched_advance(&sched, 9000), &c);
+	ck_assert_uint_eq(c.end_ns, 4100);
+	sg_sched_fini(&sched);
+}
+TEST_END
+
+TEST(what_does_not_need_memory_is_not_slowed)
+{
+	setup();
+	/* 1 + 0.5 wanted: half of b's time is stretched by 1.5; c does not use memory */
+	struct sg_kernel a = hungry(0, 4, 10000, 1), b = hungry(0, 4, 1000, 0.5);
+	struct sg_kernel c = hungry(0, 4, 1000, 0), d = hungry(20000, 4, 1000, 0.5);
+	struct sg_kernel e = hungry(20000, 4, 1000, 0.5);
+	sg_sched_add(&sched, &a);
+	sg_sched_add(&sched, &b);
+	sg_sched_add(&sched, &c);
+	ck_assert_ptr_eq(sg_sched_advance(&sched, 19000), &c);
+	ck_assert_uint_eq(c.end_ns, 1000);
+	ck_assert_ptr_eq(sg_sched_advance(&sched, 19000), &b);
+	ck_assert_uint_eq(b.end_ns, 1250);
+	ck_assert_ptr_null(sg_sched_advance(&sched, 1250));
+	ck_assert_uint_eq(sg_sched_wake_ns(&sched), 10417);
+	ck_assert_ptr_eq(sg_sched_advance(&sched, 19000), &a);
+	ck_assert_uint_eq(a.end_ns, 10417); /* 1250 / 1.5 = 833 done beside b */
+	sg_sched_add(&sched, &d);           /* together they want just what there is */
+	sg_sched_add(&sched, &e);
+	ck_assert_ptr_nonnull(sg_sched_advance(&sched, 30000));
+	ck_assert_uint_eq(d.end_ns, 21000);
+	ck_assert_uint_eq(e.end_ns, 21000);
+	sg_sched_fini(&sched);
+}
+TEST_END
+
+TEST(a_freeze_keeps_what_is_stretched)
+{
+	setup();
+	struct sg_kernel a = hungry(0, 8, 1000, 1), b = hungry(0, 8, 1000, 1);
+	sg_sched_add(&sched, &a);
+	sg_sched_add(&sched, &b);
+	ck_assert_ptr_null(sg_sched_advance(&sched, 500));
+	sg_sched_freeze(&sched, 500);
+	sg_sched_resume(&sched, 10500);
+	ck_assert_ptr_nonnull(sg_sched_advance(&sched, 20000));
+	ck_assert_uint_eq(a.end_ns, 12000);
+	ck_assert_uint_eq(b.end_ns, 12000);
+	sg_sched_fini(&sched);
+}
+TEST_END
+
+TESTS("software GPU: SM scheduler", memory_bandwidth_is_shared,
+      what_does_not_need_memory_is_not_slowed, a_freeze_keeps_what_is_stretched,
+      alone_takes_its_time, wake_does_not_come_for_every_wave, two_that_fit_run_together,
+      two_that_do_not_fit_take_turns, every_resource_limits, urgent_blocks_go_first,
+      frozen_keeps_what_remains, unknown_duration_stalls_the_clock,
       cooperative_waits_for_all_its_slots, a_late_successor_starts_at_its_predecessors_end)

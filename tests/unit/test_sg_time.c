@@ -311,6 +311,39 @@ TEST(wall_mode_runs_payloads_and_counts_overruns)
 }
 TEST_END
 
+static void one_overrun(void)
+{
+	struct sg_domain *d = child_domain();
+	struct sg_stream *s = sg_domain_legacy(d);
+	CHILD_CHECK(sg_submit_wait(s, payload("long", count_run)) == CUDA_SUCCESS);
+	CHILD_CHECK(sg_submit_wait(s, payload("short", take_3ms)) == CUDA_SUCCESS);
+	sg_domain_free(d);
+}
+
+/* The line that the demo reads, and calls its result not valid for. */
+TEST(overruns_are_told_at_the_end)
+{
+	char path[300], stats_env[330], line[400] = "";
+	const char *env[REIN_ARRAY_LEN(wall_mode) + 1];
+	child_file(path, sizeof(path), "stats");
+	snprintf(stats_env, sizeof(stats_env), "SOFTGPU_STATS=%s", path);
+	env[0] = stats_env;
+	memcpy(env + 1, wall_mode, sizeof(wall_mode));
+	child_run(one_overrun, env);
+	FILE *f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_ptr_nonnull(fgets(line, sizeof(line), f));
+	fclose(f);
+	unlink(path);
+	unsigned long count = 0, worst = 0;
+	const char *at = strstr(line, " overruns=");
+	ck_assert_ptr_nonnull(at);
+	ck_assert_int_eq(sscanf(at, " overruns=%lu worst_overrun_ns=%lu", &count, &worst), 2);
+	ck_assert_uint_ge(count, 1);
+	ck_assert_uint_ge(worst, 2500000);
+}
+TEST_END
+
 static void work_left_at_exit(void)
 {
 	static struct sg_domain *d;
@@ -332,4 +365,5 @@ TEST_END
 TESTS("software GPU: modelled time", a_chain_takes_its_modelled_time, copies_and_sets_take_theirs,
       streams_run_side_by_side, time_mode_executes_host_functions_only,
       submission_blocks_at_the_queue_depth, logs_say_who_ran_when,
-      wall_mode_runs_payloads_and_counts_overruns, a_process_may_end_with_work_pending)
+      wall_mode_runs_payloads_and_counts_overruns, overruns_are_told_at_the_end,
+      a_process_may_end_with_work_pending)

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+/* ptx_dec_async.c: cp.async and mbarrier. A copy is done at once; its groups have nothing to wait
+ * for, and what arrives at a barrier when copies are complete arrives at once too. */
+#include <string.h>
+
+#include "ptx_dec.h"
+
+static const struct ptx_type u32_type = {"u32", 'u', 4};
+static const struct ptx_type b64_type = {"b64", 'b', 8};
+
+/* ---- mbarrier. a: address; b: count, state or parity; d: state, count or predicate */
+static void barrier_address(struct ptx_dec *d, const struct ptx_opd *o, int space,
+                            struct ptx_inst *in)
+{
+	if (space >= 0 && space != PTX_SPACE_SHARED)
+		ptx_unsupported(d, NULL);
+	ptx_address(d, o, space, in);
+	in->rsize = 8; /* bytes of memory */
+}
+
+static void need_b64(struct ptx_dec *d)
+{
+	if (ptx_need_type(d)->size != 8)
+		ptx_unsupported(d, NULL);
+}
+
+/* mbarrier.arrive.b64 state, [a]{, count}; with .expect_tx the number is of bytes */
+static void decode_arrive(struct ptx_dec *d, bool drop, struct ptx_inst *in)
+{
+	const struct ptx_opd *o = d->stmt->opd;
+	bool tx = ptx_take(d, ".expect_tx"), stays = ptx_take(d, ".noComplete");
+	int space = ptx_take_space(d);
+	need_b64(d);
+	/* the form for other blocks of a cluster may leave the state out */
+	bool state = o[0].kind != PTX_O_MEM;
+	uint32_t n = d->stmt->n_opd - state;
+	if (n < 1 || n > 2 || (tx && n != 2))
+		ptx_bad(d, "wrong number of operands");
+	barrier_address(d, &o[state], space, in);
+	in->op = drop ? PTX_M_DROP : PTX_M_ARRIVE;
+	in->flags = tx;
+	in->sign = stays;
+	in->size = 8;
+	in->b = n == 2 ? ptx_src(d, &o[state + 1], &u32_type) : ptx_const(d, 1, 4);
+	if (state && o[0].kind != PTX_O_SINK) {
+		in->d = ptx_dst(d, &o[0], 8);
+		in->vec = 1; /* there is a result */
+	}
+}
+
+static void decode_wait(struct ptx_dec *d, struct ptx_inst *in)
+{
+	const struct ptx_opd *o = d->stmt->opd;
+	bool parity = ptx_take(d, ".parity");
+	int space = ptx_take_space(d);
+	need_b64(d);
+	ptx_need_operands(d, 3, 4); /* the fourth: how long to wait at most; a hint */
+	barrier_address(d, &o[1], space, in);
+	in->op = PTX_M_TEST;
+	in->sign = parity;
+	in->b = ptx_src(d, &o[2], parity ? &u32_type : &b64_type);
+	in->d = ptx_dst_pred(d, &o[0]);
+}
+
+static void decode_mbarrier(struct ptx_dec *d, const struct ptx_opcode *self)
+{
+	static const char *const ops[] = {
+	    ".init",        ".inval",     ".arrive",   ".arrive_drop",   ".expect_tx",
+	    ".complete_tx", ".test_wait", ".try_wait", ".pending_count", NULL};
+	const struct ptx_opd *o = d->stmt->opd;
+	struct ptx_inst in = {0};
+	int op;
+	for (op = 0; ops[op]; op++) /* the first one: .arrive.expect_tx has two of them */
+		if (d->stmt->n_mod && ptx_str_is(d->stmt->mod[0], ops[op]))
+			break;
+	if (!ops[op])
+		ptx_unsupported(d, NULL);
+	ptx_take(d, ops[op]);
+	in.order = (uint8_t)ptx_take_order(d);
+	if (op == 2 || op == 3) {
+		decode_arrive(d, op == 3, &in);
+	} else if (op == 6 || op == 7) {
+		decode_wait(d, &in);
+	} else if (op == 8) {
+		need_b64(d);
+		ptx_need_operands(d, 2, 2);
+		in.op = PTX_M_PENDING;
+		in.size = 4;
+		in.d = ptx_dst(d, &o[0], 4);
+		in.b = ptx_src(d, &o[1], &b64_type);
+	} else {
+		int space = ptx_take_space(d);
+		need_b64(d);
+		ptx_need_operands(d, op == 1 ? 1 : 2, op == 1 ? 1 : 2);
+		barrier_address(d, &o[0], space, &in);
+		in.op = op == 0   ? PTX_M_INIT
+		        : op == 1 ? PTX_M_INVAL
+		        : op == 4 ? PTX_M_EXPECT
+		                  : PTX_M_COMPLETE;
+		if (op != 1)
+			in.b = ptx_src(d, &o[1], &u32_type);
+	}
+	ptx_emit_built(d, PTX_K_MBAR, &in);
+}
+
+/* ---- cp.async. a: from, with imm; b: to, with `site` of its own; c: bytes to copy, rest zeros */
+static void copy_async(struct ptx_dec *d)
+{
+	const struct ptx_opd *o = d->stmt->opd;
+	static const char *const cache[] = {".ca", ".cg", NULL};
+	struct ptx_inst from = {0}, to = {0};
+	bool ignore = false;
+	ptx_take_any(d, cache);
+	bool policy = ptx_take_hints(d);
+	bool shared = ptx_take(d, ".shared") || ptx_take(d, ".shared::cta");
+	if (!shared || !ptx_take(d, ".global"))
+		ptx_unsupported(d, NULL);
+	ptx_need_operands(d, policy ? 4 : 3, policy ? 5 : 4);
+	uint64_t bytes = o[2].value;
+	if (o[2].kind != PTX_O_INT || (bytes != 4 && bytes != 8 && bytes != 16))
+		ptx_bad(d, "the size is not 4, 8 or 16");
+	bool fourth = d->stmt->n_opd - policy == 4;
+	ptx_address(d, &o[0], PTX_SPACE_SHARED, &to);
+	ptx_address(d, &o[1], PTX_SPACE_GLOBAL, &from);
+	struct ptx_inst in = from;
+	in.rsize = (uint8_t)bytes;
+	in.b = to.a;
+	in.vec = to.asize;
+	in.target = (uint32_t)to.imm;
+	if (fourth && o[3].kind == PTX_O_PRED) {
+		in.e = ptx_src_pred(d, &o[3], &ignore); /* lanes where it is set copy nothing */
+		in.sign = ignore;
+		in.combine = true;
+	} else {
+		in.c = fourth ? ptx_src(d, &o[3], &u32_type) : ptx_const(d, bytes, 4);
+	}
+	ptx_emit_built(d, PTX_K_COPY, &in);
+}
+
+static void decode_cp(struct ptx_dec *d, const struct ptx_opcode *self)
+{
+	static const char *const groups[] = {".commit_group", ".wait_group", ".wait_all", NULL};
+	struct ptx_inst in = {.op = PTX_M_ARRIVE, .size = 8};
+	if (!ptx_take(d, ".async"))
+		ptx_unsupported(d, NULL);
+	if (ptx_take(d, ".mbarrier")) {
+		if (!ptx_take(d, ".arrive"))
+			ptx_unsupported(d, NULL);
+		bool counts = ptx_take(d, ".noinc");
+		int space = ptx_take_space(d);
+		need_b64(d);
+		ptx_need_operands(d, 1, 1);
+		barrier_address(d, &d->stmt->opd[0], space, &in);
+		/* else it is expected once more, and arrives */
+		in.b = ptx_const(d, counts, 4);
+		ptx_emit_built(d, PTX_K_MBAR, &in);
+		return;
+	}
+	int group = ptx_take_any(d, groups);
+	if (group < 0) {
+		copy_async(d);
+		return;
+	}
+	ptx_need_operands(d, group == 1, group == 1);
+	ptx_emit(d, PTX_K_NOP);
+}
+
+const struct ptx_opcode ptx_async_opcodes[] = {
+    {"mbarrier", decode_mbarrier, NULL, NULL, 0},
+    {"cp", decode_cp, NULL, NULL, 0},
+    {NULL, NULL, NULL, NULL, 0},
+};

@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: Apache-2.0
+/* rm.c: see rm_double.h. Numbers and layouts: workloads/gpu/lib/rm.h names their source. */
+#include "rm_double.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "api.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+enum status {
+	OK = 0,
+	ERR_PERMISSIONS = 0x1b,
+	ERR_ARGUMENT = 0x1f,
+	ERR_CLASS = 0x22,
+	ERR_CLIENT = 0x23,
+	ERR_OBJECT = 0x33,
+	ERR_PARENT = 0x36,
+	ERR_PARAMS = 0x3a,
+	ERR_STATE = 0x40,
+	ERR_NO_MEMORY = 0x51,
+	ERR_NOT_SUPPORTED = 0x56,
+};
+
+struct nvos00 { /* free */
+	uint32_t client, parent, object, status;
+};
+struct nvos54 { /* control */
+	uint32_t client, object, cmd, flags;
+	uint64_t params;
+	uint32_t params_size, status;
+};
+struct nvos64 { /* allocate */
+	uint32_t client, parent, object, class_id;
+	uint64_t params, rights;
+	uint32_t params_size, flags, status, pad;
+};
+_Static_assert(sizeof(struct nvos54) == 32 && sizeof(struct nvos64) == 48, "the driver's");
+
+#define ESC_FREE _IOWR('F', 0x29, struct nvos00)
+#define ESC_CONTROL _IOWR('F', 0x2a, struct nvos54)
+#define ESC_ALLOC _IOWR('F', 0x2b, struct nvos64)
+
+enum class {
+	CLASS_CLIENT = 0x41,
+	CLASS_DEVICE = 0x80,
+	CLASS_SUBDEVICE = 0x2080,
+	CLASS_CTXSHARE = 0x9067,
+	CLASS_GROUP = 0xa06c,
+	CLASS_CHANNEL = 0xc86f,
+	CLASS_COPY = 0xc8b5,
+	CLASS_COMPUTE = 0xcbc0,
+};
+
+#define ENGINE_GR0 1
+#define ENGINE_COPY0 9
+#define OBJECTS_MAX 256
+#define DISABLE_MAX 64
+#define DEFAULT_INTERLEAVE 1
+#define COMPUTE_CILP 2
+
+struct disable_channels {
+	uint8_t disable, pad0[3];
+	uint32_t channels;
+	uint8_t only_scheduling, rewind, pad1[6];
+	uint64_t event;
+	uint32_t client[DISABLE_MAX], channel[DISABLE_MAX];
+};
+_Static_assert(sizeof(struct disable_channels) == 536, "the driver's");
+
+struct object {
+	uint32_t client, handle, parent, class_id;
+	int device;
+	uint32_t engine;     /* groups */
+	uint32_t interleave; /* groups */
+	uint64_t slice_us;   /* groups: as set; 0: never */
+	bool off;            /* groups: not scheduled; channels: disabled */
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct object objects[OBJECTS_MAX];
+static unsigned n_objects;
+static int file = -1;
+static pid_t maker;
+
+/* ---- objects, under the lock */
+
+static struct object *find(uint32_t client, uint32_t handle)
+{
+	for (unsigned i = 0; i < n_objects; i++)
+		if (objects[i].client == client && objects[i].handle == handle)
+			return &objects[i];
+	return NULL;
+}
+
+static bool is_below(uint32_t class_id, uint32_t parent)
+{
+	switch (class_id) {
+	case CLASS_DEVICE:
+		return parent == CLASS_CLIENT;
+	case CLASS_SUBDEVICE:
+	case CLASS_GROUP:
+		return parent == CLASS_DEVICE;
+	case CLASS_CTXSHARE:
+	case CLASS_CHANNEL:
+		return parent == CLASS_GROUP;
+	case CLASS_COPY:
+	case CLASS_COMPUTE:
+		return parent == CLASS_CHANNEL;
+	default:
+		return false;
+	}
+}
+
+static uint32_t u32_at(uint64_t params, uint32_t size, uint32_t offset)
+{
+	uint32_t v = 0;
+	if (params && size >= offset + sizeof(v))
+		memcpy(&v, (const char *)(uintptr_t)params + offset, sizeof(v));
+	return v;
+}
+
+static enum status allocate(struct nvos64 *a)
+{
+	struct object o = {.client = a->client,
+	                   .handle = a->object,
+	                   .parent = a->parent,
+	                   .class_id = a->class_id,
+	                   .interleave = DEFAULT_INTERLEAVE};
+	if (n_objects == OBJECTS_MAX)
+		return ERR_NO_MEMORY;
+	if (a->class_id == CLASS_CLIENT) {
+		o.client = a->object;
+	} else {
+		const struct object *parent = find(a->client, a->parent);
+		if (!find(a->client, a->client))
+			return ERR_CLIENT;
+		if (!parent || !is_below(a->class_id, parent->class_id))
+			return parent ? ERR_CLASS : ERR_PARENT;
+		/* a device's parameters begin with its number; what is below is on it too */
+		o.device = a->class_id == CLASS_DEVICE ? (int)u32_at(a->params, a->params_size, 0)
+		                                       : parent->device;
+		if (o.device < 0 || !sg_device_ok(o.device))
+			return ERR_ARGUMENT;
+	}
+	if (!a->object || find(o.client, o.handle))
+		return ERR_OBJECT;
+	if (a->class_id == CLASS_GROUP)
+		o.engine = u32_at(a->params, a->params_size, 12);
+	objects[n_objects++] = o;
+	return OK;
+}
+
+/* ---- what controls do */
+
+static enum status result_of(int error)
+{
+	return error == 0 ? OK : error == -ENOTSUP ? ERR_NOT_SUPPORTED : ERR_STATE;
+}
+
+static enum status deallocate(const struct nvos00 *f)
+{
+	int ignored = 0; /* where nothing can be held */
+	if (!find(f->client, f->object))
+		return ERR_OBJECT;
+	for (unsigned i = 0; i < n_objects;) {
+		struct object *o = &objects[i];
+		bool gone = o->client == f->client &&
+		            (o->handle == f->object || f->client == f->object ||
+		             (o->class_id != CLASS_CLIENT && !find(o->client, o->parent)));
+		if (!gone) {
+			i++;
+			continue;
+		}
+		if (o->class_id == CLASS_GROUP && o->engine == ENGINE_GR0)
+			ignored = sg_hold((unsigned)o->device, false);
+		objects[i] = objects[--n_objects];
+		i = 0; /* what was below it, and wherever the last one is now */
+	}
+	(void)ignored;
+	return OK;
+}
+
+static bool all_off(const struct object *group)
+{
+	unsigned channels = 0, off = 0;
+	for (unsigned i = 0; i < n_objects; i++) {
+		if (objects[i].client != group->client || objects[i].parent != group->handle ||
+		    objects[i].class_id != CLASS_CHANNEL)
+			continue;
+		channels++;
+		off += objects[i].off;
+	}
+	return group->off || (channels && off == channels);
+}
+
+/* Tells the device whether the group may run; with `preempt` also takes it off. */
+static enum status apply(const struct object *group, bool preempt)
+{
+	bool off = all_off(group);
+	if (group->engine != ENGINE_GR0)
+		return OK; /* of a copy engine: recorded */
+	enum status s = result_of(sg_hold((unsigned)group->device, off));
+	if (s == OK && off && preempt)
+		s = result_of(sg_hold_preempt((unsigned)group->device, false));
+	return s;
+}
+
+static enum status disable_channels(const struct disable_channels *p)
+{
+	struct object *groups[DISABLE_MAX];
+	unsigned n = 0;
+	if (p->channels > DISABLE_MAX || p->event)
+		return ERR_ARGUMENT;
+	for (uint32_t i = 0; i < p->channels; i++) {
+		const struct object *c = find(p->client[i], p->channel[i]);
+		if (!c || c->class_id != CLASS_CHANNEL)
+			return ERR_ARGUMENT;
+	}
+	for (uint32_t i = 0; i < p->channels; i++) {
+		struct object *c = find(p->client[i], p->channel[i]);
+		struct object *g = find(c->client, c->parent);
+		unsigned j = 0;
+		c->off = p->disable;
+		while (j < n && groups[j] != g)
+			j++;
+		if (j == n && g)
+			groups[n++] = g;
+	}
+	enum status s = OK;
+	for (unsigned i = 0; i < n && s == OK; i++)
+		s = apply(groups[i], !p->only_scheduling);
+	return s;
+}
+
+static enum status set_timeslice(struct object *g, uint64_t us)
+{
+	uint64_t ns = us * 1000;
+	if (!us || us > 1000000)
+		return ERR_ARGUMENT;
+	enum status s =
+	    g->engine == ENGINE_GR0
+		? result_of(sg_hold_slice((unsigned)g->device,
+	                                  ns < SG_RM_SLICE_MIN_NS ? SG_RM_SLICE_MIN_NS : ns))
+		: OK;
+	if (s == OK)
+		g->slice_us = us;
+	return s;
+}
+
+/* May the caller do what needs CAP_SYS_NICE? */
+static bool privileged(void)
+{
+	return geteuid() == 0;
+}
+
+/* On a group. `p` has the size that the command has. *preempt: the caller waits without the lock */
+static enum status on_group(struct object *g, uint32_t cmd, uint8_t *p, int *preempt)
+{
+	uint64_t us;
+	uint32_t v;
+	switch (cmd) {
+	case 0xa06c0101: /* GPFIFO_SCHEDULE */
+		g->off = !p[0];
+		return apply(g, true);
+	case 0xa06c0103: /* SET_TIMESLICE */
+		memcpy(&us, p, sizeof(us));
+		return set_timeslice(g, us);
+	case 0xa06c0104: /* GET_TIMESLICE */
+		us = g->slice_us ? g->slice_us : sg_the_model()->timeslice_ns / 1000;
+		memcpy(p, &us, sizeof(us));
+		return OK;
+	case 0xa06c0105: /* PREEMPT: wait 0, manual time-out 1, microseconds 4 */
+		memcpy(&v, p + 4, sizeof(v));
+		if (p[1] && v > 1000000)
+			return ERR_ARGUMENT;
+		*preempt = g->engine == ENGINE_GR0 ? g->device : -1;
+		return OK;
+	case 0xa06c0106: /* GET_INFO */
+		v = (uint32_t)(g - objects);
+		memcpy(p, &v, sizeof(v));
+		return OK;
+	case 0xa06c0107: /* SET_INTERLEAVE_LEVEL */
+		memcpy(&v, p, sizeof(v));
+		if (!privileged())
+			return ERR_PERMISSIONS;
+		g->interleave = v > 2 ? g->interleave : v;
+		return v > 2 ? ERR_ARGUMENT : OK;
+	case 0xa06c0108: /* GET_INTERLEAVE_LEVEL */
+		memcpy(p, &g->interleave, sizeof(g->interleave));
+		return OK;
+	default:
+		return ERR_NOT_SUPPORTED;
+	}
+}
+
+static const struct command {
+	uint32_t cmd, size, other_size; /* drivers before 575 have another one */
+} commands[] = {{0xa06c0101, 3, 2},  {0xa06c0103, 8, 8},     {0xa06c0104, 8, 8},
+                {0xa06c0105, 8, 8},  {0xa06c0106, 4, 4},     {0xa06c0107, 4, 4},
+                {0xa06c0108, 4, 4},  {0x2080110b, 536, 536}, {0x20801210, 32, 32},
+                {0x20801235, 24, 24}};
+
+static enum status control(const struct nvos54 *c, int *preempt, bool *wait)
+{
+	uint8_t *p = (uint8_t *)(uintptr_t)c->params;
+	const struct command *k = commands;
+	while (k < commands + REIN_ARRAY_LEN(commands) && k->cmd != c->cmd)
+		k++;
+	struct object *o = find(c->client, c->object);
+	if (!find(c->client, c->client))
+		return ERR_CLIENT;
+	if (!o)
+		return ERR_OBJECT;
+	if (k == commands + REIN_ARRAY_LEN(commands) || c->cmd >> 16 != o->class_id)
+		return ERR_NOT_SUPPORTED;
+	if (!p || (c->params_size != k->size && c->params_size != k->other_size))
+		return ERR_PARAMS;
+	if (o->class_id == CLASS_GROUP) {
+		enum status s = on_group(o, c->cmd, p, preempt);
+		*wait = *preempt >= 0 && p[0];
+		return s;
+	}
+	if (c->cmd == 0x2080110b)
+		return disable_channels((const struct disable_channels *)p);
+	if (c->cmd == 0x20801235) { /* GR_GET_CTXSW_MODES: compute mode at 16 */
+		const uint32_t mode = COMPUTE_CILP;
+		memcpy(p + 16, &mode, sizeof(mode));
+	}
+	return OK;
+}
+
+static bool is_such(int fd)
+{
+	char link[40], name[64];
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = fd < 0 ? -1 : readlink(link, name, sizeof(name) - 1);
+	static const char want[] = "/memfd:" SOFTGPU_RM_FILE;
+	return n >= (ssize_t)strlen(want) && strncmp(name, want, strlen(want)) == 0;
+}
+
+EXPORT int softgpu_rm_ioctl(int fd, unsigned long request, void *arg)
+{
+	int preempt = -1;
+	bool wait = false;
+	if (fd < 0 || fd != file || getpid() != maker) {
+		if (!arg || request != ESC_CONTROL || !is_such(fd)) {
+			errno = ENOTTY;
+			return -1;
+		}
+		/* another process' descriptor: its objects are not known here */
+		((struct nvos54 *)arg)->status = ERR_CLIENT;
+		return 0;
+	}
+	if (!arg) {
+		errno = EFAULT;
+		return -1;
+	}
+	pthread_mutex_lock(&lock);
+	int r = 0;
+	if (request == ESC_ALLOC) {
+		((struct nvos64 *)arg)->status = allocate(arg);
+	} else if (request == ESC_FREE) {
+		((struct nvos00 *)arg)->status = deallocate(arg);
+	} else if (request == ESC_CONTROL) {
+		((struct nvos54 *)arg)->status = control(arg, &preempt, &wait);
+	} else {
+		errno = EINVAL;
+		r = -1;
+	}
+	pthread_mutex_unlock(&lock);
+	if (preempt >= 0)
+		((struct nvos54 *)arg)->status =
+		    result_of(sg_hold_preempt((unsigned)preempt, wait));
+	return r;
+}
+
+/* ---- what libcuda asks when a device is first used */
+
+static bool call(unsigned long request, void *arg, const uint32_t *status)
+{
+	int r = ioctl(file, request, arg); /* whoever stands in front of libc's */
+	if (r != 0 && errno == ENOTTY)
+		r = softgpu_rm_ioctl(file, request, arg);
+	return r == 0 && *status == OK;
+}
+
+static bool make(uint32_t client, uint32_t parent, uint32_t handle, uint32_t class_id, void *params,
+                 uint32_t size)
+{
+	struct nvos64 a = {.client = client,
+	                   .parent = parent,
+	                   .object = handle,
+	                   .class_id = class_id,
+	                   .params = (uintptr_t)params,
+	                   .params_size = size};
+	return call(ESC_ALLOC, &a, &a.status);
+}
+
+static bool make_group(uint32_t client, uint32_t parent, uint32_t handle, uint32_t engine,
+                       unsigned channels, uint32_t class_id)
+{
+	uint32_t group[5] = {[3] = engine};     /* its type is at 12 of 20 bytes */
+	uint32_t channel[92] = {[32] = engine}; /* flags at 20, engine at 128 */
+	uint8_t on[3] = {1};
+	bool ok = make(client, parent, handle, CLASS_GROUP, group, sizeof(group));
+	if (ok && class_id == CLASS_COMPUTE)
+		ok = make(client, handle, handle + 1, CLASS_CTXSHARE, NULL, 0);
+	for (unsigned i = 0; ok && i < channels; i++)
+		ok = make(client, handle, handle + 2 + i, CLASS_CHANNEL, channel, sizeof(channel));
+	struct nvos54 c = {.client = client,
+	                   .object = handle,
+	                   .cmd = 0xa06c0101,
+	                   .params = (uintptr_t)on,
+	                   .params_size = sizeof(on)};
+	return ok && make(client, handle + 2, handle + 8, class_id, NULL, 0) &&
+	       call(ESC_CONTROL, &c, &c.status);
+}
+
+#define CLIENT 0xc1d00001u
+
+static bool open_file(void)
+{
+	if (file >= 0)
+		return true;
+	file = memfd_create(SOFTGPU_RM_FILE, MFD_CLOEXEC);
+	maker = getpid();
+	return file >= 0 && make(0, 0, CLIENT, CLASS_CLIENT, NULL, 0);
+}
+
+void sg_rm_announce(int device)
+{
+	static bool announced[SG_DEVICES_MAX];
+	static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
+	uint32_t base = 0x5c000000u + (uint32_t)device * 0x100;
+	uint32_t number[14] = {(uint32_t)device}; /* the device's, then what libcuda leaves 0 */
+	if (!sg_the_model()->rm)
+		return;
+	pthread_mutex_lock(&once);
+	if (!announced[device]) {
+		announced[device] = true;
+		bool ok = open_file() &&
+		          make(CLIENT, CLIENT, base + 1, CLASS_DEVICE, number, sizeof(number)) &&
+		          make(CLIENT, base + 1, base + 2, CLASS_SUBDEVICE, NULL, 0) &&
+		          make_group(CLIENT, base + 1, base + 0x10, ENGINE_GR0, 2, CLASS_COMPUTE) &&
+		          make_group(CLIENT, base + 1, base + 0x20, ENGINE_COPY0, 1, CLASS_COPY);
+		if (!ok)
+			sg_say("the resource manager of device %d could not be set up: %s", device,
+			       file < 0 ? strerror(errno) : "what stands in front refuses");
+	}
+	pthread_mutex_unlock(&once);
+}

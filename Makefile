@@ -9,7 +9,8 @@ CC       ?= gcc
 PYTHON   ?= python3
 # the first of these that holds what we need, as in packaging/deps.sh
 has_cuda  = $(and $(wildcard $(1)/include/cuda.h),$(wildcard $(1)/include/cudaProfiler.h),$(wildcard $(1)/bin/nvcc))
-CUDA_DIRS := $(if $(REIN_NO_SYSTEM_CUDA),,$(CUDA_HOME) /usr/local/cuda)
+CUDA_DIRS := $(if $(REIN_NO_SYSTEM_CUDA),,$(CUDA_HOME) /usr/local/cuda \
+               $(patsubst %/bin/nvcc,%,$(realpath $(shell command -v nvcc 2>/dev/null))))
 CUDA_DIR := $(firstword $(foreach d,$(CUDA_DIRS),$(if $(call has_cuda,$(d)),$(d))) build/cuda)
 NVCC     ?= $(firstword $(wildcard $(CUDA_DIR)/bin/nvcc) nvcc)
 # libraries found here; what needs another is left out, and `make` says so
@@ -49,18 +50,24 @@ GEN       := $(addprefix $(B)/gen/,cuda_real.h cuda_entries.h hooks.c exports.ma
                cuda_versions.h softgpu_missing.c)
 CU        := saxpy matmul
 SOFTGPU   := $(if $(call has,$(PKG_SOFT)),$(B)/softgpu/libcuda.so.1)
-PRODUCTS  := $(B)/librein.so $(B)/reind $(SOFTGPU) $(if $(call has,$(PKG_TOOLS)),$(B)/rein) \
+CUPTI_H   := $(firstword $(wildcard $(addprefix $(CUDA_DIR)/,include/cupti.h extras/CUPTI/include/cupti.h)))
+SOFTCUDART := $(if $(SOFTGPU),$(addprefix $(B)/softgpu/,libcudart.so.13 libcudart_static.a))
+SOFTCUPTI := $(if $(SOFTGPU),$(if $(CUPTI_H),$(B)/softgpu/libcupti.so.13))
+PRODUCTS  := $(B)/librein.so $(B)/reind $(SOFTGPU) $(SOFTCUDART) $(SOFTCUPTI) $(if $(call has,$(PKG_TOOLS)),$(B)/rein) \
              $(addprefix $(B)/workloads/,lc be $(CU) null/libcuda.so.1 \
-               $(if $(call has,jansson),demo bench))
+               $(if $(call has,jansson),demo bench $(if $(SOFTGPU),bench_softgpu)))
 UNIT      := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
 PROCESS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/process/test_*.c))
 PRELOAD   := $(patsubst tests/preload/%.c,$(B)/tests/preload/%.so,$(wildcard tests/preload/*.c))
 CLIENTS   := $(patsubst tests/clients/%.c,$(B)/tests/clients/%,$(wildcard tests/clients/*.c))
+KERNELS   := $(patsubst tests/%.cu,$(B)/tests/%.fatbin,$(wildcard tests/kernels/*.cu))
 PROBES    := $(patsubst workloads/%.c,$(B)/%,$(wildcard workloads/gpu/*.c)) \
              $(patsubst workloads/%.c,$(B)/%.so,$(wildcard workloads/gpu/preload/*.c))
+CUDART_TESTS := $(patsubst tests/%.cu,$(B)/tests/%,$(filter-out %_part.cu,$(wildcard tests/cudart/*.cu))) \
+             $(B)/tests/cudart/api-static
 CUDART    := $(foreach s,static shared,$(patsubst workloads/%.cu,$(B)/%-$(s),$(wildcard workloads/gpu/cudart/*.cu)))
 RECORD    := $(addprefix $(B)/record/,libcuda.so.1 replay)
-GPU_PARTS := $(RECORD) $(filter-out %/rein %/demo %/bench,$(PRODUCTS)) $(PROBES) $(CUDART) $(CLIENTS)
+GPU_PARTS := $(RECORD) $(filter-out %/rein %/demo %/bench %/bench_softgpu,$(PRODUCTS)) $(PROBES) $(CUDART) $(CLIENTS)
 
 .PHONY: all demo test bench gpu-check gpu-parts lint fmt fuzz install deps help clean tests left-out
 .DELETE_ON_ERROR:
@@ -71,7 +78,8 @@ left-out:
 	@$(call LEFT_OUT,rein.conf in reind,inih) \
 	  $(call LEFT_OUT,the control socket of reind,jansson) \
 	  $(call LEFT_OUT,rein,$(PKG_TOOLS)) $(call LEFT_OUT,demo and bench,jansson) \
-	  $(call LEFT_OUT,the software GPU,$(PKG_SOFT)) :
+	  $(call LEFT_OUT,the software GPU,$(PKG_SOFT)) \
+	  $(if $(CUPTI_H),,printf '  left out: the CUPTI double (needs cupti.h)\n';) :
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,10 +95,12 @@ test: deps ## set up, build, run all tests
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all tests
 	$(Q)tests/run.sh $(B) $(UNIT) $(PROCESS)
 
-tests: $(UNIT) $(PROCESS) $(PRELOAD) $(CLIENTS) $(PROBES) $(RECORD)
+tests: $(UNIT) $(PROCESS) $(PRELOAD) $(CLIENTS) $(KERNELS) $(CUDART_TESTS) $(filter $(B)/gpu/cudart/rt_%-shared,$(CUDART)) \
+       $(PROBES) $(RECORD)
 
 bench: all ## added time per launch and what else this machine can measure
 	$(Q)$(B)/workloads/bench --out $(B)/bench
+	$(Q)[ ! -e $(B)/workloads/bench_softgpu ] || $(B)/workloads/bench_softgpu --out $(B)/bench
 
 # With a GPU it takes the machine as it is; without one the software GPU's libraries are needed.
 gpu-check: $(if $(wildcard /dev/nvidiactl /dev/dxg),,deps) ## learn from this machine's GPU; STAGES="a b" runs some
@@ -98,7 +108,7 @@ gpu-check: $(if $(wildcard /dev/nvidiactl /dev/dxg),,deps) ## learn from this ma
 	echo "  building the probes ($$(nproc) cores), log in $$log"; \
 	$(MAKE) --no-print-directory $(JOBS) -k gpu-parts WERROR= >$$log 2>&1; \
 	grep '^  left out' $$log; \
-	$(PYTHON) workloads/gpu/check.py --build $(B) --have "$(HAVE)" --since $$since \
+	exec $(PYTHON) workloads/gpu/check.py --build $(B) --have "$(HAVE)" --since $$since \
 	  --stages "$(STAGES)" $(if $(OUT_DIR),--out "$(OUT_DIR)") $(if $(LIMIT_S),--limit $(LIMIT_S)) \
 	  --not-built "$$(for f in $(GPU_PARTS); do [ -e $$f ] || echo $${f#$(B)/}; done)"
 gpu-parts: $(GPU_PARTS) left-out
@@ -142,6 +152,31 @@ $(B)/softgpu/libcuda.so.1: $(call obj,$(call src,softgpu)) $(B)/obj/gen/softgpu_
 	$(Q)$(CC) -shared -o $@ $^ -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic -Wl,--no-undefined \
 	  -Wl,-z,nodelete $(call pkg_libs,$(PKG_SOFT)) -lm -lpthread $(ALL_LDFLAGS)
 	$(Q)ln -sf libcuda.so.1 $(@D)/libcuda.so
+# the runtime library, and a twin to link in: unsanitized, as the programs are
+CUDART_OBJ = $(call obj,$(call src,softgpu/cudart)) $(B)/obj/gen/cudart_calls.o
+CUDART_GEN := $(addprefix $(B)/gen/,cudart_driver.h cudart_calls.h cudart_calls.c)
+$(B)/gen/cudart.stamp: softgpu/cudart/gen_cudart.py $(wildcard softgpu/cudart/*.tbl) $(B)/gen/stamp
+	$(call say,GEN,$(B)/gen/cudart_*)
+	$(Q)$(PYTHON) $< --cc "$(CC)" --include $(CUDA_DIR)/include --out $(@D)
+	$(Q)touch $@
+$(CUDART_GEN): $(B)/gen/cudart.stamp ;
+$(CUDART_OBJ): SAN_$(SAN) :=
+$(CUDART_OBJ): | $(CUDART_GEN)
+$(B)/softgpu/libcudart.so.13: $(CUDART_OBJ) softgpu/cudart/exports.map
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -o $@ $(filter %.o,$^) -Wl,-soname,$(@F) -Wl,-Bsymbolic -Wl,--no-undefined \
+	  -Wl,--version-script=softgpu/cudart/exports.map -Wl,-z,nodelete -ldl -lpthread $(LDFLAGS)
+	$(Q)ln -sf $(@F) $(@D)/libcudart.so
+$(B)/softgpu/libcudart_static.a: $(CUDART_OBJ)
+	$(call say,AR,$@)
+	$(Q)$(CC) -r -nostdlib -o $(B)/obj/cudart.o $^ && objcopy --localize-hidden $(B)/obj/cudart.o
+	$(Q)rm -f $@ && ar rcs $@ $(B)/obj/cudart.o
+$(B)/obj/softgpu/cupti/%.o: ALL_CFLAGS += -isystem $(dir $(CUPTI_H))
+$(SOFTCUPTI): $(call obj,$(call src,softgpu/cupti)) softgpu/cupti/exports.map
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -o $@ $(filter %.o,$^) -Wl,-soname,$(@F) -Wl,-Bsymbolic -Wl,--no-undefined \
+	  -Wl,--version-script=softgpu/cupti/exports.map -Wl,-z,nodelete -ldl -lpthread $(ALL_LDFLAGS)
+	$(Q)ln -sf $(@F) $(@D)/libcupti.so
 $(B)/reind: $(call obj,$(call src,daemon)) $(call lib,policy common)
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(call pkg_libs,$(PKG_DAEMON)) -lpthread $(ALL_LDFLAGS)
@@ -149,22 +184,30 @@ $(B)/rein: $(call obj,$(call src,tools)) $(call lib,common)
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(call pkg_libs,$(PKG_TOOLS)) $(ALL_LDFLAGS)
 
-# ---- workloads: CUDA programs that know nothing of rein; each links libcuda.so.1 by name only,
-# found in the software GPU or, where that is left out, in the toolkit's stub
-CUDA_LINK = $(if $(SOFTGPU),-L$(B)/softgpu,-L$(CUDA_DIR)/lib64/stubs) -Wl,--as-needed -lcuda \
-            -Wl,--allow-shlib-undefined
+# ---- workloads: CUDA programs that know nothing of rein; each links libcuda.so.1 by name only, found
+# in the toolkit's stub, else the software GPU, else the recorder, which exports the same functions
+LIBCUDA   = $(or $(wildcard $(CUDA_DIR)/lib64/stubs/libcuda.so),$(SOFTGPU),$(B)/record/libcuda.so.1)
+CUDA_LINK = -Wl,--as-needed $(LIBCUDA) -Wl,--allow-shlib-undefined
+# PTX for every GPU and for the software one; machine code so that nothing is compiled at its start
+FAT_ARCH ?= -gencode arch=compute_75,code=compute_75 -gencode arch=compute_90,code=sm_90
+fatbin    = $(NVCC) -fatbin -Wno-deprecated-gpu-targets $(FAT_ARCH) -o $@ $<
 $(B)/workloads/%.fatbin: workloads/%.cu
 	$(call say,NVCC,$<)
-	$(Q)$(NVCC) -fatbin -Wno-deprecated-gpu-targets -o $@ $<
+	$(Q)$(fatbin)
 $(addprefix $(B)/workloads/,lc be): $(B)/workloads/%: $(B)/obj/workloads/%.o $(WL_LIB) \
-    $(B)/workloads/kernels.fatbin $(SOFTGPU)
+    $(B)/workloads/kernels.fatbin $(LIBCUDA)
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(CUDA_LINK) -lm -lpthread $(ALL_LDFLAGS)
 $(addprefix $(B)/workloads/,demo bench): $(B)/workloads/%: $(B)/obj/workloads/%.o $(WL_LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) -ljansson -lm -lpthread -ldl $(ALL_LDFLAGS)
+$(B)/obj/workloads/bench_softgpu.o: ALL_CFLAGS += -I. -DBENCH_FATBIN='"$(B)/workloads/bench_softgpu.fatbin"'
+$(B)/obj/workloads/bench_softgpu.o: $(B)/workloads/bench_softgpu.fatbin
+$(B)/workloads/bench_softgpu: $(B)/obj/workloads/bench_softgpu.o $(WL_LIB) $(call lib,softgpu common) $(SOFTGPU)
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) -ljansson $(call pkg_libs,$(PKG_SOFT)) -lm -lpthread -ldl $(ALL_LDFLAGS)
 $(addprefix $(B)/workloads/,$(CU)): $(B)/workloads/%: workloads/%.cu $(B)/workloads/%.fatbin \
-    $(SOFTGPU) $(WL_LIB)
+    $(LIBCUDA) $(WL_LIB)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -DFATBIN='"$(B)/workloads/$*.fatbin"' -x c $< -x none $(WL_LIB) \
 	  -o $@ $(CUDA_LINK) -lm $(ALL_LDFLAGS)
@@ -177,9 +220,9 @@ $(B)/workloads/null/libcuda.so.1: workloads/null/driver.c $(B)/gen/stamp
 # ---- probes of gpu-check
 $(B)/gpu/kernels.fatbin: workloads/gpu/kernels.cu
 	$(call say,NVCC,$<)
-	$(Q)$(NVCC) -fatbin -Wno-deprecated-gpu-targets -o $@ $<
+	$(Q)$(fatbin)
 $(B)/obj/workloads/gpu/%.o: ALL_CFLAGS += -DGPU_FATBIN='"$(B)/gpu/kernels.fatbin"'
-$(filter-out %.so,$(PROBES)): $(B)/gpu/%: $(B)/obj/workloads/gpu/%.o $(GPU_LIB) $(SOFTGPU)
+$(filter-out %.so,$(PROBES)): $(B)/gpu/%: $(B)/obj/workloads/gpu/%.o $(GPU_LIB) $(LIBCUDA)
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(CUDA_LINK) -ldl -lm -lpthread $(ALL_LDFLAGS)
 $(patsubst $(B)/%,$(B)/obj/workloads/%.o,$(filter-out %.so,$(PROBES))): $(B)/gpu/kernels.fatbin
@@ -223,11 +266,23 @@ $(B)/tests/%: tests/%.c $(HARNESS) $(TEST_LIBS) $(PRODUCTS)
 	$(Q)$(CC) $(ALL_CFLAGS) $(call pkg_cflags,$(PKG_TEST)) -I. -DBUILD_DIR='"$(B)"' -o $@ $< \
 	  $(filter tests/%.c,$(HARNESS)) -Wl,--start-group $(TEST_LIBS) -Wl,--end-group \
 	  $(call pkg_libs,$(PKG_TEST) $(PKG_DAEMON) $(PKG_TOOLS) $(PKG_SOFT)) -lm -lpthread $(ALL_LDFLAGS)
+CUDART_SRC = $(wildcard tests/cudart/*) $(SOFTCUDART)
+$(B)/tests/cudart/%-static: tests/cudart/%.cu $(CUDART_SRC)
+	$(call say,NVCC,$@)
+	$(Q)NVCC_APPEND_FLAGS=-L$(B)/softgpu $(NVCC) -Wno-deprecated-gpu-targets -cudart static -o $@ $<
+$(B)/tests/cudart/%: tests/cudart/%.cu $(CUDART_SRC)
+	$(call say,NVCC,$@)
+	$(Q)$(NVCC) -Wno-deprecated-gpu-targets $(call nvcc_option,NVCC,$<) -cudart shared -L$(B)/softgpu \
+	  -o $@ $< $(call nvcc_option,LINK,$<)
+$(KERNELS): FAT_ARCH := -gencode arch=compute_80,code=compute_80
+$(KERNELS): $(B)/tests/%.fatbin: tests/%.cu
+	$(call say,NVCC,$<)
+	$(Q)$(fatbin)
 # other people's libraries: never sanitized, whatever is preloaded beside them
 $(B)/tests/preload/%.so: tests/preload/%.c
 	$(call say,CC,$<)
 	$(Q)$(CC) $(filter-out $(SAN_$(SAN)),$(ALL_CFLAGS)) -O0 -shared -o $@ $< $(LDFLAGS)
-$(B)/tests/clients/%: tests/clients/%.c $(SOFTGPU)
+$(B)/tests/clients/%: tests/clients/%.c $(LIBCUDA)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(CUDA_LINK) -lm -lpthread $(ALL_LDFLAGS)
 

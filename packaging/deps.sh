@@ -21,7 +21,8 @@ base=(
 lint=("clang-format|format check" "clang-tidy|static checks" "cppcheck|static checks"
 	"shellcheck|checks of the scripts")
 fuzz=("clang|builds the fuzzers" "libclang-rt-dev|libFuzzer and its sanitizers")
-cuda_wheels=(nvidia-cuda-runtime nvidia-cuda-nvcc nvidia-cuda-crt nvidia-nvvm nvidia-cuda-profiler-api)
+cuda_wheels=(nvidia-cuda-runtime nvidia-cuda-nvcc nvidia-cuda-crt nvidia-nvvm nvidia-cuda-profiler-api
+	nvidia-cuda-cupti)
 cuda_version="13.0.*"
 
 fail() {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * rt_basic.cu: the everyday calls of the runtime API: <<<…>>>, device, pinned, mapped, registered,
- * pitched and array memory, copies of every direction, symbols, sets, events, textures, function
- * attributes, and errors that must come back as they are. No managed memory.
+ * and pitched memory, copies of every direction, symbols, sets, events, function attributes, and
+ * errors that must come back as they are. No managed memory.
  *
  * WHAT IT ASKS of the GPU: are all results right. HOW THE ANSWER IS READ: exit status 0 and the
  * bytes of --dump, the same with and without the shim.
@@ -24,13 +24,6 @@ static __global__ void from_symbols(uint32_t *x, unsigned n)
 static __global__ void bump_table(void)
 {
 	device_table[threadIdx.x] += threadIdx.x;
-}
-
-static __global__ void from_texture(cudaTextureObject_t t, uint32_t *x, unsigned w, unsigned h)
-{
-	unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
-	if (i < w * h)
-		x[i] = tex2D<unsigned>(t, (float)(i % w), (float)(i / w));
 }
 
 static __global__ void through_shared(uint32_t *x)
@@ -139,32 +132,6 @@ static void pitched(void)
 	RT(cudaFree(d));
 }
 
-static void texture(void)
-{
-	const unsigned w = 96, h = 64;
-	std::vector<uint32_t> want = rt_filled(w * h, 6), got(w * h);
-	cudaChannelFormatDesc format = cudaCreateChannelDesc<unsigned>();
-	cudaResourceDesc resource = {};
-	cudaTextureDesc how = {};
-	cudaTextureObject_t t;
-	cudaArray_t array;
-	uint32_t *d;
-	RT(cudaMallocArray(&array, &format, w, h));
-	RT(cudaMemcpy2DToArray(array, 0, 0, want.data(), w * 4, w * 4, h, cudaMemcpyHostToDevice));
-	RT(cudaMalloc(&d, w * h * 4));
-	resource.resType = cudaResourceTypeArray;
-	resource.res.array.array = array;
-	how.readMode = cudaReadModeElementType;
-	RT(cudaCreateTextureObject(&t, &resource, &how, NULL));
-	from_texture<<<rt_blocks(w * h), 256>>>(t, d, w, h);
-	RT_LAUNCHED();
-	RT(cudaMemcpy(got.data(), d, w * h * 4, cudaMemcpyDeviceToHost));
-	rt_same(got.data(), want.data(), w * h, "texture");
-	RT(cudaDestroyTextureObject(t));
-	RT(cudaFreeArray(array));
-	RT(cudaFree(d));
-}
-
 static void sets_and_shared(void)
 {
 	const unsigned n = 4096, block = 1024;
@@ -246,7 +213,6 @@ int main(int argc, char **argv)
 	host_memory();
 	symbols();
 	pitched();
-	texture();
 	sets_and_shared();
 	events_and_attributes();
 	errors();

@@ -121,6 +121,7 @@ static uint32_t *filled(const std::vector<uint32_t> &v)
 	uint32_t *d;
 	RT(cudaMalloc(&d, N * 4));
 	RT(cudaMemcpy(d, v.data(), N * 4, cudaMemcpyHostToDevice));
+	RT(cudaDeviceSynchronize()); /* a copy from pageable memory may return before it is there */
 	return d;
 }
 
@@ -141,6 +142,7 @@ static void runtime_library(cudaStream_t s)
 	RT_TRUE(bytes == 4);
 	uint32_t other = 23;
 	RT(cudaMemcpy(offset, &other, 4, cudaMemcpyHostToDevice));
+	RT(cudaDeviceSynchronize());
 	for (unsigned i = 0; i < 200; i++)
 		RT(cudaLaunchKernel((const void *)kernel, dim3(rt_blocks(N)), dim3(256), args, 0,
 		                    s));
@@ -178,6 +180,7 @@ static void driver_library(cudaStream_t s, uint32_t seed)
 	CU(cu.function(&function, kernel));
 	CU(cu.global(&offset, &bytes, library, "offset"));
 	CU(cu.to_device(offset, &other, 4));
+	RT(cudaDeviceSynchronize());
 	config.gridDimX = rt_blocks(N);
 	config.blockDimX = 256;
 	config.gridDimY = config.gridDimZ = config.blockDimY = config.blockDimZ = 1;

@@ -47,12 +47,11 @@ class Runner(unittest.TestCase):
     def tearDownClass(cls):
         cls.folder.cleanup()
 
-    def stage(self, run, limit_s=20, own_limit_s=20):
+    def stage(self, run, limit_s=20, own_limit_s=20, summary=lambda facts: f"{len(facts)} facts"):
         """The record of a stage whose run() is `run`."""
-        module = types.SimpleNamespace(run=run, LIMIT_S=own_limit_s,
-                                       summary=lambda facts: f"{len(facts)} facts")
+        module = types.SimpleNamespace(run=run, LIMIT_S=own_limit_s, summary=summary)
         sys.modules["smoke"] = module
-        saved = {n: check.signal.getsignal(n) for n in (check.signal.SIGINT, check.signal.SIGTERM)}
+        saved = {n: check.signal.getsignal(n) for n in check.ENDING}
         try:
             return check.run_stage("smoke", self.machine, Path(self.folder.name), limit_s, Quiet())
         finally:
@@ -83,6 +82,51 @@ class Runner(unittest.TestCase):
         self.assertEqual(r["result"], "failed")
         self.assertIn("ValueError: boom (gpu_check_stages.py:", r["summary"])
         self.assertEqual(len(r["facts"]), 1)
+
+    def test_odd_values_cost_nothing(self):
+        def run(stage):
+            stage.run("p", ["printf", '{"fact":"a.b","value":NaN}\\n{"fact":"a.c"}\\n'])
+            stage.fact("a.d", float("inf"))
+        r, _ = self.stage(run, summary=lambda facts: facts["a.nothing"]["value"])
+        self.assertEqual(r["result"], "ok")
+        self.assertIn("3 facts (no summary: KeyError", r["summary"])
+        self.assertIn("| a.b | not a number |", report.page("x", [r]))
+        path = Path(self.folder.name) / "odd.json"
+        report.write_json(path, r)
+        report.json.loads(path.read_text(encoding="utf-8"), parse_constant=self.fail)
+
+    def test_problems_do_not_hide_what_was_found(self):
+        def run(stage):
+            stage.fact("a.b", 1)
+            stage.fail("a.c", "broken")
+            stage.fail("a.d", "broken")
+        r, _ = self.stage(run)
+        self.assertEqual((r["result"], r["summary"]),
+                         ("problems", "a.c: broken (and 1 more); found: 1 facts"))
+
+    def test_a_program_that_even_sigkill_does_not_end_is_given_up(self):
+        limit, process.KILLED_S = process.KILLED_S, 0.2
+        killpg, process.os.killpg = process.os.killpg, lambda pid, sig: None
+
+        def run(stage):
+            stage.run("stuck", ["sleep", "79"], limit_s=0.2)
+            stage.fact("a.b", 1)
+        try:
+            r, _ = self.stage(run)
+        finally:
+            process.KILLED_S, process.os.killpg = limit, killpg
+        self.assertIn("stuck: it is stuck in the driver", r["problems"][0])
+        self.assertEqual(len(r["facts"]), 1)
+        self.assertEqual(process.descendants(os.getpid()), [])
+
+    def test_children_where_the_kernel_does_not_list_them(self):
+        child = process.Child(["sleep", "80"], dict(os.environ))
+        lists, process.KERNEL_LISTS_CHILDREN = process.KERNEL_LISTS_CHILDREN, False
+        try:
+            self.assertEqual(process.descendants(os.getpid()), [child.pid])
+        finally:
+            process.KERNEL_LISTS_CHILDREN = lists
+            child.stop(grace_s=0)
 
     def test_a_stage_that_hangs_is_stopped(self):
         grace, check.GRACE_S = check.GRACE_S, 0.5

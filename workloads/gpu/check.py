@@ -36,6 +36,7 @@ STAGES = ("smoke", "overhead", "ioctls", "queue-gate", "slices", "sharing", "tel
 LIMIT_S = 525  # of everything, the build included
 GRACE_S = 5    # what a stage may take beyond its limit to clean up after itself
 LEAST_S = 3    # a stage is not begun with less
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
@@ -84,26 +85,37 @@ class Terminal:
 
     def now(self, stage, text):
         if self.live:
-            sys.stderr.write(f"\r\033[K  {stage}: {text} "
-                             f"({time.monotonic() - self.begin:.0f} s)")
-            sys.stderr.flush()
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"\r\033[K  {stage}: {text} "
+                                 f"({time.monotonic() - self.begin:.0f} s)")
+                sys.stderr.flush()
 
     def line(self, text=""):
-        if self.live:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
-        print(text, flush=True)
+        with contextlib.suppress(OSError):  # the reader may have gone; the results are what counts
+            if self.live:
+                sys.stderr.write("\r\033[K")
+                sys.stderr.flush()
+            print(text, flush=True)
+
+
+def found(stage, summary):
+    """What a stage found, in short; a summary that stumbles over an odd value costs no facts."""
+    try:
+        return summary(stage.facts)
+    except Exception as e:
+        return f"{len(stage.facts)} facts (no summary: {type(e).__name__}: {e})"
 
 
 def judge(stage, summary):
     """(result, what the table says) of a stage that came to its end."""
     if stage.problems:
         more = f" (and {len(stage.problems) - 1} more)" if len(stage.problems) > 1 else ""
-        return "problems", f"{stage.problems[0]}{more}"
+        rest = f"; found: {found(stage, summary)}" if stage.facts else ""
+        return "problems", f"{stage.problems[0]}{more}{rest}"
     if not stage.facts:
         reasons = list(stage.skips.values()) or ["nothing was asked"]
         return "skipped", reasons[0]
-    text = summary(stage.facts)
+    text = found(stage, summary)
     if stage.skips:
         text += f" ({len(stage.skips)} not asked here)"
     return "ok", text
@@ -128,32 +140,35 @@ def run_stage(name, machine, results, limit_s, terminal, times=1.0):
     stage = Stage(name, machine, results, limit_s)
     stage.progress = lambda text: terminal.now(name, text)
     stage.progress("begins")
-    signalled = None
+    signalled, summary = None, lambda facts: f"{len(facts)} facts"
     try:
         signal.setitimer(signal.ITIMER_REAL, limit_s + GRACE_S)
         module = module_of(name)
+        summary = module.summary
         stage.limit_s = min(limit_s, module.LIMIT_S * times)
         signal.setitimer(signal.ITIMER_REAL, stage.limit_s + GRACE_S)
         module.run(stage)
-        result, text = judge(stage, module.summary)
+        result, text = judge(stage, summary)
     except Skip as e:
         result, text = "skipped", str(e)
     except OutOfTime:
         result = "out of time"
-        text = f"stopped after {stage.limit_s:.0f} s; what was found is kept"
+        text = f"stopped after {stage.limit_s:.0f} s; kept: {found(stage, summary)}"
     except Interrupted as e:
         signalled = e.args[0]
-        result, text = "interrupted", "what was found is kept"
+        result = "interrupted"
+        text = f"what was found is kept: {found(stage, summary)}"
     except Exception as e:  # a mistake in one stage must not cost the others
         where = traceback.extract_tb(e.__traceback__)[-1]
         result = "failed"
         text = f"{type(e).__name__}: {e} ({Path(where.filename).name}:{where.lineno})"
         stage.problem(text)
-        print(traceback.format_exc(), file=sys.stderr)
+        with contextlib.suppress(OSError):
+            print(traceback.format_exc(), file=sys.stderr)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # cleaning up is not interrupted
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for number in ENDING:
+            signal.signal(number, signal.SIG_IGN)  # cleaning up is not interrupted
         stage.end()
         for pid, left in process.sweep():
             stage.problem(f"it left the process {left} ({pid}) behind, which was killed")
@@ -190,8 +205,18 @@ def all_records(results, fresh):
     for name in STAGES:
         path = results / f"{name}.json"
         if name not in records and path.exists():
-            records[name] = report.json.loads(path.read_text(encoding="utf-8"))
+            with contextlib.suppress(OSError, ValueError):  # it is not ours, or damaged
+                records[name] = report.json.loads(path.read_text(encoding="utf-8"))
     return [records[name] for name in STAGES if name in records]
+
+
+def keep(results, name, r, heading, records):
+    """Writes what is known; that it cannot be written costs no further stage."""
+    try:
+        report.write_json(results / f"{name}.json", r)
+        report.write(results / "facts.md", report.page(heading, all_records(results, records)))
+    except Exception as e:
+        r["problems"].append(f"the results could not be written: {type(e).__name__}: {e}")
 
 
 def run_all(o, machine, results, heading, terminal):
@@ -206,20 +231,32 @@ def run_all(o, machine, results, heading, terminal):
             r = not_run(name, machine, f"no time left of {o.limit:.0f} s; "
                         f"make gpu-check STAGES={name} runs it alone")
         else:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in ENDING:
                 signal.signal(number, on_signal)
             r, signalled = run_stage(name, machine, results, left, terminal, times)
         records.append(r)
-        report.write_json(results / f"{name}.json", r)
-        report.write(results / "facts.md", report.page(heading, all_records(results, records)))
+        keep(results, name, r, heading, records)
         terminal.line(f"  {name}: {r['result']}, {r['seconds']:.0f} s")
         for text in r["problems"]:
             terminal.line(f"    problem: {text}")
     return records, signalled
 
 
+def hold_driver():
+    """Keeps the GPU's device files open: without persistence mode the driver starts the GPU anew,
+    for seconds, whenever nobody has them open, and a run starts a hundred programs."""
+    held = []
+    for path in glob.glob("/dev/nvidia[0-9]*"):
+        with contextlib.suppress(OSError):
+            held.append(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+    return held
+
+
 def main():
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # where the locale has no µ
     o = options()
+    hold_driver()
     process.adopt_orphans()
     signal.signal(signal.SIGALRM, on_alarm)
     terminal = Terminal()
@@ -253,9 +290,9 @@ def main():
             os.unlink(left)
     every = all_records(results, records)
     text = heading + "\n\n" + report.table(every) + "\n"
+    terminal.line("\n" + text + f"\n{results}: a JSON file per stage, facts.md, table.txt, "
+                  "environment.json")
     report.write(results / "table.txt", heading + "\n\n" + report.table(every, 110) + "\n")
-    print("\n" + text + f"\n{results}: a JSON file per stage, facts.md, table.txt, "
-          "environment.json", flush=True)
     if signalled:
         sys.exit(128 + signalled)
     sys.exit(1 if any(r["result"] in ("problems", "failed", "out of time") for r in records) else 0)

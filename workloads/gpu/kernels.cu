@@ -69,6 +69,7 @@ extern "C" __global__ void sharing_persistent(const volatile unsigned *stop,
 		__syncthreads();
 		if (end)
 			break;
+#pragma unroll 1 // unrolled, a compiler makes one round of several
 		for (unsigned k = 0; k < rounds; k++)
 			x = x * 1664525u + 1013904223u + k;
 	}
@@ -155,6 +156,7 @@ extern "C" __global__ void gate_clock(volatile unsigned long long *page,
 extern "C" __global__ void slices_busy(unsigned *where, unsigned *sink, unsigned iterations)
 {
 	unsigned x = threadIdx.x, sm;
+#pragma unroll 1 // unrolled, a compiler makes one round of several
 	for (unsigned k = 0; k < iterations; k++)
 		x = x * 1664525u + 1013904223u + k;
 	asm volatile("mov.u32 %0, %%smid;" : "=r"(sm));

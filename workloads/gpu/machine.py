@@ -2,12 +2,13 @@
 """What machine this is: its GPU and driver, or the software GPU in their place; CUDA, PyTorch,
 MPS, BPF. Everything is read, nothing is set."""
 
+import contextlib
+import functools
 import json
 import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 
 from process import Child
@@ -25,12 +26,8 @@ def read(path, default=""):
 
 def output(argv, limit_s=20):
     """What a command prints, or "" if it is not there, fails or takes too long."""
-    try:
-        run = subprocess.run(argv, capture_output=True, text=True, timeout=limit_s, check=False,
-                             stdin=subprocess.DEVNULL)
-        return run.stdout.strip() if run.returncode == 0 else ""
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
+    child = Child(argv, dict(os.environ)).wait(limit_s)
+    return child.out.strip() if child.status == 0 else ""
 
 
 class Machine:
@@ -89,11 +86,11 @@ class Machine:
         """(facts of the device, None) or (None, why there is none)."""
         tool = self.build / "gpu" / "device"
         if not tool.exists():
-            return None, f"{tool} was not built"
+            return None, f"{tool} was not built; {self.build}/gpu/build.log says why"
         child = Child([tool], env).wait(PROBE_LIMIT_S)
         facts = {}
         for line in child.out.splitlines():
-            if line.startswith('{"fact"'):
+            with contextlib.suppress(ValueError, TypeError, KeyError):
                 fact = json.loads(line)
                 facts[fact["fact"].partition(".")[2]] = fact["value"]
         if child.status == 0 and "name" in facts:
@@ -110,14 +107,19 @@ class Machine:
         code = "import importlib.metadata as m; print(m.version('torch'))"
         return output([self.python, "-c", code]) or None
 
+    @functools.cached_property
+    def driver_version(self):
+        """Asked once: nvidia-smi takes seconds, and may hang beside a wedged GPU."""
+        text = re.search(r"\b\d{3,}\.\d+(\.\d+)*\b", read("/proc/driver/nvidia/version"))
+        known = read("/sys/module/nvidia/version") or (text and text.group(0))
+        if not known:
+            smi = output(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"])
+            known = (smi.splitlines() or [""])[0].strip()
+        return known or f"cuda{int(self.gpu.get('cuda', 0))}"
+
     def driver(self):
         """The driver's version, as short as it can be said."""
-        if self.simulated:
-            return "simulated"
-        text = re.search(r"\b\d{3,}\.\d+(\.\d+)*\b", read("/proc/driver/nvidia/version"))
-        smi = output(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"])
-        return (read("/sys/module/nvidia/version") or (text and text.group(0))
-                or (smi.splitlines() or [""])[0].strip() or f"cuda{int(self.gpu['cuda'])}")
+        return "simulated" if self.simulated else self.driver_version
 
     def describe(self):
         """The environment of the results: what anyone needs to read them."""

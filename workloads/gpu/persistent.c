@@ -7,7 +7,7 @@
  * never leave room) and under each gate of rein (none but preemption can interrupt it)? Read: by
  * the stage `sharing`, from the neighbour's latency, and from the steps here: a step is a fixed
  * amount of arithmetic by every block, about --step-ms alone, that the kernel counts in host
- * memory.
+ * memory. Each process finds that amount itself: what is compared is steps × "rounds".
  *
  * Commands on stdin, a line each, as the PyTorch programs take them (torch/peer.py): `start`;
  * `stop`, answered by {"steps": {"begin_ns", "finish_ns", "step_end_ns": […]}}; `quit`. The line
@@ -27,6 +27,7 @@
 #include "../lib/gpu.h"
 #include "../lib/jsonout.h"
 #include "../lib/options.h"
+#include "lib/warm.h"
 
 WL_EMBED(gpu_kernels, GPU_FATBIN);
 
@@ -118,6 +119,8 @@ static void calibrate(struct persistent *p)
 {
 	p->rounds = 4;
 	double ms = measure(p, 4);
+	for (uint64_t until = wl_now_ns() + wl_warm_ns(&p->gpu); wl_now_ns() < until;)
+		measure(p, 1000);
 	while (ms < p->step_ms / 2 && p->rounds < ROUNDS_MAX / 4) {
 		p->rounds *= 4;
 		ms = measure(p, 4);

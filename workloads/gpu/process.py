@@ -13,8 +13,11 @@ import time
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 OUTPUT_MAX = 64 << 20  # bytes kept of one program's output
+KILLED_S = 3           # a killed program that is not gone after that is stuck in a driver
 
 LIBC = ctypes.CDLL(None, use_errno=True)
+# some kernels are built without it
+KERNEL_LISTS_CHILDREN = os.path.exists(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
 
 
 def adopt_orphans():
@@ -22,8 +25,18 @@ def adopt_orphans():
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def parent_of(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+            return int(f.read().rpartition(")")[2].split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
 def children_of(pid):
     """Process ids of the living children of any thread of `pid`."""
+    if not KERNEL_LISTS_CHILDREN:
+        return [int(p) for p in os.listdir("/proc") if p.isdigit() and parent_of(p) == pid]
     found = []
     try:
         for task in os.listdir(f"/proc/{pid}/task"):
@@ -95,6 +108,7 @@ class Child:
         self.seconds = None
         self.status = None  # exit status, 128 + signal, None while it runs
         self.timed_out = False
+        self.stuck = False  # not even SIGKILL ended it
         self.buffers = {"out": bytearray(), "err": bytearray()}
         parent = os.getpid()
 
@@ -152,6 +166,9 @@ class Child:
     def finish(self, code):
         self.seconds = time.monotonic() - self.begin
         self.status = 128 - code if code < 0 else code
+        self.close()
+
+    def close(self):
         for key in list(self.selector.get_map().values()):  # what is still in the pipes
             while True:
                 data = key.fileobj.read(1 << 16)
@@ -192,12 +209,18 @@ class Child:
                 os.killpg(self.pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+            end = time.monotonic() + KILLED_S
             while not self.pump(0.05):
-                pass
+                if time.monotonic() >= end:
+                    self.stuck = True
+                    self.finish(-signal.SIGKILL)
+                    break
         for pid in family:
             kill(pid)
 
     def signal(self, sig):
+        if self.status is not None:
+            return  # there is no such group any more, or never was
         try:
             os.killpg(self.pid, sig)
         except ProcessLookupError:

@@ -164,11 +164,9 @@ static void ask_other_stream(CUstream other)
 
 static void ask_depth(const char *id, enum wl_gate_point point, bool ask_other)
 {
-	struct filler f = {.stream = wl_gate_stream(), .point = point};
-	CUstream other = wl_gate_stream();
+	struct filler f = {.stream = wl_gate_used_stream(&gate), .point = point};
+	CUstream other = wl_gate_used_stream(&gate);
 	pthread_t thread;
-	WL_CU(wl_gate_spin, &gate, other, 1, WL_GATE_NO_STAMP);
-	WL_CU(cuStreamSynchronize, other);
 	f.result = close_and_queue(f.stream);
 	if (f.result == CUDA_SUCCESS && pthread_create(&thread, NULL, fill, &f) == 0) {
 		bool blocked = until_blocked(&f);

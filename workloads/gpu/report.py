@@ -3,6 +3,7 @@
 table. Files get their names when they are whole."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -24,8 +25,17 @@ def write(path, text):
     os.replace(part, path)
 
 
+def finite(value):
+    """JSON has no NaN and no infinity: null takes their place."""
+    if isinstance(value, dict):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def write_json(path, value):
-    write(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    write(path, json.dumps(finite(value), indent=1, ensure_ascii=False, default=str) + "\n")
 
 
 def width(text):
@@ -41,6 +51,8 @@ def number(value):
     """4 significant digits, no more; integers below a million whole."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "not a number"
     if isinstance(value, (int, float)):
         if value == int(value) and abs(value) < 1e6:
             return str(int(value))
@@ -50,11 +62,11 @@ def number(value):
 
 def fact_text(fact):
     """A value with its unit and spread, for people."""
-    text = number(fact["value"])
+    text = number(fact.get("value"))
     if fact.get("unit"):
         text += " " + fact["unit"]
     if "p99" in fact:
-        text += f" (p10 {number(fact['p10'])}, p99 {number(fact['p99'])}, n {fact.get('n', '?')})"
+        text += f" (p10 {number(fact.get('p10'))}, p99 {number(fact['p99'])}, n {fact.get('n', '?')})"
     return text
 
 

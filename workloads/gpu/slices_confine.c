@@ -55,9 +55,14 @@ static bool launches(void)
 	wl_fact_flag("slices.launch_works", r == CUDA_SUCCESS,
 	             "a kernel loaded in the primary context, launched into a green stream: %s",
 	             r == CUDA_SUCCESS ? "success" : wl_slices_error(r));
-	if (r == CUDA_SUCCESS)
-		wl_part_end(&p);
-	return r == CUDA_SUCCESS;
+	if (r != CUDA_SUCCESS)
+		return false;
+	bool crossed = false;
+	WL_CU(cuEventDestroy, wl_slices_event(p.stream, CU_EVENT_DEFAULT, &crossed));
+	wl_fact_flag("slices.event_crosses", crossed,
+	             "an event of the primary context can be recorded in a green stream");
+	wl_part_end(&p);
+	return true;
 }
 
 static void each_size(void)
@@ -130,21 +135,29 @@ static void all_groups(void)
 
 /* ---- graphs */
 
-static unsigned graph_runs_on(CUstream captured, CUstream launched, unsigned blocks)
+static void graph_runs_on(const char *id, CUstream captured, CUstream launched, unsigned blocks,
+                          const char *note, unsigned sms)
 {
-	CUgraph graph;
-	CUgraphExec exec;
+	CUgraph graph = NULL;
+	CUgraphExec exec = NULL;
 	struct wl_seen seen;
 	WL_CU(cuStreamBeginCapture, captured, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
 	wl_slices_launch(&s, captured, blocks, s.iterations);
 	WL_CU(cuStreamEndCapture, captured, &graph);
-	WL_CU(cuGraphInstantiateWithFlags, &exec, graph, 0);
-	WL_CU(cuGraphLaunch, exec, launched);
-	WL_CU(cuStreamSynchronize, launched);
-	wl_slices_seen(&s, blocks, &seen);
-	WL_CU(cuGraphExecDestroy, exec);
-	WL_CU(cuGraphDestroy, graph);
-	return seen.n;
+	CUresult r = cuGraphInstantiateWithFlags(&exec, graph, 0);
+	if (r == CUDA_SUCCESS)
+		r = cuGraphLaunch(exec, launched);
+	if (r == CUDA_SUCCESS)
+		r = cuStreamSynchronize(launched);
+	if (r == CUDA_SUCCESS) {
+		wl_slices_seen(&s, blocks, &seen);
+		wl_fact(id, seen.n, NULL, "%s; the slice has %u SMs", note, sms);
+	} else {
+		wl_fact_skip(id, "%s", wl_slices_error(r));
+	}
+	if (exec)
+		cuGraphExecDestroy(exec);
+	cuGraphDestroy(graph);
 }
 
 static void graphs(void)
@@ -153,10 +166,10 @@ static void graphs(void)
 	unsigned blocks = s.sms * WL_SLICE_BLOCKS_PER_SM * 2;
 	if (wl_part_make(&s, 1, 0, 0, &p) != CUDA_SUCCESS)
 		return;
-	wl_fact("slices.graph_into_slice_sms", graph_runs_on(s.stream, p.stream, blocks), NULL,
-	        "captured in an ordinary stream, launched into a slice of %u SMs", p.sms);
-	wl_fact("slices.graph_of_slice_sms", graph_runs_on(p.stream, s.stream, blocks), NULL,
-	        "captured in a slice of %u SMs, launched into an ordinary stream", p.sms);
+	graph_runs_on("slices.graph_into_slice_sms", s.stream, p.stream, blocks,
+	              "captured in an ordinary stream, launched into a slice", p.sms);
+	graph_runs_on("slices.graph_of_slice_sms", p.stream, s.stream, blocks,
+	              "captured in a slice, launched into an ordinary stream", p.sms);
 	wl_part_end(&p);
 }
 
@@ -206,8 +219,8 @@ static double slow_down(load_fn *load, const struct wl_part *p)
 	struct clocked c[2];
 	double alone[2], both[2], worst = 0;
 	for (int i = 0; i < 2; i++) {
-		WL_CU(cuEventCreate, &c[i].begin, CU_EVENT_DEFAULT);
-		WL_CU(cuEventCreate, &c[i].end, CU_EVENT_DEFAULT);
+		c[i].begin = wl_slices_event(p[i].stream, CU_EVENT_DEFAULT, NULL);
+		c[i].end = wl_slices_event(p[i].stream, CU_EVENT_DEFAULT, NULL);
 	}
 	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < 2; i++) {
@@ -262,9 +275,12 @@ static void short_trips(const char *id, CUstream mine, CUstream theirs, double l
 {
 	struct wl_samples trips = {0};
 	unsigned left_out = 0;
-	CUevent e;
+	CUevent e = NULL;
+	if (theirs) {
+		e = wl_slices_event(theirs, CU_EVENT_DISABLE_TIMING, NULL);
+		WL_CU(cuEventSynchronize, e);
+	}
 	uint64_t until = wl_now_ns() + SHORT_LIMIT_NS;
-	WL_CU(cuEventCreate, &e, CU_EVENT_DISABLE_TIMING);
 	while (trips.n + left_out < SHORT_SAMPLES && wl_now_ns() < until) {
 		/* a fresh pair of kernels whenever the last one of the pair before has begun */
 		if (theirs && cuEventQuery(e) == CUDA_SUCCESS) {
@@ -285,7 +301,8 @@ static void short_trips(const char *id, CUstream mine, CUstream theirs, double l
 			wl_samples_add(&trips, ns);
 	}
 	WL_CU(cuCtxSynchronize);
-	WL_CU(cuEventDestroy, e);
+	if (e)
+		WL_CU(cuEventDestroy, e);
 	wl_fact_samples(id, "us", &trips, 1e3, "%s", note);
 	wl_samples_fini(&trips);
 }

@@ -101,7 +101,8 @@ static void run(struct peer *p, double seconds)
 	CUevent over[2];
 	unsigned n = 0;
 	for (int i = 0; i < 2; i++)
-		WL_CU(cuEventCreate, &over[i], CU_EVENT_DISABLE_TIMING | CU_EVENT_BLOCKING_SYNC);
+		over[i] = wl_slices_event(p->stream,
+		                          CU_EVENT_DISABLE_TIMING | CU_EVENT_BLOCKING_SYNC, NULL);
 	uint64_t begin = wl_now_ns(), until = begin + (uint64_t)(seconds * 1e9), end = begin;
 	for (unsigned i = 0; i < 2; i++) {
 		wl_slices_launch(&p->s, p->stream, p->s.blocks, p->s.iterations);

@@ -195,9 +195,8 @@ static void destroy_busy(const struct wl_slices *s, CUdevResourceDesc desc)
 	CUstream stream;
 	CUgreenCtx g = make(s, desc, &ns);
 	WL_CU(cuGreenCtxStreamCreate, &stream, g, CU_STREAM_NON_BLOCKING, 0);
+	CUevent e = wl_slices_event(stream, CU_EVENT_DISABLE_TIMING, NULL);
 	wl_slices_spin(s, stream, WORK_MS);
-	CUevent e;
-	WL_CU(cuEventCreate, &e, CU_EVENT_DISABLE_TIMING);
 	WL_CU(cuEventRecord, e, stream);
 	WL_CU(cuStreamDestroy, stream);
 	begin = wl_now_ns();

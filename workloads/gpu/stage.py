@@ -21,6 +21,7 @@ from process import Child
 SKIPPED = 77  # exit status: nothing could be asked here
 DAEMON_LIMIT_S = 20
 SOCKET_PATH_MAX = 100
+NO_TIME_S = 0.4
 
 
 class Skip(Exception):
@@ -67,7 +68,10 @@ class Program:
         return not self.child.pump(0)
 
     def signal(self, sig):
-        os.kill(self.pid, sig)
+        """To the program alone, if it still runs."""
+        if self.running():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, sig)
 
     def tell(self, line):
         return self.child.tell(line)
@@ -213,10 +217,13 @@ class Stage:
                 self.skip(found["skip"], found.get("why", "no reason given"))
         ok = not child.timed_out and (program.ok is None
                                       or child.status in tuple(program.ok) + (SKIPPED,))
+        if child.stuck:
+            self.problem(f"{program.name}: it is stuck in the driver: even SIGKILL did not end it")
         if not ok:
             last = (child.err.strip().splitlines() or ["it printed no message"])[-1]
-            how = (f"took longer than {child.seconds:.0f} s" if child.timed_out
-                   else f"ended with status {child.status}")
+            how = (f"ended with status {child.status}" if not child.timed_out
+                   else "no time was left for it" if child.seconds < NO_TIME_S <= self.limit_s
+                   else f"took longer than {child.seconds:.0f} s")
             self.problem(f"{program.name}: {how}: {last}")
         self.programs.append({"name": program.name, "argv": child.argv,
                               "status": None if child.timed_out else child.status,
@@ -233,5 +240,7 @@ class Stage:
 
     def end(self):
         """Ends what the stage has not."""
+        for program in self.active:
+            program.child.signal(signal.SIGTERM)
         for program in list(self.active):
             program.stop(grace_s=1)

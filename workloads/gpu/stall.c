@@ -34,6 +34,7 @@
 #include "../lib/fact.h"
 #include "../lib/gpu.h"
 #include "../lib/stats.h"
+#include "lib/warm.h"
 
 WL_EMBED(gpu_kernels, GPU_FATBIN);
 
@@ -326,10 +327,10 @@ static int victim(void)
 	}
 	struct shared *s = map_shared(fd);
 	victim_open(&v);
-	for (int i = 0; i < 200; i++) { /* warm */
-		atomic_store(&s->phase, BETWEEN);
+	atomic_store(&s->phase, BETWEEN);
+	uint64_t warm = wl_now_ns() + wl_warm_ns(&v.gpu);
+	for (int i = 0; i < 200 || wl_now_ns() < warm; i++)
 		victim_round(&v, s);
-	}
 	atomic_store(&s->phase, ALONE);
 	for (uint64_t end = wl_now_ns() + QUIET_NS / 2; wl_now_ns() < end;)
 		victim_round(&v, s);

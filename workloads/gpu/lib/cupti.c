@@ -13,6 +13,7 @@
 #define BUFFER_BYTES (128u << 10)
 #define BUFFER_ALIGN 8u
 #define RECORDS_MAX (8u << 20)
+#define FLUSH_FORCED 1 /* CUPTI_ACTIVITY_FLAG_FLUSH_FORCED */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct wl_cupti_collected collected; /* under the lock */
@@ -239,7 +240,9 @@ int wl_cupti_collect(struct wl_cupti *c)
 
 int wl_cupti_take(struct wl_cupti *c, struct wl_cupti_collected *out)
 {
-	int r = c->ActivityFlushAll(0);
+	/* the callers have synchronised: every record is complete, whatever CUPTI thinks of its
+	 * buffer */
+	int r = c->ActivityFlushAll(FLUSH_FORCED);
 	pthread_mutex_lock(&lock);
 	*out = collected;
 	memset(&collected, 0, sizeof(collected));

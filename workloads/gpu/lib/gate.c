@@ -2,12 +2,15 @@
 /* gate.c: see gate.h. */
 #include "gate.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "../../lib/clock.h"
+#include "warm.h"
 
-#define WARM_NS 50000000ull
 #define CALIBRATION_LAUNCHES 20
+
+static uint32_t *at_exit; /* the gate word of this process */
 
 void wl_gate_set(uint32_t *word, uint32_t value)
 {
@@ -34,6 +37,14 @@ CUstream wl_gate_stream(void)
 {
 	CUstream s;
 	WL_CU(cuStreamCreate, &s, CU_STREAM_NON_BLOCKING);
+	return s;
+}
+
+CUstream wl_gate_used_stream(struct wl_gate *g)
+{
+	CUstream s = wl_gate_stream();
+	WL_CU(wl_gate_spin, g, s, 1, WL_GATE_NO_STAMP);
+	WL_CU(cuStreamSynchronize, s);
 	return s;
 }
 
@@ -109,7 +120,7 @@ static void calibrate(struct wl_gate *g, CUstream s)
 {
 	unsigned rounds = 100;
 	double ns = launch_ns(g, s, rounds);
-	uint64_t until = wl_now_ns() + WARM_NS;
+	uint64_t until = wl_now_ns() + wl_warm_ns(&g->gpu);
 	while (ns < 1e6 && rounds < 1u << 28) {
 		rounds *= ns < 2.5e5 ? 4 : 2;
 		ns = launch_ns(g, s, rounds);
@@ -134,6 +145,13 @@ static void *pinned(size_t bytes, CUdeviceptr *at)
 	return p;
 }
 
+/* However the program ends, the driver's own clean-up must not wait behind a closed gate. */
+static void open_at_exit(void)
+{
+	if (at_exit)
+		wl_gate_set(at_exit, 1);
+}
+
 bool wl_gate_init(struct wl_gate *g, const void *image)
 {
 	memset(g, 0, sizeof(*g));
@@ -147,6 +165,9 @@ bool wl_gate_init(struct wl_gate *g, const void *image)
 	WL_CU(cuMemAlloc, &g->count_at, 256);
 	WL_CU(cuMemsetD32, g->count_at, 0, 64);
 	wl_gate_set(g->open, 1);
+	if (!at_exit)
+		atexit(open_at_exit); /* after the driver has begun: so before its own handlers */
+	at_exit = g->open;
 	CUstream s = wl_gate_stream();
 	CUresult r = wl_gate_point(g, s, WL_POINT_BATCH, 0);
 	if (r == CUDA_SUCCESS) {

@@ -50,7 +50,9 @@ unsigned wl_gate_rounds(const struct wl_gate *g, double ns); /* that take so lon
 CUresult wl_gate_spin(struct wl_gate *g, CUstream s, unsigned rounds, unsigned slot);
 uint32_t wl_gate_count(struct wl_gate *g); /* launches of it that have run; synchronous */
 CUstream wl_gate_stream(void);             /* a new non-blocking one */
-void wl_gate_idle(uint64_t ns);            /* sleeps */
-const char *wl_gate_error(CUresult r);     /* CUDA_ERROR_… */
+/* And one that has run a kernel: what a first use takes never happens beside a closed gate. */
+CUstream wl_gate_used_stream(struct wl_gate *g);
+void wl_gate_idle(uint64_t ns);        /* sleeps */
+const char *wl_gate_error(CUresult r); /* CUDA_ERROR_… */
 
 #endif

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../lib/clock.h"
+#include "warm.h"
+
 #define ITERATIONS_MAX (1u << 26)
 #define SIMULATED 16 /* times as long a load */
 
@@ -27,15 +30,47 @@ void wl_slices_launch(const struct wl_slices *s, CUstream stream, unsigned block
 	WL_CU(cuLaunchKernel, s->busy, blocks, 1, 1, WL_SLICE_THREADS, 1, 1, 0, stream, args, NULL);
 }
 
+CUevent wl_slices_event(CUstream stream, unsigned flags, bool *crossed)
+{
+	CUevent e;
+	CUcontext own, before;
+	WL_CU(cuEventCreate, &e, flags);
+	CUresult r = cuEventRecord(e, stream);
+	if (crossed)
+		*crossed = r == CUDA_SUCCESS;
+	if (r == CUDA_SUCCESS)
+		return e;
+	WL_CU(cuEventDestroy, e);
+	WL_CU(cuCtxGetCurrent, &before);
+	WL_CU(cuStreamGetCtx, stream, &own);
+	WL_CU(cuCtxSetCurrent, own);
+	WL_CU(cuEventCreate, &e, flags);
+	WL_CU(cuCtxSetCurrent, before);
+	WL_CU(cuEventRecord, e, stream);
+	return e;
+}
+
 static double timed(struct wl_slices *s, CUstream stream, unsigned blocks, uint32_t iterations)
 {
 	float ms = 0;
-	WL_CU(cuEventRecord, s->begin, stream);
+	CUevent begin = wl_slices_event(stream, CU_EVENT_DEFAULT, NULL);
+	CUevent end = wl_slices_event(stream, CU_EVENT_DEFAULT, NULL);
+	WL_CU(cuEventRecord, begin, stream);
 	wl_slices_launch(s, stream, blocks, iterations);
-	WL_CU(cuEventRecord, s->end, stream);
-	WL_CU(cuEventSynchronize, s->end);
-	WL_CU(cuEventElapsedTime, &ms, s->begin, s->end);
+	WL_CU(cuEventRecord, end, stream);
+	WL_CU(cuEventSynchronize, end);
+	WL_CU(cuEventElapsedTime, &ms, begin, end);
+	WL_CU(cuEventDestroy, begin);
+	WL_CU(cuEventDestroy, end);
 	return ms;
+}
+
+/* Until the clocks are those of work. */
+static void warm(struct wl_slices *s)
+{
+	uint64_t until = wl_now_ns() + wl_warm_ns(&s->gpu);
+	while (wl_now_ns() < until)
+		timed(s, s->stream, s->blocks, 1000);
 }
 
 /* Iterations for about `ms`: doubled until that takes long enough to be scaled. */
@@ -84,9 +119,8 @@ void wl_slices_use(struct wl_slices *s, const void *image, double load_ms)
 	WL_CU(cuMemAlloc, &s->where, s->blocks * sizeof(uint32_t));
 	WL_CU(cuMemAlloc, &s->sink, (size_t)s->blocks * WL_SLICE_THREADS * sizeof(uint32_t));
 	WL_CU(cuStreamCreate, &s->stream, CU_STREAM_NON_BLOCKING);
-	WL_CU(cuEventCreate, &s->begin, CU_EVENT_DEFAULT);
-	WL_CU(cuEventCreate, &s->end, CU_EVENT_DEFAULT);
 	s->supported = cuDeviceGetDevResource(s->gpu.device, &s->all, CU_DEV_RESOURCE_TYPE_SM);
+	warm(s);
 	s->iterations = calibrate(s, s->blocks, s->load_ms);
 	s->iterations_a_ms = calibrate(s, 1, 2) / 2.0;
 }

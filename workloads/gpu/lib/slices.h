@@ -24,7 +24,6 @@ struct wl_slices {
 	CUfunction busy, copy;
 	CUstream stream; /* non-blocking, of the whole device */
 	CUdeviceptr where, sink;
-	CUevent begin, end;
 	unsigned sms, blocks;   /* of the device; of the load */
 	uint32_t iterations;    /* of the load, as calibrated */
 	double load_ms;         /* what it was calibrated for */
@@ -57,6 +56,10 @@ void wl_slices_launch(const struct wl_slices *s, CUstream stream, unsigned block
                       uint32_t iterations);
 /* One block that lasts about that long. */
 void wl_slices_spin(const struct wl_slices *s, CUstream stream, double ms);
+/* An event that can be recorded in that stream: of the current context or, if the driver wants it
+ * so for the stream of a green context, of the stream's own (*crossed, if asked for, is false
+ * then). It has been recorded once. */
+CUevent wl_slices_event(CUstream stream, unsigned flags, bool *crossed);
 /* ms of the load in that stream, alone: the shortest of `times`. */
 double wl_slices_time(struct wl_slices *s, CUstream stream, unsigned times);
 

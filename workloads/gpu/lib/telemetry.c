@@ -3,9 +3,12 @@
 #include "telemetry.h"
 
 #include "../../lib/affine.h"
+#include "../../lib/clock.h"
+#include "warm.h"
 
 #define ELEMENTS (WL_WORK_GRID_X * WL_WORK_GRID_Y * WL_WORK_BLOCK)
 #define CALIBRATE_ROUNDS 4
+#define WARM_ITERATIONS 200000u     /* some 0.5 ms */
 #define ITERATIONS_MAX 4000000000.0 /* fits the kernel's parameter */
 
 void wl_work_open(struct wl_work *w, const void *image)
@@ -16,6 +19,10 @@ void wl_work_open(struct wl_work *w, const void *image)
 	WL_CU(cuMemAlloc, &w->data, ELEMENTS * sizeof(uint32_t));
 	WL_CU(cuMemsetD32Async, w->data, 1, ELEMENTS, w->stream);
 	wl_work_sync(w);
+	for (uint64_t until = wl_now_ns() + wl_warm_ns(&w->gpu); wl_now_ns() < until;) {
+		wl_work_launch(w, WARM_ITERATIONS);
+		wl_work_sync(w);
+	}
 }
 
 void wl_work_launch(const struct wl_work *w, uint32_t iterations)

@@ -22,7 +22,8 @@ struct wl_work {
 	CUdeviceptr data;
 };
 
-/* Device 0, the kernel out of `image`, a stream. Ends the program on failure. */
+/* Device 0, the kernel out of `image`, a stream; returns when the clocks are those of work. Ends
+ * the program on failure. */
 void wl_work_open(struct wl_work *w, const void *image);
 /* Queues one kernel; waits for nothing. */
 void wl_work_launch(const struct wl_work *w, uint32_t iterations);

@@ -6,6 +6,9 @@
  * its own channel group through wl_rm_spy_snapshot(); RM_SPY_LOG=FILE appends one JSON object a
  * call for other programs to read.
  *
+ * The software GPU's resource manager (SOFTGPU_RM=1) is a file that no kernel answers: what the
+ * system refuses with ENOTTY is put to its entry (softgpu/rm_double.h).
+ *
  * The process sees no difference: results and errno are those of the real call. Nothing is
  * allocated; after LOG_LINES lines the log ends.
  */
@@ -22,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../../softgpu/rm_double.h"
 #include "../lib/rm.h"
 
 #define LOG_LINES 60000
@@ -37,11 +41,28 @@ static int (*next_ioctl)(int fd, unsigned long request, ...);
 EXPORT wl_rm_spy_snapshot_fn wl_rm_spy_snapshot;
 EXPORT wl_rm_spy_ioctl_fn wl_rm_spy_ioctl;
 
+/* The software GPU's entry, if that is the driver here. */
+static int ask_double(int fd, unsigned long request, void *arg)
+{
+	static int (*entry)(int fd, unsigned long request, void *arg);
+	if (!entry) {
+		void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+		void *symbol = driver ? dlsym(driver, SOFTGPU_RM_ENTRY) : NULL;
+		memcpy(&entry, &symbol, sizeof(entry));
+		if (driver)
+			dlclose(driver); /* it stays loaded by whoever loaded it */
+	}
+	errno = ENOTTY;
+	return entry ? entry(fd, request, arg) : -1;
+}
+
 int wl_rm_spy_ioctl(int fd, unsigned long request, void *arg)
 {
-	if (next_ioctl)
-		return next_ioctl(fd, request, arg);
-	return (int)syscall(SYS_ioctl, fd, request, arg);
+	int result =
+	    next_ioctl ? next_ioctl(fd, request, arg) : (int)syscall(SYS_ioctl, fd, request, arg);
+	if (result == -1 && errno == ENOTTY && _IOC_TYPE(request) == (unsigned)WL_RM_IOC_TYPE)
+		return ask_double(fd, request, arg);
+	return result;
 }
 
 void wl_rm_spy_snapshot(struct wl_rm_table *out)
@@ -76,7 +97,8 @@ static bool is_nvidia(int fd)
 	if (n <= 0)
 		return false;
 	name[n] = '\0';
-	return strncmp(name, "/dev/nvidia", 11) == 0;
+	return strncmp(name, "/dev/nvidia", 11) == 0 ||
+	       strncmp(name, "/memfd:" SOFTGPU_RM_FILE, strlen("/memfd:" SOFTGPU_RM_FILE)) == 0;
 }
 
 struct line {

@@ -15,6 +15,8 @@ PROBES = (
     ("ctx_remote", 50),
 )
 HEALTH_LIMIT_S = 30
+# the software GPU: its resource manager, and a load that its interpreter keeps up with
+SIMULATED = ("--blocks", "2", "--threads", "32", "--kernel-ms", "2", "--quick")
 
 
 def healthy(stage):
@@ -35,13 +37,14 @@ def errors_in_log(stage):
 
 
 def run(stage):
-    if stage.machine.simulated:
-        raise Skip("the software GPU has no resource manager (RM) ioctls")
+    simulated = stage.machine.simulated
     spy = stage.machine.build / "gpu" / "preload" / "rm_spy.so"
     if not spy.exists():
         raise Skip("preload/rm_spy.so was not built")
     before = errors_in_log(stage)
     env = stage.machine.environment() | {"LD_PRELOAD": str(spy)}
+    if simulated:
+        env["SOFTGPU_RM"] = "1"
     for i, (name, limit_s) in enumerate(PROBES):
         tool = stage.tool(name)
         if not tool:
@@ -50,7 +53,8 @@ def run(stage):
         if stage.left() < 10:
             stage.skip(f"context-gate.{name}", "no time left; STAGES=context-gate runs it alone")
             continue
-        result = stage.run(name, [tool], limit_s=min(limit_s, stage.left()), env=env)
+        result = stage.run(name, [tool, *(SIMULATED if simulated else ())],
+                           limit_s=min(limit_s, stage.left()), env=env)
         if result.status not in (0, 77) and not healthy(stage):
             stage.fact("context-gate.gpu_lost", True, note=f"after {name} an ordinary program no "
                        "longer gets through")
@@ -58,6 +62,8 @@ def run(stage):
                 stage.skip(f"context-gate.{later}", f"the GPU no longer answers after {name}")
             break
     after = errors_in_log(stage)
+    if simulated:
+        return
     if before is None or after is None:
         stage.skip("context-gate.xids", "the kernel's log may not be read")
     else:

@@ -245,7 +245,8 @@ class Table:
         self.stage.fact(self.id(None, be, "native"), rate, "1/s", "best effort alone", **more)
         if rate == 0:
             raise peers.Broken(f"{peer.name}: it finished no step alone")
-        self.solo_rate[be] = rate
+        # of a program that finds the length of its steps itself, the work is what compares
+        self.solo_rate[be] = rate * steps.get("rounds", 1)
 
     def lc_alone(self, lc, peer):
         def window(seconds, rate_hz):
@@ -279,8 +280,10 @@ class Table:
             for peer in (a, b):
                 if not self.daemons[mode].joined(peer.pids[-1]):
                     raise peers.Broken(f"{peer.name}: it did not join the daemon")
-        self.note(lc, be, mode, figures.cell(window, steps, self.solo_p99_ms[lc],
-                                             self.solo_rate.get(be)))
+        solo_rate = self.solo_rate.get(be)
+        if solo_rate:
+            solo_rate /= steps.get("rounds", 1)
+        self.note(lc, be, mode, figures.cell(window, steps, self.solo_p99_ms[lc], solo_rate))
 
     def note(self, lc, be, mode, found):
         """A cell's figures become facts, and a row of the table."""

@@ -9,7 +9,7 @@ import os
 import site
 from pathlib import Path
 
-LIMIT_S = 45
+LIMIT_S = 55
 CONFLICT = Path(__file__).resolve().parent.parent / "cupti_conflict.py"
 BURSTS = 300
 SIMULATED_BURSTS = 5
@@ -66,9 +66,10 @@ def cupti(stage):
     bursts = SIMULATED_BURSTS if stage.machine.simulated else BURSTS
     library = find_cupti(stage)
     if library is None:
+        double = stage.machine.build / "softgpu" / "libcupti.so.13"
         why = (stage.skips.get("telemetry.cupti_features", "CUPTI cannot be used")
-               + ("; the software GPU has no CUPTI of its own yet" if stage.machine.simulated
-                  else ""))
+               + ("; the software GPU's was not built (it needs CUPTI's headers)"
+                  if stage.machine.simulated and not double.exists() else ""))
         for mode, _ in MODES:
             stage.skip(f"telemetry.cupti_{mode}", why)
         stage.skip("telemetry.clock", why)

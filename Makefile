@@ -67,7 +67,7 @@ CUDART_TESTS := $(patsubst tests/%.cu,$(B)/tests/%,$(filter-out %_part.cu,$(wild
              $(B)/tests/cudart/api-static
 CUDART    := $(foreach s,static shared,$(patsubst workloads/%.cu,$(B)/%-$(s),$(wildcard workloads/gpu/cudart/*.cu)))
 RECORD    := $(addprefix $(B)/record/,libcuda.so.1 replay)
-GPU_PARTS := $(RECORD) $(filter-out %/rein %/demo %/bench %/bench_softgpu,$(PRODUCTS)) $(PROBES) $(CUDART) $(CLIENTS)
+GPU_PARTS := $(RECORD) $(KERNELS) $(filter-out %/rein %/demo %/bench %/bench_softgpu,$(PRODUCTS)) $(PROBES) $(CUDART) $(CLIENTS)
 
 .PHONY: all demo test bench gpu-check gpu-parts lint fmt fuzz install deps help clean tests left-out
 .DELETE_ON_ERROR:
@@ -227,7 +227,7 @@ $(filter-out %.so,$(PROBES)): $(B)/gpu/%: $(B)/obj/workloads/gpu/%.o $(GPU_LIB) 
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(CUDA_LINK) -ldl -lm -lpthread $(ALL_LDFLAGS)
 $(patsubst $(B)/%,$(B)/obj/workloads/%.o,$(filter-out %.so,$(PROBES))): $(B)/gpu/kernels.fatbin
 # preloaded into other people's processes, so never sanitized
-$(B)/gpu/preload/%.so: workloads/gpu/preload/%.c $(wildcard workloads/gpu/lib/rm*.[ch])
+$(B)/gpu/preload/%.so: workloads/gpu/preload/%.c $(wildcard workloads/gpu/lib/rm*.[ch]) softgpu/rm_double.h
 	$(call say,CC,$<)
 	$(Q)$(CC) $(filter-out $(SAN_$(SAN)),$(ALL_CFLAGS)) -shared -o $@ $(filter %.c,$^) -ldl -lpthread $(LDFLAGS)
 # runtime-API programs; "// NVCC: …" and "// LINK: …" in the first lines are their options

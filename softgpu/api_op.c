@@ -70,6 +70,7 @@ static uint32_t workers(void)
 static CUresult run_kernel(struct op_cmd *c)
 {
 	const struct sg_kernel_op *k = &c->op.kernel;
+	size_t stack = k->f->module->ctx->limits[CU_LIMIT_STACK_SIZE];
 	uint16_t on[SG_SMS_MAX];
 	struct ptx_launch launch = {
 	    .grid = {k->grid[0], k->grid[1], k->grid[2]},
@@ -79,6 +80,7 @@ static CUresult run_kernel(struct op_cmd *c)
 	    .n_sms = sg_the_model()->sms,
 	    .max_workers = workers(),
 	    .cooperative = k->cooperative,
+	    .stack_bytes = stack > PTX_STACK_BYTES ? (uint32_t)stack : 0,
 	    .pause = sg_cmd_pause(&c->cmd),
 	};
 	const struct sg_sm_set *sms = sg_cmd_sms(&c->cmd);

@@ -23,8 +23,11 @@ static CUresult answer(const struct sg_range *r, CUdeviceptr p, CUpointer_attrib
 			return CUDA_ERROR_INVALID_VALUE;
 		*(void **)data = (void *)(uintptr_t)p;
 		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE: /* as cuIpcGetMemHandle has it */
+		*(unsigned *)data = r->kind == SG_MEMORY_DEVICE && !r->pool && !r->module &&
+		                    !r->mapped_bytes && !r->access;
+		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
-	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
 	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
 	case CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE:
 		*(unsigned *)data = 0;

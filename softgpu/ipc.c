@@ -293,12 +293,12 @@ static int map_theirs(const struct sg_ipc_handle *h, struct segment **seg)
 
 int sg_ipc_open_block(const struct sg_ipc_handle *h, struct sg_ipc_block *out)
 {
-	struct segment *seg;
+	struct segment *seg = NULL;
 	int e = check_handle(h, SG_IPC_BLOCK);
 	if (!e)
 		e = map_theirs(h, &seg);
-	if (e)
-		return e;
+	if (e || !seg)
+		return e ? e : -EINVAL;
 	const struct block *b = &seg->block[h->index];
 	bool there = rein_load_acquire(&b->id) == h->id;
 	*out = (struct sg_ipc_block){.offset = b->offset, .size = b->size};

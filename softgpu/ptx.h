@@ -82,6 +82,7 @@ const struct ptx_kernel_info *ptx_kernel_info(const struct ptx_kernel *k);
 /* A .global or .const variable: its address and size; false if there is none. */
 bool ptx_global_find(const struct ptx_module *m, const char *name, void **addr, size_t *size);
 
+#define PTX_STACK_BYTES 65536 /* of a thread, if nobody says otherwise */
 struct ptx_launch {
 	uint32_t grid[3], block[3];
 	uint32_t dynamic_shared_bytes;
@@ -92,7 +93,7 @@ struct ptx_launch {
 	uint32_t max_workers;  /* threads to run blocks on; 0 = one per core, 1 = the caller only */
 	bool cooperative;      /* all blocks resident: grid barriers may be used */
 	const rein_a32 *pause; /* futex: blocks stand still while it is not 0; NULL: never */
-	uint32_t stack_bytes;  /* of a thread, for calls that are not inlined; 0: 64 KiB */
+	uint32_t stack_bytes;  /* of a thread, for calls that are not inlined; 0: PTX_STACK_BYTES */
 	uint64_t (*now_ns)(void); /* for %globaltimer and %clock; NULL = CLOCK_MONOTONIC */
 };
 

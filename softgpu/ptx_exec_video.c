@@ -30,7 +30,7 @@ static int32_t one(const struct ptx_inst *in, int32_t a, int32_t b)
 
 static uint32_t lane(const struct ptx_inst *in, uint32_t a, uint32_t b, uint32_t c)
 {
-	unsigned bits = 32 / in->vec;
+	unsigned bits = in->vec == 2 ? 16 : 8;
 	bool sign = in->flags & PTX_VIDEO_DS;
 	int32_t lo = sign ? -(1 << (bits - 1)) : 0;
 	int32_t hi = (int32_t)((1u << (sign ? bits - 1 : bits)) - 1);

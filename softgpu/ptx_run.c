@@ -28,7 +28,6 @@
 #define STARTED_MAX 1024       /* of one worker, not cooperative: the small GPU holds 128 */
 #define RECRUIT_AFTER_NS 50000 /* a thread costs some 20 µs */
 #define MAX_WORKERS 256
-#define STACK_BYTES 65536      /* of a thread, if nobody says otherwise */
 #define STACK_BYTES_MAX 524288 /* CUDA's limit */
 
 /* Memory of one resident block. */
@@ -428,7 +427,7 @@ static enum ptx_status bad_launch(struct ptx_error *err, const struct ptx_kernel
 /* Local memory of a lane. */
 static uint32_t lane_bytes(const struct ptx_kernel *k, const struct ptx_launch *l)
 {
-	uint32_t stack = l->stack_bytes ? l->stack_bytes : STACK_BYTES;
+	uint32_t stack = l->stack_bytes ? l->stack_bytes : PTX_STACK_BYTES;
 	if (!k->uses_stack)
 		return k->info.local_bytes;
 	stack = stack > STACK_BYTES_MAX ? STACK_BYTES_MAX : stack;

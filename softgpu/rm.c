@@ -77,11 +77,11 @@ struct disable_channels {
 _Static_assert(sizeof(struct disable_channels) == 536, "the driver's");
 
 struct object {
+	uint64_t slice_us; /* groups: as set; 0: never */
 	uint32_t client, handle, parent, class_id;
 	int device;
 	uint32_t engine;     /* groups */
 	uint32_t interleave; /* groups */
-	uint64_t slice_us;   /* groups: as set; 0: never */
 	bool off;            /* groups: not scheduled; channels: disabled */
 };
 

@@ -468,6 +468,8 @@ static bool run_device(struct sg_timeline *tl, unsigned device, uint64_t to)
 		if (is_idle(tl)) {
 			end_ownership(tl, tl->sched.clock_ns);
 			give_up(tl, device, v.seat.grants);
+			if (v.seat.held) /* what is launched from now on does not run */
+				sg_hold_pause(tl);
 		} else if (limit > to || (tl->sched.stalled && !v.seat.held)) {
 			log_progress(tl);
 			return false;

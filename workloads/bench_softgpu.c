@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <getopt.h>
 #include <limits.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,7 @@ WL_EMBED(bench_fatbin, BENCH_FATBIN);
 #define ELEMENTS (1 << 16) /* of vectorAdd: all of it fits a core's cache */
 #define SIZE 256           /* of the matrices */
 #define BURST 1000         /* small launches behind each other; fewer than a queue holds */
+#define BURSTS 5           /* the best of so many counts */
 #define PAIRS 500          /* small launches, each waited for */
 
 enum what { ADD_RATE, MATMUL_RATE, ATTACH, FIRST, SMALL, PAIR, WHATS };
@@ -116,11 +118,14 @@ static int child(void)
 	for (int i = 0; i < BURST; i++) /* warm */
 		ok(launch(f, 1, 1, 1, 256, 1, 1, 0, NULL, args, NULL), "cuLaunchKernel");
 	ok(sync(), "cuCtxSynchronize");
-	t0 = wl_now_ns();
-	for (int i = 0; i < BURST; i++)
-		ok(launch(f, 1, 1, 1, 256, 1, 1, 0, NULL, args, NULL), "cuLaunchKernel");
-	ok(sync(), "cuCtxSynchronize");
-	double burst = since_us(t0) / BURST;
+	double burst = INFINITY; /* what the machine takes from us makes one slower only */
+	for (int k = 0; k < BURSTS; k++) {
+		t0 = wl_now_ns();
+		for (int i = 0; i < BURST; i++)
+			ok(launch(f, 1, 1, 1, 256, 1, 1, 0, NULL, args, NULL), "cuLaunchKernel");
+		ok(sync(), "cuCtxSynchronize");
+		burst = fmin(burst, since_us(t0) / BURST);
+	}
 	t0 = wl_now_ns();
 	for (int i = 0; i < PAIRS; i++) {
 		ok(launch(f, 1, 1, 1, 256, 1, 1, 0, NULL, args, NULL), "cuLaunchKernel");

@@ -13,7 +13,8 @@ extern "C" __global__ void vectorAdd(const float *a, const float *b, float *c, i
 extern "C" __global__ void matmul(const float *a, const float *b, float *c, int n)
 {
 	__shared__ float ta[TILE][TILE], tb[TILE][TILE];
-	int x = threadIdx.x, y = threadIdx.y, row = blockIdx.y * TILE + y, col = blockIdx.x * TILE + x;
+	int x = threadIdx.x, y = threadIdx.y, row = blockIdx.y * TILE + y,
+	    col = blockIdx.x * TILE + x;
 	float sum = 0;
 	for (int k0 = 0; k0 < n; k0 += TILE) {
 		ta[y][x] = a[row * n + k0 + x];

@@ -115,6 +115,7 @@ static void memory_exporter(void)
 	CUdeviceptr before, p, pool;
 	CUipcMemHandle h, again;
 	CUdeviceptr mine;
+	unsigned capable;
 	OK(cuMemAlloc(&before, 700)); /* shares a page with p */
 	OK(cuMemAlloc(&p, N * sizeof(int)));
 	OK(cuMemsetD32(p, 5, N));
@@ -125,6 +126,10 @@ static void memory_exporter(void)
 	OK(cuMemAllocAsync(&pool, 64, NULL));
 	EXPECT(CUDA_ERROR_INVALID_VALUE, cuIpcGetMemHandle(&h, pool));
 	OK(cuIpcGetMemHandle(&h, p));
+	OK(cuPointerGetAttribute(&capable, CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE, p));
+	CHECK(capable == 1);
+	OK(cuPointerGetAttribute(&capable, CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE, pool));
+	CHECK(capable == 0);
 	OK(cuIpcGetMemHandle(&again, p + 8));
 	CHECK(memcmp(&h, &again, sizeof(h)) == 0);
 	EXPECT(CUDA_ERROR_INVALID_CONTEXT,

@@ -467,6 +467,37 @@ static void functions(void)
 		CHECK(area[i] == (i + 3) * (i - 2 * i));
 }
 
+/* That the module loads is most of it. */
+static void features(void)
+{
+	enum { N = 64 };
+	static const char *const names[] = {"maths",   "integers", "halves", "warps",
+	                                    "atomics", "groups",   "memory"};
+	int x[N], got[N], sum = 0;
+	CUfunction f;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		OK(cuModuleGetFunction(&f, module, names[i]));
+	for (int i = 0; i < N; i++)
+		x[i] = (int)(next_random() % 10);
+	CUdeviceptr in = to_device(x, sizeof(x)), out = device(sizeof(got));
+	run_kernel("groups", 1, 1, N, 1, 0, ARGS(in, out));
+	from_device(got, out, sizeof(got));
+	for (int i = 0; i < N; i++) {
+		int scan = 0, first = i / 32 * 32;
+		sum = 0;
+		for (int k = first; k < first + 32; k++)
+			sum += x[k];
+		for (int k = i / 4 * 4; k <= i; k++)
+			scan += x[k];
+		CHECK(got[i] == sum * 1000 + scan + (i & 1 ? 100000 * (16 + first + 1) : 0));
+	}
+	run_kernel("memory", 1, 1, 1, 1, 0, ARGS(out, in, (int){1}));
+	from_device(got, out, sizeof(got));
+	int a = 4 * x[0] + x[1] + 2 + 3 + 'o';
+	CHECK(got[1] == a && got[2] == a && got[3] == a && got[6] == 0 && got[9] == a);
+	CHECK(got[4] == x[0] + x[3] + 2);
+}
+
 static const struct {
 	const char *name;
 	void (*check)(void);
@@ -488,6 +519,7 @@ static const struct {
     {"conv2d", conv2d},
     {"compact", compact},
     {"functions", functions},
+    {"features", features},
 };
 
 int main(int argc, char **argv)

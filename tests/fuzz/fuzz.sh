@@ -9,7 +9,7 @@ command -v clang >/dev/null || {
 	echo "fuzz: clang is missing; libFuzzer comes with it: apt-get install clang" >&2
 	exit 1
 }
-objects=(common/*.c softgpu/ptx*.c softgpu/image.c daemon/{config,confread,arbiter,decide,device,account}.c policy/*.c)
+objects=(common/*.c softgpu/ptx*.c softgpu/image*.c daemon/{config,confread,arbiter,decide,device,account}.c policy/*.c)
 failed=0
 for source in tests/fuzz/fuzz_*.c; do
 	name=$(basename "$source" .c)

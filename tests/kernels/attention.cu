@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// attention.cu: softmax(q kT / sqrt(d)) v with causal mask, a row of q per thread, keys and values by
-// tiles in shared memory, the softmax kept up to date as keys come (online).
+// attention.cu: softmax(q kT / sqrt(d)) v with causal mask, a row of q per thread, keys and values
+// by tiles in shared memory, the softmax kept up to date as keys come (online).
 
 #define D 32
 #define KEYS 32
 
-extern "C" __global__ void attention(const float *q, const float *k, const float *v, float *out, int n,
-                                     int causal)
+extern "C" __global__ void attention(const float *q, const float *k, const float *v, float *out,
+                                     int n, int causal)
 {
 	__shared__ float ks[KEYS][D], vs[KEYS][D];
 	int row = blockIdx.x * blockDim.x + threadIdx.x;

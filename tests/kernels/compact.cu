@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// compact.cu: keeps what is wanted, in order: votes within a warp, a scan of the warps' counts, and the
-// blocks one after the other by a counter that each hands on (a chained scan).
+// compact.cu: keeps what is wanted, in order: votes within a warp, a scan of the warps' counts, and
+// the blocks one after the other by a counter that each hands on (a chained scan).
 
 extern "C" __global__ void compact(const int *in, int *out, int n, volatile int *handed, int limit)
 {
 	__shared__ int counts[32], base;
-	int i = blockIdx.x * blockDim.x + threadIdx.x, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+	int i = blockIdx.x * blockDim.x + threadIdx.x, lane = threadIdx.x % 32,
+	    warp = threadIdx.x / 32;
 	bool keep = i < n && in[i] < limit;
 	unsigned votes = __ballot_sync(0xffffffffu, keep);
 	if (lane == 0)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// conv2d.cu: a filter of up to 9 x 9 in constant memory over an image of bytes with four channels; what
-// lies outside is taken from the edge.
+// conv2d.cu: a filter of up to 9 x 9 in constant memory over an image of bytes with four channels;
+// what lies outside is taken from the edge.
 
 __constant__ float filter[81];
 
@@ -20,8 +20,8 @@ extern "C" __global__ void conv2d(const uchar4 *in, uchar4 *out, int w, int h, i
 			sum.z += f * p.z;
 			sum.w += f * p.w;
 		}
-	out[y * w + x] = make_uchar4(
-	    (unsigned char)(__saturatef(sum.x / 255) * 255), (unsigned char)min(max(__float2int_rn(sum.y), 0), 255),
-	    (unsigned char)min(max((int)floorf(sum.z), 0), 255),
-	    (unsigned char)min(max(__float2int_ru(sum.w), 0), 255));
+	out[y * w + x] = make_uchar4((unsigned char)(__saturatef(sum.x / 255) * 255),
+	                             (unsigned char)min(max(__float2int_rn(sum.y), 0), 255),
+	                             (unsigned char)min(max((int)floorf(sum.z), 0), 255),
+	                             (unsigned char)min(max(__float2int_ru(sum.w), 0), 255));
 }

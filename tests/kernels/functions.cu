@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// functions.cu: what is called and not inlined: a recursive sort, comparisons through pointers, virtual
-// functions, an evaluator of expressions.
+// functions.cu: what is called and not inlined: a recursive sort, comparisons through pointers,
+// virtual functions, an evaluator of expressions.
 
 typedef bool (*less_fn)(int, int);
-static __device__ __noinline__ bool up(int a, int b) { return a < b; }
-static __device__ __noinline__ bool down(int a, int b) { return a > b; }
-static __device__ __noinline__ bool by_digit(int a, int b) { return a % 10 != b % 10 ? a % 10 < b % 10 : a < b; }
+static __device__ __noinline__ bool up(int a, int b)
+{
+	return a < b;
+}
+static __device__ __noinline__ bool down(int a, int b)
+{
+	return a > b;
+}
+static __device__ __noinline__ bool by_digit(int a, int b)
+{
+	return a % 10 != b % 10 ? a % 10 < b % 10 : a < b;
+}
 __device__ less_fn orders[3] = {up, down, by_digit};
 
 static __device__ void quicksort(int *x, int n, less_fn less)
@@ -37,18 +46,34 @@ extern "C" __global__ void sort_each(int *x, int n)
 
 struct Shape {
 	__device__ virtual int area() const = 0;
-	__device__ virtual int scaled(int by) const { return area() * by; }
+	__device__ virtual int scaled(int by) const
+	{
+		return area() * by;
+	}
 };
 struct Square : Shape {
 	int side;
-	__device__ Square(int s) : side(s) {}
-	__device__ int area() const override { return side * side; }
+	__device__ Square(int s) : side(s)
+	{
+	}
+	__device__ int area() const override
+	{
+		return side * side;
+	}
 };
 struct Box : Shape {
 	int a, b;
-	__device__ Box(int x, int y) : a(x), b(y) {}
-	__device__ int area() const override { return a * b; }
-	__device__ int scaled(int by) const override { return (a * by) * (b * by); }
+	__device__ Box(int x, int y) : a(x), b(y)
+	{
+	}
+	__device__ int area() const override
+	{
+		return a * b;
+	}
+	__device__ int scaled(int by) const override
+	{
+		return (a * by) * (b * by);
+	}
 };
 
 extern "C" __global__ void shapes(int *out, int n)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// histogram.cu: 256 bins: atomics on shared memory, then on global memory; and one in which the lanes
-// that hit the same bin find each other first.
+// histogram.cu: 256 bins: atomics on shared memory, then on global memory; and one in which the
+// lanes that hit the same bin find each other first.
 
 extern "C" __global__ void histogram(const unsigned char *x, int n, unsigned *bins)
 {

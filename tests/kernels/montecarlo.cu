@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// montecarlo.cu: random numbers by Philox 4x32-10 (Salmon et al., 2011), and an estimate of pi: a count
-// that is exact, so that the CPU must find the same.
+// montecarlo.cu: random numbers by Philox 4x32-10 (Salmon et al., 2011), and an estimate of pi: a
+// count that is exact, so that the CPU must find the same.
 
 static __device__ uint4 philox(uint4 c, unsigned k0, unsigned k1)
 {

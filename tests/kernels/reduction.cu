@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// reduction.cu: sum and largest of an array: grid-stride loop, shuffles within a warp, shared memory
-// between warps, one atomic a block.
+// reduction.cu: sum and largest of an array: grid-stride loop, shuffles within a warp, shared
+// memory between warps, one atomic a block.
 
 static __device__ float warp_sum(float v)
 {

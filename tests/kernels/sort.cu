@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// sort.cu: a bitonic sort of blocks in shared memory, a step of it in global memory, and a radix sort
-// of one bit a pass.
+// sort.cu: a bitonic sort of blocks in shared memory, a step of it in global memory, and a radix
+// sort of one bit a pass.
 
 extern "C" __global__ void bitonic_block(unsigned *x, int descending_odd)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// stencil.cu: one step of a five-point stencil in two dimensions; the tile and its rim are in shared
-// memory.
+// stencil.cu: one step of a five-point stencil in two dimensions; the tile and its rim are in
+// shared memory.
 
 #define TILE 16
 
@@ -8,7 +8,8 @@ extern "C" __global__ void stencil(const float *in, float *out, int w, int h)
 {
 	__shared__ float s[TILE + 2][TILE + 2];
 	int x = blockIdx.x * TILE + threadIdx.x, y = blockIdx.y * TILE + threadIdx.y;
-	for (int i = threadIdx.y * TILE + threadIdx.x; i < (TILE + 2) * (TILE + 2); i += TILE * TILE) {
+	for (int i = threadIdx.y * TILE + threadIdx.x; i < (TILE + 2) * (TILE + 2);
+	     i += TILE * TILE) {
 		int sx = (int)blockIdx.x * TILE - 1 + i % (TILE + 2);
 		int sy = (int)blockIdx.y * TILE - 1 + i / (TILE + 2);
 		bool inside = sx >= 0 && sx < w && sy >= 0 && sy < h;

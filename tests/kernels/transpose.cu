@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// transpose.cu: by tiles of 32 x 32 in shared memory, each row one longer to avoid bank conflicts; eight
-// rows of threads.
+// transpose.cu: by tiles of 32 x 32 in shared memory, each row one longer to avoid bank conflicts;
+// eight rows of threads.
 
 extern "C" __global__ void transpose(const unsigned *in, unsigned *out, int w, int h)
 {

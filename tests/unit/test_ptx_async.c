@@ -142,6 +142,7 @@ TEST(vector_atomics)
 	uint32_t *buf = device_alloc(NULL, 1024, 64);
 	float f[8];
 	uint16_t h[4];
+	ck_assert_ptr_nonnull(buf);
 	must(KERNEL
 	     "cvt.rn.f32.u32 %f0, %r0; mov.f32 %f1, 0f3F800000; mov.f32 %f2, 0fC0000000;\n"
 	     "atom.global.add.v4.f32 {%f4, %f5, %f6, %f7}, [%rd0+512], {%f0, %f1, %f2, %f1};\n"

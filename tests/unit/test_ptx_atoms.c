@@ -184,6 +184,7 @@ static void check_atom(const struct atom *t, int space, const char *order, bool 
 	static u64 in[1024][3];
 	if (!v)
 		v = device_alloc(NULL, n * sizeof(*v), 64);
+	ck_assert_ptr_nonnull(v);
 	for (size_t i = 0; i < n; i++) {
 		for (int k = 0; k < 3; k++) {
 			u64 r = next_random(&state);

@@ -171,6 +171,41 @@ static void held_alone(void)
 	CHILD_CHECK(sg_hold(0, false) == 0);
 }
 
+static CUresult count_up(struct sg_cmd *c)
+{
+	scene->running++;
+	return CUDA_SUCCESS;
+}
+
+/* Disabled, not preempted: what runs ends, what is launched then does not begin. */
+static void held_between(void)
+{
+	d = child_domain();
+	struct sg_stream *s = sg_domain_legacy(d);
+	child_put(s, SG_CMD_KERNEL, "short");
+	usleep(200);
+	CHILD_CHECK(sg_hold(0, true) == 0);
+	for (int i = 0; i < 20000 && sg_stream_query(s) != CUDA_SUCCESS; i++)
+		usleep(500);
+	CHILD_CHECK(sg_stream_query(s) == CUDA_SUCCESS);
+	child_put(s, SG_CMD_KERNEL, "short");
+	struct sg_cmd *c = child_cmd(SG_CMD_HOST, "after");
+	c->run = count_up;
+	CHILD_CHECK(sg_submit(s, c) == CUDA_SUCCESS);
+	usleep(20000);
+	CHILD_CHECK(scene->running == 0);
+	CHILD_CHECK(sg_hold(0, false) == 0);
+	CHILD_CHECK(sg_domain_sync(d) == CUDA_SUCCESS && scene->running == 1);
+	sg_domain_free(d);
+}
+
+TEST(disabled_it_ends_what_it_runs)
+{
+	scene_new();
+	child_run(held_between, modelled);
+}
+TEST_END
+
 TEST(a_held_kernel_keeps_what_it_has_left)
 {
 	child_run(held_alone, modelled);
@@ -324,5 +359,6 @@ TEST_END
 
 TESTS("software GPU: held by control", an_evicted_owner_is_next_again, who_is_held_gets_no_grant,
       a_release_waits_its_turn_and_death_releases, slices_of_its_own,
-      a_held_kernel_keeps_what_it_has_left, another_process_has_the_device_meanwhile, fifty_times,
-      the_held_one_is_killed, the_one_it_is_held_for_is_killed, where_nothing_can_be_held)
+      a_held_kernel_keeps_what_it_has_left, disabled_it_ends_what_it_runs,
+      another_process_has_the_device_meanwhile, fifty_times, the_held_one_is_killed,
+      the_one_it_is_held_for_is_killed, where_nothing_can_be_held)

@@ -256,6 +256,9 @@ def main():
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # where the locale has no µ
     o = options()
+    if set(" :") & set(str(o.build.resolve())):
+        sys.exit(f"gpu-check: LD_PRELOAD cannot hold the path {o.build.resolve()}: a space or a "
+                 "colon is in it; build elsewhere: make gpu-check B=/tmp/rein-build")
     hold_driver()
     process.adopt_orphans()
     signal.signal(signal.SIGALRM, on_alarm)

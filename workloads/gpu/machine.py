@@ -13,6 +13,7 @@ import sys
 
 from process import Child
 
+DRIVER_FOLDERS = ":/usr/bin:/usr/local/nvidia/bin"  # of its programs, where PATH lacks them
 PROBE_LIMIT_S = 90  # a driver's first start takes seconds on large machines
 
 
@@ -48,7 +49,8 @@ class Machine:
                                    f"cannot stand in: {why}; run 'make deps', then again")
         self.torch = self.find_torch()
         self.nvcc = shutil.which("nvcc") or self.near_cuda("bin/nvcc")
-        self.mps = None if self.simulated else shutil.which("nvidia-cuda-mps-control")
+        self.mps = None if self.simulated else shutil.which(
+            "nvidia-cuda-mps-control", path=os.environ.get("PATH", os.defpath) + DRIVER_FOLDERS)
 
     def near_cuda(self, path):
         for folder in (os.environ.get("CUDA_HOME"), "/usr/local/cuda", self.build / "cuda"):

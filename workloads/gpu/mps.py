@@ -86,7 +86,9 @@ class Daemon:
                 stdin=subprocess.PIPE if text is not None else subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                env={**os.environ, **self.env},
+                # the server is found on PATH
+                env={**os.environ, **self.env, "PATH": os.pathsep.join(
+                    [os.environ.get("PATH", os.defpath), os.path.dirname(self.control)])},
                 start_new_session=True,
             )
             try:

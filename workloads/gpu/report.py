@@ -66,7 +66,8 @@ def fact_text(fact):
     if fact.get("unit"):
         text += " " + fact["unit"]
     if "p99" in fact:
-        text += f" (p10 {number(fact.get('p10'))}, p99 {number(fact['p99'])}, n {fact.get('n', '?')})"
+        text += (f" (p10 {number(fact.get('p10'))}, p99 {number(fact['p99'])}, "
+                 f"n {fact.get('n', '?')})")
     return text
 
 

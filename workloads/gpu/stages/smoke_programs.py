@@ -25,12 +25,13 @@ BARE, LONE, JOINED, HELD = "bare", "no daemon", "daemon", "urgent neighbour"
 
 class Case:
     """A program with its arguments. dump: it takes --dump FILE; alone: nothing may run beside it;
-    judged: that it fails without the shim is a mistake of ours, not news about the driver."""
+    judged: that it fails without the shim is a mistake of ours, not news about the driver; heavy:
+    too much work to be executed at the pace of the software GPU's model."""
 
     def __init__(self, name, path, args=(), modes=(LONE, JOINED, HELD), dump=False, alone=False,
-                 judged=True):
+                 judged=True, heavy=False):
         self.name, self.path, self.args, self.modes = name, path, list(args), modes
-        self.dump, self.alone, self.judged = dump, alone, judged
+        self.dump, self.alone, self.judged, self.heavy = dump, alone, judged, heavy
 
     def __repr__(self):
         return self.name
@@ -49,23 +50,26 @@ def driver_cases(build):
     for name in ("basic", "streams", "memory", "graphs", "errors"):
         cases.append(Case(f"api_{name}", api / f"api_{name}", alone=name == "memory",
                           judged=False))
+    cases.append(Case("kernels", api / "kernels", [build / "tests" / "kernels"], judged=False,
+                      heavy=True))
     for how in ("return", "atexit", "thread", "detach", "late"):
         cases.append(Case(f"api_exit-{how}", api / "api_exit", [how], judged=False))
     return cases
 
 
-def runtime_cases(build, sources):
-    """Runtime-API programs, with a static and a shared cudart."""
+def runtime_cases(build, sources, simulated):
+    """Runtime-API programs, with a static and a shared cudart; the software GPU has a shared one of
+    its own."""
     cases = []
-    for source in sorted(sources.glob("*.cu")):
-        for variant in ("static", "shared"):
+    for source in sorted(sources.glob("rt_*.cu" if simulated else "*.cu")):
+        for variant in ("shared",) if simulated else ("static", "shared"):
             name = f"{source.stem}-{variant}"
             path = build / "gpu" / "cudart" / name
             modes = (LONE, JOINED, HELD) if variant == "static" else (JOINED,)
             if source.stem == "rt_pulse":
                 continue
             if source.stem != "rt_exit":
-                cases.append(Case(name, path, modes=modes, dump=True))
+                cases.append(Case(name, path, modes=modes, dump=True, heavy=True))
                 continue
             for how in ("atexit", "late", "destructor", "pending", "thread"):
                 cases.append(Case(f"{name}-{how}", path, [how], modes=modes, dump=True))
@@ -188,6 +192,8 @@ class Programs:
 
     def job(self, case, mode, env):
         dump, argv = None, [case.path, *case.args]
+        if case.heavy and self.stage.machine.simulated:
+            env = env | {"SOFTGPU_MODE": "fast"}
         if case.dump:
             self.fresh += 1
             dump = Path(self.stage.machine.scratch) / f"smoke-{self.fresh}"

@@ -41,8 +41,8 @@ def find_cupti(stage):
         result = cost(stage, "features", library)
         if result.ok:
             return library
-        if "telemetry.cupti_version" in result.facts:
-            break  # it is there and refuses: another copy would, too
+        if "telemetry.cupti_version" in result.facts or result.status is None:
+            break  # it is there and refuses, or hangs: another copy would, too
     return None
 
 

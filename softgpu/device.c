@@ -458,8 +458,8 @@ static int map_size(struct sg_share *s, int fd, size_t size)
 		munmap(s->seg, s->size);
 	s->seg = NULL;
 	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (at == MAP_FAILED)
-		return -errno;
+	if (at == MAP_FAILED || !at)
+		return at ? -errno : -ENOMEM;
 	s->seg = at;
 	s->size = size;
 	return 0;

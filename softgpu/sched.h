@@ -36,18 +36,18 @@ struct sg_sm { /* of an SM's resources: in use, or what one block needs */
 struct sg_kernel {
 	/* given */
 	uint64_t ready_ns;
-	int priority; /* CUDA's: lower = more urgent */
 	uint64_t blocks;
-	uint32_t block_threads, shared_bytes, registers;
-	bool cooperative;           /* all blocks are placed at once, or none */
 	const struct sg_sm_set *on; /* the SMs that it may use; NULL: all */
 	uint64_t solo_ns;           /* alone on these; 0: not known yet, see sg_sched_set_solo() */
 	double memory;              /* of the bandwidth, alone on these: 0 to 1 */
-	bool skip;                  /* do not stall for it while its duration is not known */
-	/* results */
-	uint64_t start_ns, end_ns;
+	int priority;               /* CUDA's: lower = more urgent */
+	uint32_t block_threads, shared_bytes, registers;
+	bool cooperative; /* all blocks are placed at once, or none */
+	bool skip;        /* do not stall for it while its duration is not known */
 	/* the scheduler's own */
 	bool started;
+	bool told, done; /* where processes run together: its duration is known, it has completed */
+	uint64_t start_ns, end_ns;       /* results */
 	uint64_t seq, left, waves, wave; /* wave: cohorts placed so far */
 	uint64_t slots;                  /* blocks that its SMs hold at a time */
 	uint64_t resident;               /* blocks in cohorts */
@@ -56,7 +56,6 @@ struct sg_kernel {
 	struct sg_kernel *next;
 	/* where processes run together (mps.h): its job there, SG_MPS_JOBS: none yet */
 	uint32_t job, job_wanted;
-	bool told, done; /* its duration is known there; it has completed there */
 };
 
 /* Blocks of one kernel that were placed at the same time and end at the same time. */

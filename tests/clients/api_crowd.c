@@ -40,9 +40,11 @@ int main(int argc, char **argv)
 {
 	(void)argv;
 	struct gpu g = gpu_open();
-	do
+	for (;;) {
 		work(&g);
-	while (argc < 2);
+		if (argc > 1)
+			break;
+	}
 	puts("ok");
 	return 0;
 }

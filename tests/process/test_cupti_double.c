@@ -119,7 +119,10 @@ TEST_END
 
 TEST(forks_threads_and_the_end)
 {
+#ifndef __SANITIZE_ADDRESS__ /* its allocator's locks, held by another thread, stay held in a      \
+                                child */
 	passes("fork");
+#endif
 	passes("threads");
 	passes("exit");
 }

@@ -8,8 +8,11 @@
 #include "api.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "rm_double.h"
+
+#define ENDING_POLL_US 50
 
 uint64_t sg_context_id(void)
 {
@@ -89,8 +92,10 @@ static void context_finish(CUcontext ctx)
 	}
 	free(list);
 	sg_domain_free(ctx->domain);
-	ctx->domain = NULL;
 	sg_range_remove_of(ctx);
+	sg_lock();
+	ctx->domain = NULL; /* a primary context may be started again */
+	sg_unlock();
 }
 
 /* ---- the thread's stack */
@@ -304,11 +309,15 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev)
 		return CUDA_ERROR_INVALID_VALUE;
 	sg_lock();
 	CUcontext ctx = sg_primary(dev);
+	while (ctx && !ctx->retained && ctx->domain) { /* another thread is ending it */
+		sg_unlock();
+		usleep(ENDING_POLL_US);
+		sg_lock();
+	}
 	if (!ctx)
 		r = CUDA_ERROR_OUT_OF_MEMORY;
 	else if (!ctx->retained)
-		r = ctx->domain ? CUDA_ERROR_CONTEXT_IS_DESTROYED /* being reset just now */
-		                : context_start(ctx, primary_flags[dev]);
+		r = context_start(ctx, primary_flags[dev]);
 	if (r == CUDA_SUCCESS) {
 		ctx->retained++;
 		*pctx = ctx;

@@ -47,13 +47,13 @@ src = $(filter-out $(WITHOUT),$(wildcard $(1)/*.c))
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 FOLDERS   := common interpose policy daemon tools softgpu workloads/lib workloads/gpu/lib
 GEN       := $(addprefix $(B)/gen/,cuda_real.h cuda_entries.h hooks.c exports.map \
-               cuda_versions.h softgpu_missing.c)
+               standin.map standin_calls.c cuda_versions.h softgpu_missing.c)
 CU        := saxpy matmul
 SOFTGPU   := $(if $(call has,$(PKG_SOFT)),$(B)/softgpu/libcuda.so.1)
 CUPTI_H   := $(firstword $(wildcard $(addprefix $(CUDA_DIR)/,include/cupti.h extras/CUPTI/include/cupti.h)))
 SOFTCUDART := $(if $(SOFTGPU),$(addprefix $(B)/softgpu/,libcudart.so.13 libcudart_static.a))
 SOFTCUPTI := $(if $(SOFTGPU),$(if $(CUPTI_H),$(B)/softgpu/libcupti.so.13))
-PRODUCTS  := $(B)/librein.so $(B)/reind $(SOFTGPU) $(SOFTCUDART) $(SOFTCUPTI) $(if $(call has,$(PKG_TOOLS)),$(B)/rein) \
+PRODUCTS  := $(B)/librein.so $(B)/libcuda.so.1 $(B)/reind $(SOFTGPU) $(SOFTCUDART) $(SOFTCUPTI) $(if $(call has,$(PKG_TOOLS)),$(B)/rein) \
              $(addprefix $(B)/workloads/,lc be $(CU) null/libcuda.so.1 \
                $(if $(call has,jansson),demo bench $(if $(SOFTGPU),bench_softgpu)))
 UNIT      := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
@@ -64,7 +64,7 @@ KERNELS   := $(patsubst tests/%.cu,$(B)/tests/%.fatbin,$(wildcard tests/kernels/
 PROBES    := $(patsubst workloads/%.c,$(B)/%,$(wildcard workloads/gpu/*.c)) \
              $(patsubst workloads/%.c,$(B)/%.so,$(wildcard workloads/gpu/preload/*.c))
 CUDART_TESTS := $(patsubst tests/%.cu,$(B)/tests/%,$(filter-out %_part.cu,$(wildcard tests/cudart/*.cu))) \
-             $(B)/tests/cudart/api-static
+             $(addprefix $(B)/tests/cudart/,api-static plugin-static)
 CUDART    := $(foreach s,static shared,$(patsubst workloads/%.cu,$(B)/%-$(s),$(wildcard workloads/gpu/cudart/*.cu)))
 RECORD    := $(addprefix $(B)/record/,libcuda.so.1 replay)
 GPU_PARTS := $(RECORD) $(KERNELS) $(filter-out %/rein %/demo %/bench %/bench_softgpu,$(PRODUCTS)) $(PROBES) $(CUDART) $(CLIENTS)
@@ -147,6 +147,13 @@ $(B)/librein.so: $(call obj,$(call src,interpose) $(call src,common)) $(B)/obj/g
 	$(call say,LD,$@)
 	$(Q)$(CC) -shared -o $@ $^ -Wl,--version-script=$(B)/gen/exports.map -Wl,-soname,librein.so \
 	  -Wl,-z,nodelete -Wl,-z,now -Wl,--no-undefined -Wl,--as-needed $(ALL_LDFLAGS)
+# the same hooks as a driver of their own, for LD_LIBRARY_PATH
+STANDIN_OBJ = $(call obj,$(filter-out interpose/preload.c interpose/asm_dlsym.c,$(call src,interpose)) \
+                $(call src,interpose/standin) $(call src,common)) $(addprefix $(B)/obj/gen/,hooks.o standin_calls.o)
+$(B)/libcuda.so.1: $(STANDIN_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -o $@ $^ -Wl,--version-script=$(B)/gen/standin.map -Wl,-soname,libcuda.so.1 \
+	  -Wl,-Bsymbolic -Wl,-z,nodelete -Wl,-z,now -Wl,--no-undefined -Wl,--as-needed $(ALL_LDFLAGS)
 $(B)/softgpu/libcuda.so.1: $(call obj,$(call src,softgpu)) $(B)/obj/gen/softgpu_missing.o $(call lib,common)
 	$(call say,LD,$@)
 	$(Q)$(CC) -shared -o $@ $^ -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic -Wl,--no-undefined \
@@ -271,7 +278,8 @@ $(B)/tests/%: tests/%.c $(HARNESS) $(TEST_LIBS) $(PRODUCTS)
 CUDART_SRC = $(wildcard tests/cudart/*) $(SOFTCUDART)
 $(B)/tests/cudart/%-static: tests/cudart/%.cu $(CUDART_SRC)
 	$(call say,NVCC,$@)
-	$(Q)NVCC_APPEND_FLAGS=-L$(B)/softgpu $(NVCC) -Wno-deprecated-gpu-targets -cudart static -o $@ $<
+	$(Q)NVCC_APPEND_FLAGS=-L$(B)/softgpu $(NVCC) -Wno-deprecated-gpu-targets $(call nvcc_option,NVCC,$<) \
+	  -cudart static -o $@ $<
 $(B)/tests/cudart/%: tests/cudart/%.cu $(CUDART_SRC)
 	$(call say,NVCC,$@)
 	$(Q)$(NVCC) -Wno-deprecated-gpu-targets $(call nvcc_option,NVCC,$<) -cudart shared -L$(B)/softgpu \
@@ -281,12 +289,14 @@ $(KERNELS): $(B)/tests/%.fatbin: tests/%.cu
 	$(call say,NVCC,$<)
 	$(Q)$(fatbin)
 # other people's libraries: never sanitized, whatever is preloaded beside them
-$(B)/tests/preload/%.so: tests/preload/%.c
+$(B)/tests/preload/%.so: tests/preload/%.c $(wildcard tests/preload/*.c) tests/clients/resolve.h
 	$(call say,CC,$<)
 	$(Q)$(CC) $(filter-out $(SAN_$(SAN)),$(ALL_CFLAGS)) -O0 -shared -o $@ $< $(LDFLAGS)
-$(B)/tests/clients/%: tests/clients/%.c $(LIBCUDA)
+$(B)/tests/clients/%: tests/clients/%.c $(wildcard tests/clients/*.h) $(LIBCUDA) | $(B)/gen/stamp
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(CUDA_LINK) -lm -lpthread $(ALL_LDFLAGS)
+
+$(B)/tests/clients/request: include/rein.h
 
 # ---- hygiene
 C_FILES = $(shell git ls-files -co --exclude-standard '*.c' '*.h' 2>/dev/null)

@@ -30,7 +30,7 @@
 
 #define REIN_ABI_MAGIC 0x6e696572u /* "rein" */
 #define REIN_ABI_MAJOR 1
-#define REIN_ABI_MINOR 0
+#define REIN_ABI_MINOR 1
 
 #define REIN_PRIO_MAX 99           /* most urgent; 0 is best effort. Higher is more urgent. */
 #define REIN_DEVICES_MAX 16        /* devices that one process may declare: its slots */
@@ -113,7 +113,8 @@ struct rein_verdict {
 	uint32_t reserved[2];
 };
 
-#define REIN_CONTROL_NOTIFY_IDLE 1u /* ring on active → idle too: somebody waits for it */
+#define REIN_CONTROL_NOTIFY_IDLE 1u   /* ring on active → idle too: somebody waits for it */
+#define REIN_CONTROL_GATE_IMPLICIT 2u /* allocation, free and module loads pass the gate too */
 
 struct rein_control {
 	struct rein_abi_header header;
@@ -128,12 +129,18 @@ struct rein_control {
 /* --------------------------------------------------------------- status (one client → daemon) */
 
 /*
- * The demand word: bit 0 = active (submitted work is unfinished, or a thread waits to submit),
- * bit 1 = at least one thread waits at the closed gate, bits 2… count the changes of bits 0–1.
+ * The demand word: bit 0 = active (submitted work is unfinished, a thread waits to submit, or a
+ * declared request is open), bit 1 = at least one thread waits at the closed gate, bits 2… count
+ * how often it was published.
  */
 #define REIN_DEMAND_ACTIVE 1u
 #define REIN_DEMAND_WAITING 2u
 #define REIN_DEMAND_COUNT 4u
+
+/* What the client declared through include/rein.h or NVTX ranges. */
+#define REIN_REQUEST_DECLARED 1u   /* it declares its requests: `requests` counts those, exactly */
+#define REIN_REQUEST_EXACT 2u      /* what ends with this active → idle was one: no linger */
+#define REIN_REQUEST_BACKGROUND 4u /* what it does now is background work: priority 0 */
 
 struct rein_status_device {
 	rein_a32 used;    /* 1: the slot is declared and `uuid` is written (release) */
@@ -144,10 +151,19 @@ struct rein_status_device {
 struct rein_status {
 	struct rein_abi_header header;
 	rein_a32 demand;
-	uint32_t reserved0[11];
+	/*
+	 * Since minor 1. The client writes them before the demand word that they belong to (whose
+	 * store releases them); the daemon reads them after it.
+	 */
+	rein_a32 request_flags; /* REIN_REQUEST_* */
+	rein_a64 deadline_ns;   /* the earliest of its open requests; 0: none. Display only */
+	rein_a64 arrival_ns;    /* of the oldest open request; 0: none is open. Display only */
+	rein_a32 requests_open; /* declared and not ended yet. Display only */
+	rein_a32 late;          /* requests that ended after their deadline. Display only */
+	uint32_t reserved0[4];
 	struct { /* totals since the client joined; relaxed, for display only */
 		rein_a64 submissions; /* work given to the driver */
-		rein_a64 requests;    /* idle → active changes */
+		rein_a64 requests;    /* idle → active changes, or declared requests */
 		rein_a64 gate_waits;  /* threads that waited at a closed gate */
 		rein_a64 gate_wait_ns;
 		rein_a64 backlog_waits; /* threads that waited for room in the backlog */
@@ -166,6 +182,8 @@ static_assert(offsetof(struct rein_board, device) == 64, "ABI");
 static_assert(offsetof(struct rein_control, verdict) == 64, "ABI");
 static_assert(sizeof(struct rein_control) == 64 + 64 * REIN_DEVICES_MAX, "ABI");
 static_assert(offsetof(struct rein_status, demand) == 16, "ABI");
+static_assert(offsetof(struct rein_status, request_flags) == 20, "ABI");
+static_assert(offsetof(struct rein_status, deadline_ns) == 24, "ABI");
 static_assert(offsetof(struct rein_status, total) == 64, "ABI");
 static_assert(sizeof(struct rein_status_device) == 24, "ABI");
 static_assert(offsetof(struct rein_status, device) == 128, "ABI");

@@ -5,6 +5,7 @@
 
 #define PROBES 16           /* rows looked at before a kernel stays unknown */
 #define ESTIMATE_SAMPLES 2u /* the first often holds a lazy load: an upper bound */
+#define FEW_SAMPLES 32u
 #define NS_MAX (3600ull * 1000000000ull)
 
 static uint64_t mix(uint64_t h, uint64_t v)
@@ -97,6 +98,33 @@ bool rein_kmodel_is_bound(const struct rein_kmodel *m, uint64_t key)
 	       rein_load_relaxed(&r->min_ns) > 0;
 }
 
+uint32_t rein_kmodel_samples(const struct rein_kmodel *m, uint64_t key)
+{
+	const struct rein_kmodel_row *r = find(m, key);
+	return r ? rein_load_relaxed(&r->count) : 0;
+}
+
+/*
+ * Stochastic approximation: 19 steps down balance one step up, so about one sample in 20 lies
+ * above. The step is a part of the distance between the mean and the quantile, which is the
+ * spread's own scale: neither does one odd sample move it far, nor does it take long after a
+ * lasting change. With few samples what was slow once counts for more.
+ */
+static uint64_t track_high(uint64_t high, uint64_t mean, uint64_t ns, uint32_t count)
+{
+	if (ns > high && count < FEW_SAMPLES)
+		return high + (ns - high + 1) / 2;
+	if (mean > high)
+		return high + (mean - high + 1) / 2;
+	uint64_t scale = high - mean;
+	if (scale < mean / 64)
+		scale = mean / 64;
+	uint64_t up = scale * 19 / 80 + 1, down = scale / 80 + 1;
+	if (ns > high)
+		return high + up; /* perhaps beyond it, or the two would not balance */
+	return down < high - ns ? high - down : ns;
+}
+
 void rein_kmodel_sample(struct rein_kmodel *m, uint64_t key, uint64_t ns, const char *name)
 {
 	struct rein_kmodel_row *r = find_or_claim(m, key);
@@ -121,12 +149,7 @@ void rein_kmodel_sample(struct rein_kmodel *m, uint64_t key, uint64_t ns, const 
 		min = ns < min ? ns : min;
 	} else {
 		mean = mean - mean / 8 + ns / 8;
-		/* Up quickly, down slowly: 19 steps down balance one step up, so about one
-		 * sample in 20 lies above. */
-		if (ns > high)
-			high += (ns - high + 1) / 2;
-		else
-			high -= (high - ns) / 38;
+		high = track_high(high, mean, ns, count);
 		if (ns < min)
 			min = ns;
 	}

@@ -60,6 +60,9 @@ uint64_t rein_kmodel_estimate(const struct rein_kmodel *m, uint64_t key);
 /* Whether all that is known of it are upper bounds. */
 bool rein_kmodel_is_bound(const struct rein_kmodel *m, uint64_t key);
 
+/* How many samples there are. */
+uint32_t rein_kmodel_samples(const struct rein_kmodel *m, uint64_t key);
+
 /* Adds a sample. `name` may be NULL; it is copied on the row's first sample only. */
 void rein_kmodel_sample(struct rein_kmodel *m, uint64_t key, uint64_t ns, const char *name);
 

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "env.h"
+
 static struct {
 	const char *who;
 	enum rein_log_level level;
@@ -21,7 +23,7 @@ void rein_log_init(const char *who, enum rein_log_level fallback, bool journal)
 	log_state.who = who;
 	log_state.level = fallback;
 	log_state.journal = journal;
-	const char *want = getenv("REIN_LOG");
+	const char *want = rein_env(REIN_ENV_LOG);
 	for (unsigned i = 0; want && i < REIN_ARRAY_LEN(level_name); i++)
 		if (strcmp(want, level_name[i]) == 0)
 			log_state.level = (enum rein_log_level)i;

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "env.h"
 #include "wire.h"
 
 #ifndef F_SEAL_FUTURE_WRITE
@@ -18,8 +19,8 @@
 
 int rein_run_dir(char *buf, size_t len)
 {
-	const char *dir = getenv("REIN_RUN_DIR");
-	const char *xdg = getenv("XDG_RUNTIME_DIR");
+	const char *dir = rein_env(REIN_ENV_RUN_DIR);
+	const char *xdg = rein_env(REIN_ENV_XDG_RUNTIME_DIR);
 	int n;
 	if (dir && *dir)
 		n = snprintf(buf, len, "%s", dir);

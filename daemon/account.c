@@ -2,7 +2,8 @@
 /*
  * account.c: who had the GPU, as far as demand words and gates tell. A client that was alone
  * active with an open gate is charged the whole time; several are charged equal parts, which is
- * an estimate. "The last second" is a ring of 100 ms buckets.
+ * an estimate. A declared request (include/rein.h) is charged from its begin to its end, gaps
+ * included: others were held for all of it. "The last second" is a ring of 100 ms buckets.
  */
 #include "arbiter_int.h"
 

@@ -16,13 +16,20 @@
 
 static struct rein_policy_params no_params;
 
+static void flags_publish(struct rein_arbiter_client *c)
+{
+	uint32_t notify = c->notified ? REIN_CONTROL_NOTIFY_IDLE : 0;
+	uint32_t implicit = c->gate_implicit ? REIN_CONTROL_GATE_IMPLICIT : 0;
+	rein_store_release(&c->control->flags, notify | implicit);
+}
+
 void rein_client_notify(struct rein_arbiter_client *c)
 {
 	bool notify = c->holding || c->rare;
 	if (notify == c->notified)
 		return;
 	c->notified = notify;
-	rein_store_release(&c->control->flags, notify ? REIN_CONTROL_NOTIFY_IDLE : 0);
+	flags_publish(c);
 }
 
 struct rein_arbiter *rein_arbiter_new(struct rein_board *board, const struct rein_policy_ops *ops,
@@ -86,6 +93,7 @@ static void control_publish(struct rein_arbiter_client *c)
 {
 	rein_store_release(&c->control->prio, (uint32_t)c->policy.prio);
 	rein_store_release(&c->control->linger_us, c->policy.linger_us);
+	flags_publish(c);
 }
 
 static void control_init(struct rein_arbiter_client *c)
@@ -101,7 +109,6 @@ static void control_init(struct rein_arbiter_client *c)
 		c->slot[i].backlog_launches = c->policy.backlog_launches;
 		c->slot[i].written.backlog_launches = c->policy.backlog_launches;
 	}
-	rein_store_release(&c->control->flags, 0);
 	c->notified = false;
 	c->rare = true;
 	rein_client_notify(c);
@@ -166,6 +173,7 @@ int rein_arbiter_set(struct rein_arbiter *a, struct rein_arbiter_client *c,
 			c->policy.priv = NULL;
 	} else {
 		c->patience_ns = params->patience_ns;
+		c->gate_implicit = params->gate_implicit;
 	}
 	control_publish(c);
 	rein_device_mark(a, c);
@@ -276,6 +284,8 @@ static void look_word(struct rein_arbiter *a, struct rein_arbiter_client *c, uin
 		return;
 	rein_account_client(a, c, now_ns);
 	bool waiting = word & REIN_DEMAND_WAITING;
+	uint32_t flags = rein_load_acquire(&c->status->request_flags);
+	bool background = flags & REIN_REQUEST_BACKGROUND;
 	c->demand = word;
 	if (word & REIN_DEMAND_ACTIVE) {
 		if (!c->live) {
@@ -287,10 +297,12 @@ static void look_word(struct rein_arbiter *a, struct rein_arbiter_client *c, uin
 		c->idle_since_ns = 0;
 	} else if (c->live) {
 		c->idle_since_ns = now_ns ? now_ns : 1;
+		c->exact = flags & REIN_REQUEST_EXACT;
 	}
-	if (waiting != c->policy.waiting)
+	if (waiting != c->policy.waiting || background != c->policy.background)
 		rein_device_mark(a, c);
 	c->policy.waiting = waiting;
+	c->policy.background = background;
 	progressed(a, c, now_ns);
 	publish_active(a, c, now_ns);
 	if (c->live && a->tick_ns > now_ns + REIN_ARBITER_IDLE_TICK_NS)
@@ -438,7 +450,8 @@ static uint64_t step_client(struct rein_arbiter *a, struct rein_arbiter_client *
 {
 	uint64_t next = UINT64_MAX;
 	if (c->idle_since_ns) {
-		uint64_t end_ns = c->idle_since_ns + c->policy.linger_us * REIN_US;
+		uint64_t linger_ns = c->exact ? 0 : c->policy.linger_us * REIN_US;
+		uint64_t end_ns = c->idle_since_ns + linger_ns;
 		if (end_ns <= now_ns) {
 			c->idle_since_ns = 0;
 			c->live = false;

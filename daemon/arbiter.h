@@ -5,7 +5,9 @@
  * it on the arbiter's thread; tests run it with a fake clock on plain memory.
  *
  * Model. A client's *demand word* says whether it has a request (abi.h). The client counts as
- * active from then until its word has said idle for `linger_us` without a break. A *decision*
+ * active from then until its word has said idle for `linger_us` without a break; one that declares
+ * its requests (include/rein.h) is active from the begin of one to its end, and without any linger
+ * after that. A *decision*
  * asks the policy for one verdict per client of a device and writes those that changed. A client
  * that uses several devices is held on all of them as soon as one says so: suspension is per
  * process, so no dependency between its devices can deadlock.
@@ -72,6 +74,7 @@ struct rein_arbiter_client {
 	/* set by the caller before join */
 	struct rein_policy_client policy; /* id, prio, weight, linger, backlog; the rest is ours */
 	uint64_t patience_ns;
+	bool gate_implicit; /* tells its shim so */
 	uid_t uid;
 	pid_t pid;
 	char name[REIN_NAME_LEN];
@@ -84,6 +87,7 @@ struct rein_arbiter_client {
 	uint64_t window_ns;
 	uint64_t deaf_until_ns; /* it changed too often: not looked at before; 0: looked at */
 	uint64_t idle_since_ns; /* lingering since; 0: not lingering */
+	bool exact;             /* that is the end of a declared request: no linger */
 	bool live;              /* active, linger included */
 	bool stalled;
 	bool held;
@@ -157,6 +161,7 @@ struct rein_arbiter_params {
 	int prio;
 	uint32_t weight, linger_us, backlog_launches;
 	uint64_t backlog_ns, patience_ns;
+	bool gate_implicit;
 };
 /* As leave and join in the policy; the old parameters stay on an error. */
 REIN_MUST_CHECK int rein_arbiter_set(struct rein_arbiter *a, struct rein_arbiter_client *c,

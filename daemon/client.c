@@ -169,6 +169,7 @@ struct rein_arbiter_params rein_client_params(const struct rein_client *c,
 	    .backlog_launches = g->class->backlog_launches,
 	    .backlog_ns = g->class->backlog_ns,
 	    .patience_ns = g->class->patience_ns,
+	    .gate_implicit = g->class->gate_implicit,
 	};
 }
 
@@ -182,5 +183,6 @@ void rein_client_apply(struct rein_client *c, const struct rein_grant *g)
 	pc->backlog_launches = p.backlog_launches;
 	pc->backlog_ns = p.backlog_ns;
 	c->member.arbiter.patience_ns = p.patience_ns;
+	c->member.arbiter.gate_implicit = p.gate_implicit;
 	snprintf(c->class_name, sizeof(c->class_name), "%s", g->class->name);
 }

@@ -35,6 +35,7 @@ struct rein_class {
 	uint32_t backlog_launches;
 	uint32_t linger_us;
 	uint64_t patience_ns; /* how long others are held for it while it makes no progress */
+	bool gate_implicit;   /* its allocations, frees and module loads pass the gate too */
 	UT_hash_handle hh;    /* by name; iteration is in order of definition */
 };
 

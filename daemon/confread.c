@@ -208,6 +208,13 @@ static void class_patience(struct reading *r, const char *value)
 	               &r->class->patience_ns);
 }
 
+static void class_gate(struct reading *r, const char *value)
+{
+	r->class->gate_implicit = strcmp(value, "implicit") == 0;
+	if (!r->class->gate_implicit && strcmp(value, "work") != 0)
+		fail(r, "unknown gate '%s'; accepted: work, implicit", value);
+}
+
 static void rule_exe(struct reading *r, const char *value)
 {
 	if (!*value)
@@ -249,13 +256,11 @@ struct key {
 
 static const struct key daemon_keys[] = {
     {"policy", daemon_policy}, {"mode", daemon_mode}, {"ageing", daemon_ageing}, {NULL, NULL}};
-static const struct key class_keys[] = {{"priority", class_priority},
-                                        {"weight", class_weight},
-                                        {"backlog", class_backlog},
-                                        {"backlog_launches", class_backlog_launches},
-                                        {"linger", class_linger},
-                                        {"patience", class_patience},
-                                        {NULL, NULL}};
+static const struct key class_keys[] = {
+    {"priority", class_priority}, {"weight", class_weight},
+    {"backlog", class_backlog},   {"backlog_launches", class_backlog_launches},
+    {"linger", class_linger},     {"patience", class_patience},
+    {"gate", class_gate},         {NULL, NULL}};
 static const struct key rule_keys[] = {
     {"exe", rule_exe}, {"user", rule_user}, {"class", rule_class}, {NULL, NULL}};
 static const struct key *const keys_of[] = {

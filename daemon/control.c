@@ -107,6 +107,20 @@ static json_t *holder_json(struct rein_server *s, uint32_t id)
 	                 h->member.arbiter.name);
 }
 
+/* What the program declared through rein.h or NVTX; null: nothing. Times from now, in ms. */
+static json_t *declared_json(const struct rein_snapshot_client *c)
+{
+	double now_ns = (double)rein_now_ns();
+	if (!c->declares)
+		return json_null();
+	return json_pack(
+	    "{s:I, s:I, s:b, s:o, s:o}", "open", (json_int_t)c->requests_open, "late",
+	    (json_int_t)c->late, "background", c->background, "age_ms",
+	    c->arrival_ns ? json_real((now_ns - (double)c->arrival_ns) / 1e6) : json_null(),
+	    "deadline_ms",
+	    c->deadline_ns ? json_real(((double)c->deadline_ns - now_ns) / 1e6) : json_null());
+}
+
 static json_t *client_json(struct rein_server *s, const struct rein_snapshot *snap,
                            const struct rein_snapshot_client *c)
 {
@@ -121,13 +135,14 @@ static json_t *client_json(struct rein_server *s, const struct rein_snapshot *sn
 	    "exe", k->who.exe, "class", k->class_name, "prio", c->prio, "weight", (int)c->weight,
 	    "state", state, "metered", c->metered, "devices", devices_json(snap, c), "joined_s",
 	    (double)(rein_now_ns() - k->joined_ns) / 1e9);
-	json_t *counts = json_pack(
-	    "{s:I, s:I, s:I, s:f, s:I, s:f, s:I, s:f, s:f, s:o}", "submissions",
-	    (json_int_t)c->submissions, "requests", (json_int_t)c->requests, "gate_waits",
-	    (json_int_t)c->gate_waits, "gate_wait_ms", (double)c->gate_wait_ns / 1e6,
-	    "backlog_waits", (json_int_t)c->backlog_waits, "backlog_wait_ms",
-	    (double)c->backlog_wait_ns / 1e6, "lapses", (json_int_t)c->lapses, "used_ms",
-	    (double)c->used_ns / 1e6, "share", c->share, "held_for", holder_json(s, c->holder));
+	json_t *counts =
+	    json_pack("{s:I, s:I, s:I, s:f, s:I, s:f, s:I, s:f, s:f, s:o, s:o}", "submissions",
+	              (json_int_t)c->submissions, "requests", (json_int_t)c->requests, "gate_waits",
+	              (json_int_t)c->gate_waits, "gate_wait_ms", (double)c->gate_wait_ns / 1e6,
+	              "backlog_waits", (json_int_t)c->backlog_waits, "backlog_wait_ms",
+	              (double)c->backlog_wait_ns / 1e6, "lapses", (json_int_t)c->lapses, "used_ms",
+	              (double)c->used_ns / 1e6, "share", c->share, "held_for",
+	              holder_json(s, c->holder), "declared", declared_json(c));
 	json_object_update(o, counts);
 	json_decref(counts);
 	return o;
@@ -266,11 +281,12 @@ static json_t *op_classes(struct rein_server *s, const json_t *request)
 	json_t *classes = json_array(), *rules = json_array();
 	for (const struct rein_class *c = s->config->classes; c; c = c->hh.next)
 		json_array_append_new(
-		    classes, json_pack("{s:s, s:i, s:i, s:f, s:i, s:i, s:f}", "name", c->name,
+		    classes, json_pack("{s:s, s:i, s:i, s:f, s:i, s:i, s:f, s:b}", "name", c->name,
 		                       "prio", c->prio, "weight", (int)c->weight, "backlog_us",
 		                       (double)c->backlog_ns / 1e3, "backlog_launches",
 		                       (int)c->backlog_launches, "linger_us", (int)c->linger_us,
-		                       "patience_ms", (double)c->patience_ns / 1e6));
+		                       "patience_ms", (double)c->patience_ns / 1e6, "gate_implicit",
+		                       c->gate_implicit));
 	for (const struct rein_rule *r = s->config->rules; r; r = r->hh.next) {
 		char exe[sizeof(r->exe)], user[sizeof(r->user)];
 		rein_printable(exe, sizeof(exe), r->exe);

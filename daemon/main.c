@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "../common/env.h"
 #include "../common/log.h"
 #include "../common/version.h"
 #include "notify.h"
@@ -65,7 +66,8 @@ int main(int argc, char **argv)
 
 	if (rein_options_parse(&options, argc, argv, &status))
 		return status;
-	rein_log_init("reind", REIN_LOG_INFO, !options.background && getenv("JOURNAL_STREAM"));
+	rein_log_init("reind", REIN_LOG_INFO,
+	              !options.background && rein_env(REIN_ENV_JOURNAL_STREAM));
 	if (options.background) {
 		report_fd = daemonise();
 		if (report_fd < 0) {

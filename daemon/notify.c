@@ -8,11 +8,12 @@
 #include <sys/un.h>
 
 #include "../common/clock.h"
+#include "../common/env.h"
 #include "../common/util.h"
 
 void rein_notify(const char *state)
 {
-	const char *path = getenv("NOTIFY_SOCKET");
+	const char *path = rein_env(REIN_ENV_NOTIFY_SOCKET);
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	size_t n = path ? strlen(path) : 0;
 	if (n < 2 || n >= sizeof(addr.sun_path))
@@ -29,9 +30,9 @@ void rein_notify(const char *state)
 
 uint64_t rein_notify_watchdog_ns(void)
 {
-	const char *usec = getenv("WATCHDOG_USEC");
-	const char *pid = getenv("WATCHDOG_PID");
-	if (!usec || !getenv("NOTIFY_SOCKET") || (pid && atol(pid) != (long)getpid()))
+	const char *usec = rein_env(REIN_ENV_WATCHDOG_USEC);
+	const char *pid = rein_env(REIN_ENV_WATCHDOG_PID);
+	if (!usec || !rein_env(REIN_ENV_NOTIFY_SOCKET) || (pid && atol(pid) != (long)getpid()))
 		return 0;
 	return strtoull(usec, NULL, 10) * REIN_US / 2;
 }

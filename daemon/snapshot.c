@@ -33,6 +33,13 @@ static void copy_client(const struct rein_arbiter *a, const struct rein_arbiter_
 	out->backlog_waits = rein_load_relaxed(&st->total.backlog_waits);
 	out->backlog_wait_ns = rein_load_relaxed(&st->total.backlog_wait_ns);
 	out->lapses = rein_load_relaxed(&st->total.lapses);
+	uint32_t flags = rein_load_relaxed(&st->request_flags);
+	out->declares = flags & REIN_REQUEST_DECLARED;
+	out->background = flags & REIN_REQUEST_BACKGROUND;
+	out->requests_open = rein_load_relaxed(&st->requests_open);
+	out->late = rein_load_relaxed(&st->late);
+	out->arrival_ns = rein_load_relaxed(&st->arrival_ns);
+	out->deadline_ns = rein_load_relaxed(&st->deadline_ns);
 	for (unsigned i = 0; i < REIN_DEVICES_MAX; i++) {
 		const struct rein_arbiter_slot *slot = &c->slot[i];
 		if (!slot->seen || slot->device < 0)

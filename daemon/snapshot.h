@@ -18,6 +18,11 @@ struct rein_snapshot_client {
 	uint64_t devices; /* bit i: device[i] of the snapshot */
 	uint64_t submissions, requests, gate_waits, gate_wait_ns, backlog_waits, backlog_wait_ns;
 	uint64_t lapses, used_ns;
+	/* what it declares: requests open now, the oldest one's arrival and the earliest deadline
+	 * (0: none), how many ended late */
+	bool declares, background;
+	uint32_t requests_open, late;
+	uint64_t arrival_ns, deadline_ns;
 	double share;
 };
 

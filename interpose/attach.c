@@ -25,7 +25,7 @@ static rein_a32 attached;
 static rein_a64 submissions_before;
 static rein_a32 bell; /* its descriptor + 1; the number stays ours for good */
 static rein_a64 bell_ino;
-static dev_t bell_dev;                   /* of all sockets; written before `bell` */
+static rein_a64 bell_dev;                /* of all sockets; written before `bell` */
 static const struct rein_control *alias; /* a second mapping of control: to wake who waits there */
 static struct rein_kmodel saved_model;
 
@@ -40,9 +40,10 @@ static rein_a32 devices_count;
 
 static struct rein_ours bell_file(void)
 {
-	return (struct rein_ours){.fd = (int)rein_load_acquire(&bell) - 1,
-	                          .dev = bell_dev,
-	                          .ino = (ino_t)rein_load_acquire(&bell_ino)};
+	struct rein_ours file = {.fd = (int)rein_load_acquire(&bell) - 1};
+	file.dev = (dev_t)rein_load_relaxed(&bell_dev);
+	file.ino = (ino_t)rein_load_acquire(&bell_ino);
+	return file;
 }
 
 /*
@@ -63,7 +64,7 @@ int rein_attach_bell(int fd)
 	int kept = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (kept < 0)
 		return -errno;
-	bell_dev = file.dev;
+	rein_store_relaxed(&bell_dev, file.dev);
 	rein_store_release(&bell_ino, file.ino);
 	rein_store_release(&bell, (uint32_t)kept + 1);
 	return 0;
@@ -214,7 +215,7 @@ uint64_t rein_attach_submissions_before(void)
 	return rein_load_relaxed(&submissions_before);
 }
 
-void rein_attach_device(CUdevice device)
+int rein_attach_device(CUdevice device)
 {
 	static pthread_mutex_t adding = PTHREAD_MUTEX_INITIALIZER;
 	CUuuid uuid;
@@ -223,7 +224,7 @@ void rein_attach_device(CUdevice device)
 	if (r != CUDA_SUCCESS)
 		r = real.cuDeviceGetUuid(&uuid, device);
 	if (r != CUDA_SUCCESS)
-		return;
+		return -1;
 	memcpy(words, uuid.bytes, sizeof(words));
 	pthread_mutex_lock(&adding);
 	unsigned n = rein_load_relaxed(&devices_count), i = 0;
@@ -240,6 +241,7 @@ void rein_attach_device(CUdevice device)
 		publish_devices();
 		rein_attach_ring();
 	}
+	return i < REIN_DEVICES_MAX ? (int)i : -1;
 }
 
 /* In a forked child, which is alone. */

@@ -38,7 +38,12 @@ extern _Alignas(REIN_AREA_ALIGN) union rein_status_area rein_status_area;
 #define REIN_BOARD (&rein_board_area.object)
 #define REIN_CONTROL (&rein_control_area.object)
 #define REIN_STATUS (&rein_status_area.object)
-/* Slot 0's gate: the daemon moves the gates of all of a process' devices together. */
+/*
+ * Which gate: slot 0's, whichever device the work is for. A process is one job: the daemon closes
+ * and opens the gates of all its devices together (a wait on one device for work on another would
+ * else be a deadlock), so the word is a constant for a process of one device and of several. What
+ * differs by device (who else is active there) is looked up through the row's slot.
+ */
 #define REIN_GATE_WORD (rein_control_area.object.verdict[0].gate)
 
 /* warden.c. Starts warden and helper, once; waits at most 50 ms for the first attempt to join to
@@ -48,8 +53,9 @@ void rein_attach_start(void);
 bool rein_attach_on(void);
 /* Rings the daemon's doorbell. */
 void rein_attach_ring(void);
-/* This process uses the device: declared to the daemon now and on each joining. */
-void rein_attach_device(CUdevice device);
+/* This process uses the device: declared to the daemon now and on each joining. Its slot among the
+ * verdicts, or -1. */
+int rein_attach_device(CUdevice device);
 /* rein_rows_returned() when we joined: the status page's totals begin there. */
 uint64_t rein_attach_submissions_before(void);
 

@@ -11,7 +11,15 @@
 #define COPY_MIN_NS (5 * REIN_US)
 #define COPY_BYTES_PER_NS 10 /* 10 GB/s, a slow link: copies are estimated long */
 #define ESTIMATE_MAX (1ull << 40)
-#define SAMPLE_EVERY 8 /* of launches whose time is known */
+/* Of launches whose time is known one in so many is timed, on average; settled: one in 128, less
+ * than 1 %. At random, for programs launch the same kernels in the same order again and again. */
+#define SAMPLE_EVERY 8
+#define SAMPLE_EVERY_SETTLED 128
+#define SETTLED 32 /* samples */
+#define PAIR_EVERY 8
+/* unmetered: at most one launch in so many, and so far apart */
+#define SAMPLES_APART 100
+#define SAMPLES_APART_NS (10 * REIN_MS)
 #define PAIR_SHARE 8
 #define FIRST_AFTER_NS (5 * REIN_MS) /* who has waited so long for room goes before all others */
 #define FIRST_FOR_NS (20 * REIN_MS)
@@ -100,9 +108,10 @@ bool rein_backlog_watches(void)
 	return rein_load_seqcst(&waiting) && !any_unmarked();
 }
 
-static void limits(uint64_t *ns, uint64_t *count)
+static void limits(const struct rein_row *row, uint64_t *ns, uint64_t *count)
 {
-	const struct rein_verdict *v = &REIN_CONTROL->verdict[0];
+	uint32_t slot = rein_load_relaxed(&row->slot) % REIN_DEVICES_MAX;
+	const struct rein_verdict *v = &REIN_CONTROL->verdict[slot];
 	*ns = rein_load_relaxed(&v->backlog_ns);
 	*count = rein_load_relaxed(&v->backlog_launches);
 	if (*ns > ESTIMATE_MAX)
@@ -118,11 +127,11 @@ void rein_backlog_release(uint64_t ns)
 	rein_add_seqcst(&rein_progress, 1);
 }
 
-static bool reserve(uint64_t ns, bool force)
+static bool reserve(const struct rein_row *row, uint64_t ns, bool force)
 {
 	uint64_t limit_ns, limit_count;
 	uint64_t seen = rein_load_seqcst(&outstanding);
-	limits(&limit_ns, &limit_count);
+	limits(row, &limit_ns, &limit_count);
 	do {
 		uint64_t count = seen / COUNT_ONE;
 		if (count && !force &&
@@ -141,8 +150,8 @@ static void mark_the_past(struct rein_ticket *t)
 	struct rein_mark *m = rein_mark_take();
 	if (!m)
 		return;
-	limits(&limit_ns, &limit_count);
-	m->reserved = reserve(limit_ns, true);
+	limits(t->row, &limit_ns, &limit_count);
+	m->reserved = reserve(t->row, limit_ns, true);
 	m->reserved_ns = limit_ns;
 	m->expected_ns = 0;
 	if (!rein_mark_end(m, t->row, t->stream, rein_load_seqcst(&t->row->returned)))
@@ -197,7 +206,7 @@ static bool try_enter(struct rein_ticket *t)
 		(void)enter(t, false); /* behind what was written off; without a mark: uncounted */
 		return true;
 	}
-	if (others_first(t) || any_unmarked() || !reserve(t->estimate_ns, false))
+	if (others_first(t) || any_unmarked() || !reserve(t->row, t->estimate_ns, false))
 		return false;
 	if (enter(t, true))
 		return true;
@@ -222,7 +231,7 @@ static void give_up(struct rein_ticket *t, uint64_t now)
 	rein_helper_wake();
 	if (try_enter(t))
 		return;
-	reserve(t->estimate_ns, true);
+	reserve(t->row, t->estimate_ns, true);
 	if (!enter(t, true)) /* no mark to be had: it goes uncounted */
 		rein_add_seqcst(&outstanding, -(COUNT_ONE | t->estimate_ns));
 }
@@ -282,23 +291,39 @@ static bool wait_for_room(struct rein_ticket *t, uint32_t gate)
 	}
 }
 
+static uint32_t scrambled(uint32_t n)
+{
+	n = (n ^ n >> 16) * 0x85ebca6bu;
+	n = (n ^ n >> 13) * 0xc2b2ae35u;
+	return n ^ n >> 16;
+}
+
+/* Alone in the queue a kernel would be timed with the other processes' slices before it, for ever.
+ * Now and then two go together: the second one's span is its own time. */
+static void choose_sample(struct rein_ticket *t, uint64_t limit_ns)
+{
+	uint32_t n = t->key ? rein_add_relaxed(&launches, 1) : 0;
+	bool settled = rein_kmodel_samples(&REIN_STATUS->kmodel, t->key) >= SETTLED;
+	unsigned every = settled ? SAMPLE_EVERY_SETTLED : SAMPLE_EVERY;
+	t->sampled = !t->known || (t->key && scrambled(n) % every == 0);
+	if (n % PAIR_EVERY < PAIR_EVERY - 2 || t->estimate_ns <= limit_ns / PAIR_SHARE ||
+	    !rein_kmodel_is_bound(&REIN_STATUS->kmodel, t->key))
+		return;
+	t->estimate_ns = limit_ns / PAIR_SHARE;
+	t->sampled |= n % PAIR_EVERY == PAIR_EVERY - 1;
+}
+
 bool rein_backlog_enter(struct rein_ticket *t, uint32_t gate)
 {
 	uint64_t limit_ns, limit_count;
 	if (t->mark)
 		return true;
-	limits(&limit_ns, &limit_count);
+	limits(t->row, &limit_ns, &limit_count);
 	t->stream = (CUstream)(uintptr_t)rein_handle_of(t->work->stream, t->options);
 	t->key = key_of(t->work);
 	t->estimate_ns = estimate(t->work, t->key);
 	t->known = t->estimate_ns != 0;
-	unsigned turn = t->key ? rein_add_relaxed(&launches, 1) % SAMPLE_EVERY : 0;
-	t->sampled = !t->known || turn == SAMPLE_EVERY - 1;
-	/* Alone in the queue a kernel would be timed with the other processes' slices before it,
-	 * for ever. Now and then two go together: the second one's span is its own time. */
-	if (turn >= SAMPLE_EVERY - 2 && rein_kmodel_is_bound(&REIN_STATUS->kmodel, t->key) &&
-	    t->estimate_ns > limit_ns / PAIR_SHARE)
-		t->estimate_ns = limit_ns / PAIR_SHARE;
+	choose_sample(t, limit_ns);
 	if (!t->known)
 		t->estimate_ns = limit_ns;
 	if (t->estimate_ns > ESTIMATE_MAX)
@@ -313,6 +338,35 @@ bool rein_backlog_enter(struct rein_ticket *t, uint32_t gate)
 	rein_add_seqcst(&waiting, (uint32_t)-1);
 	count_wait(began);
 	return entered;
+}
+
+void rein_backlog_sample_next(uint64_t begun)
+{
+	static uint64_t last_ns, last_begun; /* the helper's */
+	uint64_t now = rein_now_ns();
+	if (rein_load_relaxed(&REIN_GATE_WORD) || now - last_ns < SAMPLES_APART_NS ||
+	    begun - last_begun < SAMPLES_APART)
+		return;
+	if (rein_mark_pending())
+		(void)rein_mark_look(true); /* the one before */
+	last_ns = now;
+	last_begun = begun;
+	rein_or_seqcst(&rein_attention, REIN_ATT_SAMPLE);
+}
+
+void rein_backlog_unmetered(struct rein_ticket *t)
+{
+	rein_backlog_leave(t);
+	if (REIN_LIKELY(!(rein_load_relaxed(&rein_attention) & REIN_ATT_SAMPLE)) ||
+	    !(rein_and_seqcst(&rein_attention, ~REIN_ATT_SAMPLE) & REIN_ATT_SAMPLE))
+		return;
+	t->key = key_of(t->work);
+	t->mark = t->key ? rein_mark_take() : NULL;
+	if (!t->mark)
+		return;
+	t->mark->expected_ns = 0;
+	t->stream = (CUstream)(uintptr_t)rein_handle_of(t->work->stream, t->options);
+	t->sampled = true;
 }
 
 void rein_backlog_leave(struct rein_ticket *t)

@@ -9,7 +9,7 @@
  * backlog. Behind the submission the caller's thread records an event, the *mark*, on the caller's
  * stream; when it has completed the reservation ends and all that was counted before it has
  * completed. Work that was queued before metering began is one more reservation, of the whole
- * backlog. Unmetered: no events, no waiting, nothing of this.
+ * backlog. Unmetered: no waiting, and no events but those of rare samples.
  *
  * Fair: who has waited for long goes before all others, so that a kernel which needs the backlog to
  * itself gets it however many threads keep it filled.
@@ -36,6 +36,14 @@ void rein_backlog_leave(struct rein_ticket *t);
  * queued: it was accepted and may still run. */
 void rein_backlog_before(struct rein_ticket *t);
 void rein_backlog_after(struct rein_ticket *t, uint64_t target, bool queued);
+
+/*
+ * Unmetered there is nothing of this but samples, so that a client's kernels are known when
+ * metering begins: the helper, while the client submits, asks for a launch to be timed, at most one
+ * in 100 and every 10 ms. `begun`: rein_rows_begun().
+ */
+void rein_backlog_sample_next(uint64_t begun);
+void rein_backlog_unmetered(struct rein_ticket *t);
 
 /* A mark with a reservation of `ns` has completed or was given up. */
 void rein_backlog_release(uint64_t ns);

@@ -3,6 +3,7 @@
 
 #include "attach.h"
 #include "helper.h"
+#include "request.h"
 #include "stream.h"
 
 rein_a64 rein_attention = REIN_ATT_UNRESOLVED | REIN_ATT_IDLE | REIN_ATT_SURE;
@@ -27,6 +28,7 @@ static uint32_t truth(void)
 void rein_demand_publish(void)
 {
 	rein_a32 *demand = &REIN_STATUS->demand;
+	rein_requests_publish();
 	uint32_t seen = rein_load_seqcst(demand);
 	uint32_t next;
 	do {
@@ -39,6 +41,12 @@ static void ring_if_asleep(void)
 {
 	if (rein_load_seqcst(&REIN_BOARD->asleep))
 		rein_attach_ring();
+}
+
+void rein_demand_changed(void)
+{
+	rein_demand_publish();
+	ring_if_asleep();
 }
 
 bool rein_demand_is_idle(void)
@@ -57,7 +65,7 @@ bool rein_demand_active(void)
 	ring_if_asleep();
 	if (!(rein_and_seqcst(&rein_attention, ~REIN_ATT_IDLE) & REIN_ATT_IDLE))
 		return false; /* another thread was first */
-	rein_add_relaxed(&REIN_STATUS->total.requests, 1);
+	rein_requests_active();
 	rein_helper_wake();
 	return true;
 }
@@ -88,15 +96,20 @@ static bool conclude(uint64_t number, bool idle)
 	return true;
 }
 
+static bool nothing_left(void)
+{
+	return !rein_requests_any() && rein_rows_all_completed();
+}
+
 /* Whoever finds another's attempt under way leaves it to that one, which therefore looks again
  * after it has given up. */
 void rein_demand_try_idle(void)
 {
-	while (rein_rows_all_completed()) {
+	while (nothing_left()) {
 		uint64_t number = attempt();
 		if (!number)
 			return;
-		bool idle = rein_rows_all_completed();
+		bool idle = nothing_left();
 		if (!conclude(number, idle) || !idle)
 			continue;
 		rein_demand_totals();

@@ -2,7 +2,8 @@
 /*
  * demand.h: whether this process wants the GPU, as the daemon is told.
  *
- * The client is *idle* if and only if every row's begun equals its completed (stream.h). Truth is
+ * The client is *idle* if and only if every row's begun equals its completed (stream.h) and it has
+ * no declared request open (request.h, which counts like a submission in what follows). Truth is
  * process-local: the attention word, and the number of threads at the closed gate. The status
  * page's demand word is a copy of it, published after each change.
  *
@@ -28,6 +29,8 @@
 #define REIN_ATT_IDLE 2ull       /* idle, or somebody is finding out */
 #define REIN_ATT_SURE 4ull       /* idle it is: the truth that the daemon is told */
 #define REIN_ATT_OFF 8ull        /* disabled, or a forked child: pass everything through */
+#define REIN_ATT_YIELD 16ull     /* background threads are to wait at the gate (request.h) */
+#define REIN_ATT_SAMPLE 32ull    /* the next launch is to be timed (backlog.h) */
 #define REIN_ATT_CAPTURE 256ull
 #define REIN_ATT_CAPTURES 0xffffff00ull
 #define REIN_ATT_ATTEMPT (1ull << 32)
@@ -43,6 +46,9 @@ void rein_demand_wait(void);
 void rein_demand_wait_over(void);
 /* Writes the truth to the status page, as after mapping a new one. */
 void rein_demand_publish(void);
+/* The same, and rings if the daemon sleeps: for what is to be acted on while the client is active.
+ */
+void rein_demand_changed(void);
 /* Brings the status page's totals up to date; display only. */
 void rein_demand_totals(void);
 bool rein_demand_is_idle(void);

@@ -6,6 +6,7 @@
  */
 #include "elf_objects.h"
 
+#include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
 #include <stddef.h>
@@ -112,18 +113,37 @@ REIN_NO_SANITIZE static void *find_by_count(const struct tables *t, const char *
 	return NULL;
 }
 
+REIN_NO_SANITIZE static void *find_in(const struct link_map *object, const char *symbol)
+{
+	struct tables t;
+	if (!read_tables(object->l_addr, object->l_ld, &t))
+		return NULL;
+	return t.gnu_hash ? find_by_gnu_hash(&t, symbol) : find_by_count(&t, symbol);
+}
+
 REIN_NO_SANITIZE void *rein_elf_next(const char *symbol)
 {
 	const struct link_map *object = _r_debug.r_map;
-	struct tables t;
 	void *found = NULL;
 	while (object && object->l_ld != _DYNAMIC) /* ours */
 		object = object->l_next;
 	while (!found && object && (object = object->l_next))
-		if (read_tables(object->l_addr, object->l_ld, &t))
-			found =
-			    t.gnu_hash ? find_by_gnu_hash(&t, symbol) : find_by_count(&t, symbol);
+		found = find_in(object, symbol);
 	return found;
+}
+
+/* A handle of glibc is the object's link_map, but for the main program's. */
+void *rein_elf_symbol(void *handle, const char *symbol)
+{
+	struct link_map *object = NULL;
+	return dlinfo(handle, RTLD_DI_LINKMAP, &object) == 0 && object ? find_in(object, symbol)
+	                                                               : NULL;
+}
+
+bool rein_elf_is_ours(void *handle)
+{
+	struct link_map *object = NULL;
+	return dlinfo(handle, RTLD_DI_LINKMAP, &object) == 0 && object && object->l_ld == _DYNAMIC;
 }
 
 bool rein_elf_is_named(const struct rein_elf_object *object, const char *start)

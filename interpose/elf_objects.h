@@ -25,6 +25,13 @@ struct rein_elf_object {
  * the walk ends before the objects that another thread may be loading or unloading. */
 void *rein_elf_next(const char *symbol);
 
+/* The function `symbol` of the object that a dlopen() handle stands for. NULL: it defines none. Not
+ * dlsym, which others may replace too. */
+void *rein_elf_symbol(void *handle, const char *symbol);
+
+/* Whether the handle stands for the object that this code is in. */
+bool rein_elf_is_ours(void *handle);
+
 /* The object that holds the address. */
 bool rein_elf_object_of(const void *addr, struct rein_elf_object *out);
 

@@ -7,8 +7,12 @@
  * holds one atomic word, void from before a record until after it: so a reader that finds the
  * same word before and after its own driver call knows that this very record has completed.
  *
- * Not seen: records made by a graph's event node, by another process through an IPC handle, and by
- * cuCtxRecordEvent. Threads: any, no locks.
+ * Some records cannot be seen: those of a graph's event node and those of another process. An event
+ * that may be recorded so is special from the moment that this becomes possible, before the call
+ * that makes it so, until it is destroyed: it proves nothing any more. One that is shared between
+ * processes also orders work across them: recording it and waiting for it are submissions.
+ *
+ * Threads: any, no locks.
  */
 #ifndef REIN_EVENT_H
 #define REIN_EVENT_H
@@ -21,6 +25,12 @@ void rein_event_forget(CUevent event);
 void rein_event_note(CUevent event, struct rein_row *row, uint64_t target);
 /* The event was destroyed. */
 void rein_event_drop(CUevent event);
+
+#define REIN_EVENT_ELSEWHERE 1u /* may be recorded where we do not see it */
+#define REIN_EVENT_SHARED 2u    /* between processes */
+void rein_event_special(CUevent event, unsigned kinds);
+/* If ever there were more special ones than fit the table: both kinds, for every event. */
+unsigned rein_event_kinds(CUevent event);
 
 /* What the event proves, 0: nothing; a word for rein_event_done() after the driver's answer. */
 uint64_t rein_event_look(CUevent event);

@@ -189,6 +189,7 @@ static bool watch_request(void)
 {
 	uint64_t seen = rein_rows_begun(), tick = linger_ns(), quiet = 0;
 	bool unaided = true;
+	rein_backlog_sample_next(seen);
 	for (;;) {
 		nap(tick);
 		rein_demand_totals();
@@ -198,6 +199,7 @@ static bool watch_request(void)
 		if (begun != seen) {
 			seen = begun;
 			quiet = 0;
+			rein_backlog_sample_next(begun);
 			tick = longer(tick, TICK_BUSY_MAX_NS);
 			continue;
 		}

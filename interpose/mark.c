@@ -14,7 +14,8 @@ enum mark_state { FREE, OWNED, MARKED };
 static struct rein_mark marks[REIN_MARKS];
 static rein_a32 marked; /* marks in state MARKED, or about to be */
 static rein_a32 next_mark;
-static rein_a32 looking; /* threads inside rein_mark_look() */
+static rein_a32 looking;   /* threads inside rein_mark_look() */
+static rein_a32 recording; /* threads inside record() */
 
 /* ---------------------------------------------------------------- events and slots */
 
@@ -97,35 +98,66 @@ void rein_mark_free(struct rein_mark *m)
 	rein_store_release(&m->state, FREE);
 }
 
+/*
+ * A mark never enters a capture. We count ourselves, then look for captures; begin-capture counts
+ * itself, then waits for us, and calls the driver after that: so if the driver says that the stream
+ * does not capture it will not until we are done.
+ */
+static bool record(CUevent event, CUstream stream)
+{
+	rein_add_seqcst(&recording, 1);
+	bool ok = !rein_capture_on(stream, 0) && real.cuEventRecord(event, stream) == CUDA_SUCCESS;
+	if (rein_add_seqcst(&recording, (uint32_t)-1) == 1 && rein_capture_any())
+		rein_futex_wake_all(&recording);
+	return ok;
+}
+
+static void wait_for_none(rein_a32 *threads)
+{
+	uint64_t until = rein_now_ns() + QUIESCE_NS;
+	uint32_t n;
+	while ((n = rein_load_seqcst(threads)) != 0 && rein_now_ns() < until)
+		rein_futex_wait(threads, n, until);
+}
+
+void rein_mark_settle(void)
+{
+	wait_for_none(&recording);
+}
+
 /* ---------------------------------------------------------------- samples */
 
-static const rein_a32 *owners_gen(void)
+/* Of the row's device. */
+static const rein_a32 *owners_gen(const struct rein_row *row)
 {
-	uint32_t i = rein_load_relaxed(&REIN_CONTROL->verdict[0].board_device);
+	uint32_t slot = rein_load_relaxed(&row->slot) % REIN_DEVICES_MAX;
+	uint32_t i = rein_load_relaxed(&REIN_CONTROL->verdict[slot].board_device);
 	return i < REIN_BOARD_DEVICES_MAX ? &REIN_BOARD->device[i].owners_gen : NULL;
 }
 
 void rein_mark_begin(struct rein_mark *m, struct rein_row *row, CUstream stream, uint64_t key)
 {
-	const rein_a32 *owners = owners_gen();
+	const rein_a32 *owners = owners_gen(row);
 	m->row = row;
 	m->owners_gen = owners ? rein_load_acquire(owners) : 1;
 	m->disturbed = rein_load_relaxed(&row->disturbed);
 	m->begun = rein_load_seqcst(&row->begun);
 	if (rein_load_seqcst(&row->returned) + 1 != m->begun)
 		return; /* another thread is submitting to this stream */
-	if (real.cuEventRecord(m->begin, stream) == CUDA_SUCCESS)
+	if (record(m->begin, stream))
 		m->key = key;
 }
 
 static void sample(const struct rein_mark *m)
 {
-	const rein_a32 *owners = owners_gen();
+	const rein_a32 *owners = owners_gen(m->row);
 	float ms = 0;
 	CUresult r = CUDA_ERROR_NOT_SUPPORTED;
+#ifdef REIN_HAS_cuEventElapsedTime_v2
 	if (rein_real_has(REIN_E_cuEventElapsedTime_v2))
 		r = real.cuEventElapsedTime_v2(&ms, m->begin, m->end);
 	else
+#endif
 		r = real.cuEventElapsedTime(&ms, m->begin, m->end);
 	if (r != CUDA_SUCCESS || ms <= 0)
 		return;
@@ -150,7 +182,7 @@ bool rein_mark_end(struct rein_mark *m, struct rein_row *row, CUstream stream, u
 	m->row = row;
 	m->target = target;
 	m->stamp_ns = rein_now_ns();
-	if (real.cuEventRecord(m->end, stream) != CUDA_SUCCESS)
+	if (!record(m->end, stream))
 		return false;
 	if (m->key && !undisturbed(m))
 		m->key = 0;
@@ -257,10 +289,7 @@ void rein_mark_write_off(uint64_t before_ns)
 
 void rein_mark_quiesce(void)
 {
-	uint64_t until = rein_now_ns() + QUIESCE_NS;
-	uint32_t n;
-	while ((n = rein_load_seqcst(&looking)) != 0 && rein_now_ns() < until)
-		rein_futex_wait(&looking, n, until);
+	wait_for_none(&looking);
 }
 
 void rein_mark_forget(CUcontext ctx)

@@ -48,7 +48,8 @@ struct rein_mark *rein_mark_take(void);
 void rein_mark_free(struct rein_mark *m);
 /* Records `begin`, if the span to `end` may tell something. */
 void rein_mark_begin(struct rein_mark *m, struct rein_row *row, CUstream stream, uint64_t key);
-/* Records `end`: the row's work up to `target` now hangs on it. False: the driver refused. */
+/* Records `end`: the row's work up to `target` now hangs on it. False: the driver refused, or the
+ * stream has begun to capture. */
 bool rein_mark_end(struct rein_mark *m, struct rein_row *row, CUstream stream, uint64_t target);
 
 /* Asks the driver about the marks; what has completed is completed in its row and let go. `push`:
@@ -63,6 +64,9 @@ void rein_mark_write_off(uint64_t before_ns);
 void rein_mark_last(struct rein_row *row, CUstream stream);
 /* While the helper is inhibited: returns when no thread looks any more; bounded. */
 void rein_mark_quiesce(void);
+/* Begin-capture has raised its count: returns when no thread is about to record a mark that it had
+ * decided on before; bounded. From then on none is recorded on a stream that captures. */
+void rein_mark_settle(void);
 /* The context's events are gone, or about to go. After rein_mark_quiesce(). */
 void rein_mark_forget(CUcontext ctx);
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * observe.c: the hooks written by hand: what makes, ends or changes the things that the rows,
- * events and captures of stream.c and event.c stand for. None of them is ever gated.
+ * observe.c: hooks written by hand: what makes, ends or changes the things that the rows and
+ * captures of stream.c stand for. None of them is ever gated. Events are observe_event.c.
  *
  * Order matters twice. What is about to be destroyed is taken out of the tables before the driver
  * call, because the driver may give the same handle to another thread at once; and the helper is
  * inhibited around it, because it must not ask about a handle that is gone.
+ *
+ * REIN_HAS_…: what is newer than some CUDA 12 headers is left out with those.
  */
 #include "shim.h"
 
@@ -14,7 +16,6 @@
 #include "attach.h"
 #include "backlog.h"
 #include "demand.h"
-#include "event.h"
 #include "helper.h"
 #include "stream.h"
 #include "submit.h"
@@ -64,12 +65,14 @@ CUresult hook_cuCtxCreate_v3(CUcontext *pctx, CUexecAffinityParam *params, int n
 	return created(real.cuCtxCreate_v3(pctx, params, n, flags, dev), pctx, dev);
 }
 
+#ifdef REIN_HAS_cuCtxCreate_v4
 CUresult hook_cuCtxCreate_v4(CUcontext *pctx, CUctxCreateParams *params, unsigned int flags,
                              CUdevice dev)
 {
 	rein_need_real();
 	return created(real.cuCtxCreate_v4(pctx, params, flags, dev), pctx, dev);
 }
+#endif
 
 CUresult hook_cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev)
 {
@@ -177,6 +180,7 @@ CUresult hook_cuDevicePrimaryCtxReset_v2(CUdevice dev)
 
 /* The streams of a green context, and those made while it was current under its other name, cannot
  * be asked about once it is destroyed. It held a reference to a primary context. */
+#ifdef REIN_HAS_cuGreenCtxDestroy
 CUresult hook_cuGreenCtxDestroy(CUgreenCtx green)
 {
 	CUcontext names[2] = {(CUcontext)green, NULL};
@@ -202,6 +206,7 @@ CUresult hook_cuGreenCtxDestroy(CUgreenCtx green)
 	resume_queries();
 	return r;
 }
+#endif
 
 /* ---------------------------------------------------------------- streams */
 
@@ -229,6 +234,7 @@ CUresult hook_cuStreamCreateWithPriority(CUstream *stream, unsigned int flags, i
 	                   !(flags & CU_STREAM_NON_BLOCKING));
 }
 
+#ifdef REIN_HAS_cuGreenCtxStreamCreate
 CUresult hook_cuGreenCtxStreamCreate(CUstream *stream, CUgreenCtx green, unsigned int flags,
                                      int priority)
 {
@@ -236,6 +242,7 @@ CUresult hook_cuGreenCtxStreamCreate(CUstream *stream, CUgreenCtx green, unsigne
 	return stream_made(real.cuGreenCtxStreamCreate(stream, green, flags, priority), stream,
 	                   (uint64_t)(uintptr_t)green, false);
 }
+#endif
 
 static CUresult destroy_stream(CUresult (*destroy)(CUstream), CUstream stream)
 {
@@ -244,6 +251,7 @@ static CUresult destroy_stream(CUresult (*destroy)(CUstream), CUstream stream)
 	int saved = errno;
 	rein_helper_inhibit();
 	struct rein_row *row = rein_row_leaving(stream);
+	bool captures = !row && rein_capture_over(stream, 0);
 	if (row)
 		rein_mark_last(row, stream);
 	errno = saved;
@@ -253,6 +261,10 @@ static CUresult destroy_stream(CUresult (*destroy)(CUstream), CUstream stream)
 		rein_row_dead(row);
 	else if (row)
 		rein_row_back(row);
+	if (captures && r == CUDA_SUCCESS)
+		rein_capture_end();
+	else if (captures)
+		(void)rein_capture_note(stream, 0);
 	rein_helper_allow();
 	errno = saved;
 	return r;
@@ -270,82 +282,6 @@ CUresult hook_cuStreamDestroy_v2(CUstream stream)
 	return destroy_stream(real.cuStreamDestroy_v2, stream);
 }
 
-/* ---------------------------------------------------------------- events */
-
-/* An event record under way. */
-struct record {
-	CUevent event;
-	struct rein_row *row; /* NULL: what the event will prove is not known */
-	uint64_t target;
-};
-
-static void record_begin(struct record *rec, CUevent event, CUstream stream, unsigned options)
-{
-	rec->row = NULL;
-	if (!rein_shim_on())
-		return;
-	rec->event = event;
-	rein_event_forget(event);
-	if (rein_capture_any()) /* it may become a node of a graph */
-		return;
-	rec->row = rein_row_seek(stream, options);
-	if (rec->row)
-		rec->target = rein_load_seqcst(&rec->row->returned);
-}
-
-static CUresult record_end(const struct record *rec, CUresult r)
-{
-	if (rec->row && r == CUDA_SUCCESS)
-		rein_event_note(rec->event, rec->row, rec->target);
-	return r;
-}
-
-CUresult hook_cuEventRecord(CUevent event, CUstream stream)
-{
-	struct record rec;
-	rein_need_real();
-	record_begin(&rec, event, stream, 0);
-	return record_end(&rec, real.cuEventRecord(event, stream));
-}
-
-CUresult hook_cuEventRecord_ptsz(CUevent event, CUstream stream)
-{
-	struct record rec;
-	rein_need_real();
-	record_begin(&rec, event, stream, REIN_OPT_PER_THREAD);
-	return record_end(&rec, real.cuEventRecord_ptsz(event, stream));
-}
-
-CUresult hook_cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int flags)
-{
-	struct record rec;
-	rein_need_real();
-	record_begin(&rec, event, stream, 0);
-	return record_end(&rec, real.cuEventRecordWithFlags(event, stream, flags));
-}
-
-CUresult hook_cuEventRecordWithFlags_ptsz(CUevent event, CUstream stream, unsigned int flags)
-{
-	struct record rec;
-	rein_need_real();
-	record_begin(&rec, event, stream, REIN_OPT_PER_THREAD);
-	return record_end(&rec, real.cuEventRecordWithFlags_ptsz(event, stream, flags));
-}
-
-CUresult hook_cuEventDestroy(CUevent event)
-{
-	rein_need_real();
-	rein_event_drop(event);
-	return real.cuEventDestroy(event);
-}
-
-CUresult hook_cuEventDestroy_v2(CUevent event)
-{
-	rein_need_real();
-	rein_event_drop(event);
-	return real.cuEventDestroy_v2(event);
-}
-
 /* ---------------------------------------------------------------- captures */
 
 /* The row is made while the stream may still be asked about; the count is raised before the
@@ -360,16 +296,18 @@ static struct rein_row *capture_begin(CUstream stream, unsigned options)
 		row = NULL; /* stands for several streams */
 	rein_capture_begin();
 	rein_helper_inhibit();
+	rein_mark_settle();
 	errno = saved;
 	return row;
 }
 
-static CUresult capture_begun(struct rein_row *row, CUresult r)
+static CUresult capture_begun(struct rein_row *row, CUstream stream, unsigned options, CUresult r)
 {
 	bool counted = false;
-	if (r == CUDA_SUCCESS) /* without a row nobody can tell when it ends: counted for ever */
-		counted =
-		    !row || !(rein_or_seqcst(&row->flags, REIN_ROW_CAPTURING) & REIN_ROW_CAPTURING);
+	if (r == CUDA_SUCCESS && row)
+		counted = !(rein_or_seqcst(&row->flags, REIN_ROW_CAPTURING) & REIN_ROW_CAPTURING);
+	else if (r == CUDA_SUCCESS)
+		counted = rein_capture_note(stream, options);
 	if (!counted)
 		rein_capture_end();
 	rein_helper_allow();
@@ -382,7 +320,7 @@ static CUresult capture_begun(struct rein_row *row, CUresult r)
 		if (!rein_shim_on())                                                               \
 			return call;                                                               \
 		struct rein_row *row = capture_begin(stream, options);                             \
-		return capture_begun(row, call);                                                   \
+		return capture_begun(row, stream, options, call);                                  \
 	} while (0)
 
 CUresult hook_cuStreamBeginCapture(CUstream stream)
@@ -405,6 +343,7 @@ CUresult hook_cuStreamBeginCapture_v2_ptsz(CUstream stream, CUstreamCaptureMode 
 	BEGIN_CAPTURE(stream, REIN_OPT_PER_THREAD, real.cuStreamBeginCapture_v2_ptsz(stream, mode));
 }
 
+#ifdef REIN_HAS_cuStreamBeginCaptureToGraph
 CUresult hook_cuStreamBeginCaptureToGraph(CUstream stream, CUgraph graph, const CUgraphNode *deps,
                                           const CUgraphEdgeData *data, size_t n,
                                           CUstreamCaptureMode mode)
@@ -420,6 +359,38 @@ CUresult hook_cuStreamBeginCaptureToGraph_ptsz(CUstream stream, CUgraph graph,
 	BEGIN_CAPTURE(stream, REIN_OPT_PER_THREAD,
 	              real.cuStreamBeginCaptureToGraph_ptsz(stream, graph, deps, data, n, mode));
 }
+#endif
+
+#ifdef REIN_HAS_cuStreamBeginRecaptureToGraph
+CUresult hook_cuStreamBeginRecaptureToGraph(CUstream stream, CUstreamCaptureMode mode,
+                                            CUgraph graph, CUgraphRecaptureCallback callback,
+                                            void *data)
+{
+	BEGIN_CAPTURE(stream, 0,
+	              real.cuStreamBeginRecaptureToGraph(stream, mode, graph, callback, data));
+}
+
+CUresult hook_cuStreamBeginRecaptureToGraph_ptsz(CUstream stream, CUstreamCaptureMode mode,
+                                                 CUgraph graph, CUgraphRecaptureCallback callback,
+                                                 void *data)
+{
+	BEGIN_CAPTURE(stream, REIN_OPT_PER_THREAD,
+	              real.cuStreamBeginRecaptureToGraph_ptsz(stream, mode, graph, callback, data));
+}
+#endif
+
+#ifdef REIN_HAS_cuStreamBeginCaptureToCig
+CUresult hook_cuStreamBeginCaptureToCig(CUstream stream, CUstreamCigCaptureParams *params)
+{
+	BEGIN_CAPTURE(stream, 0, real.cuStreamBeginCaptureToCig(stream, params));
+}
+
+CUresult hook_cuStreamBeginCaptureToCig_ptsz(CUstream stream, CUstreamCigCaptureParams *params)
+{
+	BEGIN_CAPTURE(stream, REIN_OPT_PER_THREAD,
+	              real.cuStreamBeginCaptureToCig_ptsz(stream, params));
+}
+#endif
 
 /* Whether this answer of cuStreamEndCapture means that the stream captures no more. */
 static bool capture_over(CUresult r)
@@ -439,7 +410,8 @@ static CUresult capture_ended(CUstream stream, unsigned options, CUresult r)
 	if (!capture_over(r) || !rein_shim_on())
 		return r;
 	struct rein_row *row = rein_row_seek(stream, options);
-	if (row && rein_and_seqcst(&row->flags, ~REIN_ROW_CAPTURING) & REIN_ROW_CAPTURING)
+	if ((row && rein_and_seqcst(&row->flags, ~REIN_ROW_CAPTURING) & REIN_ROW_CAPTURING) ||
+	    rein_capture_over(stream, options))
 		rein_capture_end();
 	return r;
 }
@@ -456,3 +428,18 @@ CUresult hook_cuStreamEndCapture_ptsz(CUstream stream, CUgraph *graph)
 	return capture_ended(stream, REIN_OPT_PER_THREAD,
 	                     real.cuStreamEndCapture_ptsz(stream, graph));
 }
+
+#ifdef REIN_HAS_cuStreamEndCaptureToCig
+CUresult hook_cuStreamEndCaptureToCig(CUstream stream)
+{
+	rein_need_real();
+	return capture_ended(stream, 0, real.cuStreamEndCaptureToCig(stream));
+}
+
+CUresult hook_cuStreamEndCaptureToCig_ptsz(CUstream stream)
+{
+	rein_need_real();
+	return capture_ended(stream, REIN_OPT_PER_THREAD,
+	                     real.cuStreamEndCaptureToCig_ptsz(stream));
+}
+#endif

@@ -6,66 +6,33 @@
  *   linked          the exported symbols of hooks.c come first in the search order
  *   dlsym, dlvsym   RTLD_DEFAULT and RTLD_NEXT follow that same order, so those calls are left to
  *                   libc; with a handle the answer is replaced if it is the driver's own function
+ *                   (preload.c)
  *   cuGetProcAddress(_v2), asked for by the CUDA runtime and everything that embeds it
- * cuGetExportTable is passed through untouched: the known tables hold no launch.
+ * In the stand-in (standin/) the first two find its own exports, with any handle. cuGetExportTable
+ * is passed through untouched: the known tables hold no launch.
  *
  * `real` is looked up once, at the first hooked call or the first dlsym that finds a driver; until
- * then this file does nothing but find libc's dlsym. No lock is held while the loader is called: a
+ * then nothing is done but finding libc's dlsym. No lock is held while the loader is called: a
  * thread inside dlopen may enter here with the loader's lock held.
  */
-#include "shim.h"
+#include "resolve.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
 
-#include "../common/log.h"
+#include "../common/env.h"
 #include "cuda_versions.h"
-#include "elf_objects.h"
-
-#define DRIVER_FILE "libcuda.so" /* how file names of drivers start; libcudart's do not */
-#define DRIVER_SONAME "libcuda.so.1"
 
 struct rein_real real;
 rein_a32 rein_real_ready;
 
 static rein_a32 filling;     /* 1: a thread copies into `real` */
 static rein_a64 driver_base; /* load address of the object that `real` comes from */
-static rein_a32 complained;
 
 static_assert(sizeof(struct rein_real) == REIN_E_COUNT * sizeof(void *),
               "struct rein_real must be walkable as an array of pointers");
-
-/* ---------------------------------------------------------------- libc's dlsym and dlvsym */
-
-REIN_NO_SANITIZE static void *next_dlsym_addr(void)
-{
-	static rein_a64 cached;
-	uint64_t addr = rein_load_relaxed(&cached);
-	if (!addr) {
-		addr = (uintptr_t)rein_elf_next("dlsym");
-		rein_store_relaxed(&cached, addr);
-	}
-	return (void *)(uintptr_t)addr;
-}
-
-REIN_NO_SANITIZE static void *next_dlvsym_addr(void)
-{
-	static rein_a64 cached;
-	uint64_t addr = rein_load_relaxed(&cached);
-	if (!addr) {
-		addr = (uintptr_t)rein_elf_next("dlvsym");
-		rein_store_relaxed(&cached, addr);
-	}
-	return (void *)(uintptr_t)addr;
-}
-
-static void *next_dlsym(void *handle, const char *name)
-{
-	void *(*next)(void *, const char *) = (void *(*)(void *, const char *))next_dlsym_addr();
-	return next ? next(handle, name) : NULL;
-}
 
 /* ---------------------------------------------------------------- the driver's functions */
 
@@ -104,109 +71,35 @@ static void publish(void *const *found, uintptr_t base)
 	rein_store_release(&filling, 0);
 }
 
-/*
- * A handle of the driver that this process uses: the linked one, else the one that holds the
- * address that the application was just given, else one loaded already, else the one that the
- * loader finds. It is kept for ever, so that the driver outlives a dlclose() of the application.
- */
-static void *open_driver(const void *hint, struct rein_elf_object *driver)
-{
-	void *linked = next_dlsym(RTLD_NEXT, "cuInit");
-	if (!(linked && rein_elf_object_of(linked, driver) &&
-	      rein_elf_is_named(driver, DRIVER_FILE)) &&
-	    !(hint && rein_elf_object_of(hint, driver)) &&
-	    !rein_elf_object_named(DRIVER_FILE, driver))
-		*driver = (struct rein_elf_object){0, NULL};
-	void *handle = driver->name ? dlopen(driver->name, RTLD_NOW | RTLD_NOLOAD)
-	                            : dlopen(DRIVER_SONAME, RTLD_NOW | RTLD_LOCAL);
-	if (handle && !driver->name) {
-		void *init = next_dlsym(handle, "cuInit");
-		if (!init || !rein_elf_object_of(init, driver))
-			*driver = (struct rein_elf_object){0, DRIVER_SONAME};
-	}
-	if (!handle && !rein_swap_seqcst(&complained, 1))
-		rein_error("no CUDA driver: %s", dlerror());
-	return handle;
-}
-
-/* The next definition after ours if there is one (another interposer, a linked driver), else the
- * driver's own. */
-static bool resolve(const void *hint)
+bool rein_resolve_near(const void *hint)
 {
 	if (rein_load_acquire(&rein_real_ready))
 		return true;
 
 	int saved_errno = errno;
 	void *found[REIN_E_COUNT];
-	struct rein_elf_object driver;
-	void *handle = open_driver(hint, &driver);
-	for (int i = 0; handle && i < REIN_E_COUNT; i++) {
-		found[i] = next_dlsym(RTLD_NEXT, rein_entries[i].name);
-		if (!found[i])
-			found[i] = next_dlsym(handle, rein_entries[i].name);
-	}
-	publish(handle ? found : NULL, driver.base);
+	uintptr_t base = 0;
+	bool ok = rein_driver_find(hint, found, &base);
+	publish(ok ? found : NULL, base);
 	(void)dlerror(); /* our failed look-ups are not the application's errors */
 	errno = saved_errno;
-	return handle != NULL;
+	return ok;
 }
 
 bool rein_resolve(void)
 {
-	return resolve(NULL);
+	return rein_resolve_near(NULL);
 }
 
-/* ---------------------------------------------------------------- dlsym and dlvsym */
-
-struct decision {
-	void *jump; /* go on there with the caller's arguments; NULL: return `result` */
-	void *result;
-};
-/* called by asm_dlsym.c */
-struct decision rein_dlsym_decide(void *handle, const char *name);
-struct decision rein_dlvsym_decide(void *handle, const char *name, const char *version);
-
-REIN_NO_SANITIZE static bool ours_to_answer(const void *handle, const char *name)
+uintptr_t rein_resolve_base(void)
 {
-	return handle != RTLD_NEXT && handle != RTLD_DEFAULT && name && name[0] == 'c' &&
-	       name[1] == 'u' && rein_hook_find(name);
-}
-
-/* The hook in place of the driver's own function; any other address stays. A second driver, loaded
- * by path beside the one in use, is left alone: `real` would lead into the first. */
-static void *hook_in_place_of(void *addr, const char *name)
-{
-	void *hook = rein_hook_find(name);
-	struct rein_elf_object object;
-	if (!addr || addr == hook || !rein_elf_object_of(addr, &object) ||
-	    !rein_elf_is_named(&object, DRIVER_FILE))
-		return addr;
-	if (!resolve(addr) || object.base != rein_load_relaxed(&driver_base))
-		return addr;
-	return hook;
-}
-
-REIN_NO_SANITIZE struct decision rein_dlsym_decide(void *handle, const char *name)
-{
-	if (!ours_to_answer(handle, name))
-		return (struct decision){.jump = next_dlsym_addr()};
-	return (struct decision){.result = hook_in_place_of(next_dlsym(handle, name), name)};
-}
-
-REIN_NO_SANITIZE struct decision rein_dlvsym_decide(void *handle, const char *name,
-                                                    const char *version)
-{
-	void *addr = next_dlvsym_addr();
-	void *(*next)(void *, const char *, const char *);
-	if (!ours_to_answer(handle, name) || !addr)
-		return (struct decision){.jump = addr};
-	next = (void *(*)(void *, const char *, const char *))addr;
-	return (struct decision){.result = hook_in_place_of(next(handle, name, version), name)};
+	return (uintptr_t)rein_load_relaxed(&driver_base);
 }
 
 /* ---------------------------------------------------------------- cuGetProcAddress */
 
-/* The entry that (name, version, flags) means by the header's rules; -1: the header knows none. */
+/* The entry that (name, version, flags) means by the header's rules; -1: it knows none for certain.
+ * A name with a suffix ("cuMemAlloc_v2") is the symbol itself. */
 static int entry_asked_for(const char *base, int version, cuuint64_t flags)
 {
 	const struct cuda_version_row *best = NULL;
@@ -220,6 +113,8 @@ static int entry_asked_for(const char *base, int version, cuuint64_t flags)
 		else
 			high = middle;
 	}
+	if (strchr(base, '_'))
+		return rein_entry_find(base);
 	for (; low < REIN_ARRAY_LEN(cuda_version_rows); low++) {
 		const struct cuda_version_row *row = &cuda_version_rows[low];
 		if (strcmp(row->base, base))
@@ -229,7 +124,7 @@ static int entry_asked_for(const char *base, int version, cuuint64_t flags)
 		if (!best || row->per_thread >= best->per_thread)
 			best = row; /* ascending versions: the later row is the newer */
 	}
-	return best ? rein_entry_find(best->symbol) : -1;
+	return best && best->sure ? rein_entry_find(best->symbol) : -1;
 }
 
 static bool is_real(int entry, const void *addr)
@@ -257,6 +152,8 @@ static bool same_for_known_version(const char *symbol, const void *addr, cuuint6
  */
 static void *hook_for_proc(const char *symbol, void *addr, int version, cuuint64_t flags)
 {
+	if (rein_env_disabled())
+		return addr;
 	int entry = entry_asked_for(symbol, version, flags);
 	void *hook = rein_hook_of(entry);
 	if (is_real(entry, addr))

@@ -11,15 +11,17 @@
  * Who does what:
  *   entries.tbl   one row per symbol of cuda.h: class and options; gen.py turns it into
  *                 build/gen/{cuda_real.h,cuda_entries.h,hooks.c,exports.map,cuda_versions.h}
- *   resolve.c     finds the real driver's functions; dlsym, dlvsym, cuGetProcAddress
+ *   resolve.c     finds the real driver's functions; cuGetProcAddress
+ *   preload.c     librein.so's share of that; dlsym, dlvsym. standin/: the stand-in libcuda.so.1's
  *   submit.h/.c   the launch gate: the fast path (inline) and the slow path
  *   demand.c      idle and active, as the daemon is told
+ *   request.c     requests that the program declares (include/rein.h); nvtx.c: by NVTX ranges
  *   stream.c      rows per (context, stream): begun, returned, completed; captures
  *   event.c       what a completed event proves
  *   backlog.c     metered clients: estimates, waiting for room; mark.c: marks and samples
  *   attach.c      the shared memory; warden.c: joining the daemon, the warden thread, fork
  *   helper.c      the helper thread: quiet-queue queries
- *   observe.c     hand-written hooks: cuInit, contexts, streams, events, captures
+ *   observe.c     hand-written hooks: cuInit, contexts, streams, captures; observe_event.c: events
  */
 #ifndef REIN_SHIM_H
 #define REIN_SHIM_H
@@ -55,8 +57,9 @@ enum rein_class {
 	REIN_CLASS_EVENT,
 	REIN_CLASS_INIT, /* cuInit */
 	REIN_CLASS_PROC, /* cuGetProcAddress */
+	/* gated only for a class that says so, and never work */
+	REIN_CLASS_IMPLICIT, /* module loads, allocation, free: may stall others */
 	/* not hooked at all: the application gets the driver's own function */
-	REIN_CLASS_IMPLICIT, /* module loads, allocation, free: may stall others; not gated yet */
 	REIN_CLASS_MODULE,
 	REIN_CLASS_MEMQUERY,
 	REIN_CLASS_QUERY,

@@ -7,6 +7,7 @@
 #include "demand.h"
 
 #define RESERVE 16 /* rows at the table's end that only overflow rows may take */
+#define HINTS 4096 /* power of two */
 #define CONTEXTS 32
 #define LEAVING 8u /* row flag: its stream is being destroyed; the row may yet come back */
 
@@ -20,7 +21,10 @@ static rein_a32 rows_count;
 static rein_a32 threads;
 static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER; /* never held across a driver call */
 
+static void rowless_gone(uint64_t context);
+
 static rein_a64 contexts[CONTEXTS];
+static rein_a32 contexts_slot[CONTEXTS]; /* their devices, as the daemon numbers them */
 static rein_a32 contexts_count;
 static rein_a32 contexts_several; /* 1: more than one was seen, ever */
 
@@ -54,12 +58,29 @@ static bool is_row(const struct rein_row *row, uint64_t handle, uint64_t scope, 
 	       (handle != REIN_HANDLE_PER_THREAD || rein_load_relaxed(&row->thread) == thread);
 }
 
+/* Where a row was found last; only a hint, which the row itself confirms or not. */
+static rein_a32 *hint_of(uint64_t handle, uint64_t scope, uint32_t thread)
+{
+	static rein_a32 hints[HINTS];
+	uint64_t h = handle;
+	if (rein_handle_special(handle))
+		h ^= scope ^ (handle == REIN_HANDLE_PER_THREAD ? (uint64_t)thread << 40 : 0);
+	h *= 0x9e3779b97f4a7c15ull;
+	return &hints[h >> 32 & (HINTS - 1)];
+}
+
 static struct rein_row *find(uint64_t handle, uint64_t scope, uint32_t thread)
 {
 	unsigned n = rein_rows_count();
+	rein_a32 *hint = hint_of(handle, scope, thread);
+	unsigned last = rein_load_relaxed(hint);
+	if (last < n && is_row(&rows[last], handle, scope, thread))
+		return &rows[last];
 	for (unsigned i = 0; i < n; i++)
-		if (is_row(&rows[i], handle, scope, thread))
+		if (is_row(&rows[i], handle, scope, thread)) {
+			rein_store_relaxed(hint, i);
 			return &rows[i];
+		}
 	return NULL;
 }
 
@@ -94,6 +115,21 @@ static struct rein_row *vacant(uint64_t handle)
 	return NULL;
 }
 
+static int context_find(uint64_t ctx)
+{
+	int n = (int)rein_load_acquire(&contexts_count);
+	for (int i = 0; i < n; i++)
+		if (rein_load_relaxed(&contexts[i]) == ctx)
+			return i;
+	return -1;
+}
+
+static uint32_t slot_of(uint64_t context)
+{
+	int i = context_find(context);
+	return i < 0 ? 0 : rein_load_relaxed(&contexts_slot[i]);
+}
+
 static struct rein_row *make(uint64_t handle, uint64_t scope, uint64_t context, unsigned flags)
 {
 	uint32_t thread = handle == REIN_HANDLE_PER_THREAD ? this_thread() : 0;
@@ -105,6 +141,7 @@ static struct rein_row *make(uint64_t handle, uint64_t scope, uint64_t context, 
 		rein_store_relaxed(&row->context, context);
 		rein_store_relaxed(&row->thread, thread);
 		rein_store_relaxed(&row->flags, flags);
+		rein_store_relaxed(&row->slot, slot_of(context));
 		rein_store_release(&row->state, REIN_ROW_LIVE);
 	}
 	pthread_mutex_unlock(&making);
@@ -277,32 +314,26 @@ uint64_t rein_context_scope(void)
 	return ctx;
 }
 
-static bool context_known(uint64_t ctx)
-{
-	unsigned n = rein_load_acquire(&contexts_count);
-	for (unsigned i = 0; i < n; i++)
-		if (rein_load_relaxed(&contexts[i]) == ctx)
-			return true;
-	return false;
-}
-
 void rein_context_note(CUcontext handle, CUdevice device)
 {
 	uint64_t ctx = (uint64_t)(uintptr_t)handle;
-	if (!ctx || context_known(ctx) || rein_load_acquire(&contexts_count) == CONTEXTS)
+	int known = context_find(ctx);
+	if (!ctx || (device < 0 && (known >= 0 || rein_load_acquire(&contexts_count) == CONTEXTS)))
 		return;
 	if (device < 0 && real.cuCtxGetDevice(&device) != CUDA_SUCCESS)
 		device = -1;
-	if (device >= 0)
-		rein_attach_device(device);
+	int slot = device >= 0 ? rein_attach_device(device) : -1;
+	if (known >= 0 && slot >= 0) /* a handle that another device's context had before */
+		rein_store_relaxed(&contexts_slot[known], (uint32_t)slot);
 	pthread_mutex_lock(&making);
 	unsigned n = rein_load_relaxed(&contexts_count);
-	if (n < CONTEXTS && !context_known(ctx)) {
+	if (n < CONTEXTS && context_find(ctx) < 0) {
 		if (n == 1) {
 			/* from now on the default streams are looked up by context */
 			rein_store_release(&contexts_several, 1);
 			rein_add_seqcst(&rein_rows_generation, 1);
 		}
+		rein_store_relaxed(&contexts_slot[n], slot < 0 ? 0 : (uint32_t)slot);
 		rein_store_release(&contexts[n], ctx);
 		rein_store_release(&contexts_count, n + 1);
 	}
@@ -353,6 +384,7 @@ void rein_context_gone(CUcontext ctx)
 {
 	unsigned n = rein_rows_count();
 	rein_context_leaving(ctx); /* those that were not warned of it */
+	rowless_gone((uint64_t)(uintptr_t)ctx);
 	for (unsigned i = 0; i < n; i++) {
 		struct rein_row *row = &rows[i];
 		if (!in_context(row, ctx) || rein_load_acquire(&row->state) != REIN_ROW_DEAD)
@@ -381,6 +413,58 @@ bool rein_capture_on(CUstream stream, unsigned options)
 	if (real.cuStreamIsCapturing(stream, &status) != CUDA_SUCCESS)
 		return true;
 	return status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
+#define ROWLESS 64
+static struct {
+	rein_a64 stream; /* its handle; a per-thread one with its thread; 0: free */
+	rein_a64 context;
+} rowless[ROWLESS];
+
+static uint64_t rowless_name(CUstream stream, unsigned options)
+{
+	uint64_t handle = rein_handle_of(stream, options);
+	if (handle == REIN_HANDLE_PER_THREAD)
+		handle |= (uint64_t)this_thread() << 32 | 1ull << 63; /* no address in user space */
+	return handle;
+}
+
+bool rein_capture_note(CUstream stream, unsigned options)
+{
+	uint64_t name = rowless_name(stream, options), context = rein_context_scope();
+	for (unsigned i = 0; i < ROWLESS; i++)
+		if (rein_load_seqcst(&rowless[i].stream) == name)
+			return false;
+	for (unsigned i = 0; i < ROWLESS; i++) {
+		uint64_t free = 0;
+		if (!rein_cas(&rowless[i].stream, &free, name))
+			continue;
+		rein_store_release(&rowless[i].context, context);
+		return true;
+	}
+	return true;
+}
+
+bool rein_capture_over(CUstream stream, unsigned options)
+{
+	uint64_t name = rowless_name(stream, options);
+	for (unsigned i = 0; i < ROWLESS; i++) {
+		uint64_t seen = name;
+		if (rein_cas(&rowless[i].stream, &seen, 0))
+			return true;
+	}
+	return false;
+}
+
+/* The context's streams are gone, and their captures with them. */
+static void rowless_gone(uint64_t context)
+{
+	for (unsigned i = 0; i < ROWLESS; i++) {
+		uint64_t name = rein_load_seqcst(&rowless[i].stream);
+		if (name && rein_load_acquire(&rowless[i].context) == context &&
+		    rein_cas(&rowless[i].stream, &name, 0))
+			rein_capture_end();
+	}
 }
 
 void rein_capture_begin(void)

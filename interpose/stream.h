@@ -46,6 +46,7 @@ struct rein_row {
 	rein_a32 disturbed; /* waits put into the stream: no kernel is timed across one */
 	rein_a64 marked;    /* up to here marks tell of completion (backlog.c) */
 	rein_a32 stuck;     /* marks of it that were written off and have not completed yet */
+	rein_a32 slot;      /* of the verdict of the context's device */
 };
 
 /* Stands for streams beyond the table's end; not a handle that the driver gives out. */
@@ -141,5 +142,10 @@ bool rein_capture_any(void);
 bool rein_capture_on(CUstream stream, unsigned options);
 void rein_capture_begin(void);
 void rein_capture_end(void);
+/* A capture on a stream that has no row of its own (the table is full). _note: it has begun; false:
+ * it was noted before. _over: it has ended, or its stream is going; true: it was noted. More than
+ * 64 at once are noted but never found again: such a process keeps to the slow path. */
+bool rein_capture_note(CUstream stream, unsigned options);
+bool rein_capture_over(CUstream stream, unsigned options);
 
 #endif

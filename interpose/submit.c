@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common/env.h"
 #include "../common/futex.h"
 #include "../common/log.h"
 #include "backlog.h"
 #include "event.h"
+#include "request.h"
 
 #define WAIT_MAX_NS REIN_S /* one sleep; then the lease is looked at again */
 
@@ -20,9 +22,8 @@ void rein_shim_ready(void)
 {
 	static rein_a32 once;
 	if (!rein_swap_seqcst(&once, 1)) {
-		const char *off = getenv("REIN_DISABLE");
 		rein_log_init("librein", REIN_LOG_ERROR, false);
-		if (off && *off && strcmp(off, "0") != 0)
+		if (rein_env_disabled())
 			rein_or_seqcst(&rein_attention, REIN_ATT_OFF);
 	}
 	rein_and_seqcst(&rein_attention, ~REIN_ATT_UNRESOLVED);
@@ -82,7 +83,7 @@ static void wait_for_leave(struct rein_ticket *t)
 	for (;;) {
 		uint32_t gate = pass_gate();
 		if (!(gate & REIN_GATE_METERED)) {
-			rein_backlog_leave(t);
+			rein_backlog_unmetered(t);
 			return;
 		}
 		if (!rein_backlog_enter(t, gate))
@@ -245,7 +246,7 @@ void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 	t->row = NULL;
 	t->mark = NULL;
 	t->progress = t->stalled_ns = t->waited_ns = 0;
-	t->options = rein_entries[w->entry].options;
+	t->options = rein_entries[w->entry].options & ~(w->across ? REIN_OPT_NO_WORK : 0u);
 	t->sync.kind = REIN_SYNC_NONE;
 	if (!rein_shim_on())
 		goto out;
@@ -263,6 +264,7 @@ void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 		rein_demand_try_idle(); /* the fast path may have counted for a moment */
 		goto out;
 	}
+	rein_request_yield();
 	rein_add_seqcst(&t->row->begun, 1);
 	rein_demand_active();
 	wait_for_leave(t);
@@ -277,6 +279,36 @@ void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 out:
 	errno = saved;
 }
+
+/* ---------------------------------------------------------------- allocation and its like */
+
+/* Not while anything is captured: some of it is legal then, and the capture must not wait. Without
+ * a context there is nobody whom it could stall. */
+bool rein_implicit_slow(struct rein_ticket *t)
+{
+	int saved = errno;
+	t->row = NULL;
+	t->mark = NULL;
+	t->sync.kind = REIN_SYNC_NONE;
+	if (rein_shim_on() && !rein_capture_any())
+		t->row = rein_row_of(NULL, 0);
+	if (t->row) {
+		rein_add_seqcst(&t->row->begun, 1);
+		rein_demand_active();
+		(void)pass_gate();
+	}
+	errno = saved;
+	return t->row != NULL;
+}
+
+void rein_implicit_end(struct rein_ticket *t, CUresult r)
+{
+	int saved = errno;
+	take_back(t, r);
+	errno = saved;
+}
+
+/* ---------------------------------------------------------------- the end of a submission */
 
 void rein_submit_slow_done(struct rein_ticket *t, CUresult r)
 {

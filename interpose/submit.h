@@ -46,6 +46,7 @@ struct rein_work {
 	uint32_t grid[3], block[3];
 	uint32_t shared_bytes;
 	uint64_t bytes; /* copies and sets, where one argument says so */
+	bool across; /* orders work across processes: a submission even if its row says NO_WORK */
 };
 
 enum rein_sync_kind { REIN_SYNC_NONE, REIN_SYNC_STREAM, REIN_SYNC_CONTEXT, REIN_SYNC_EVENT };
@@ -92,6 +93,20 @@ void rein_sync_end(struct rein_sync *s, CUresult r);
 bool rein_sync_is_fatal(CUresult r);
 /* Whether a thread is inside a synchronising call, whose return will tell what has completed. */
 bool rein_sync_under_way(void);
+
+/*
+ * Allocation, free, module loads and their like (class implicit) are no work, but may stall others
+ * on the driver's locks. For a client whose class says so they pass the gate, and count as one
+ * submission while they are under way, so that who waits is asked for. True: _end() must follow.
+ */
+bool rein_implicit_slow(struct rein_ticket *t);
+static inline bool rein_implicit_begin(struct rein_ticket *t)
+{
+	return REIN_UNLIKELY(rein_load_relaxed(&REIN_CONTROL->flags) &
+	                     REIN_CONTROL_GATE_IMPLICIT) &&
+	       rein_implicit_slow(t);
+}
+void rein_implicit_end(struct rein_ticket *t, CUresult r);
 
 /* True if the hooks are to do their work: the driver is found, rein is not disabled, this is not a
  * forked child. The first call resolves the driver and reads the environment. */

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "../common/env.h"
 #include "../common/futex.h"
 #include "../common/log.h"
 #include "../common/sock.h"
@@ -41,8 +42,8 @@ static char run_dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
 /* What a wish from the environment is worth; said once, at the start. */
 static void read_wishes(void)
 {
-	const char *prio = getenv("REIN_PRIO"), *name = getenv("REIN_NAME");
-	const char *class_name = getenv("REIN_CLASS");
+	const char *prio = rein_env(REIN_ENV_PRIO), *name = rein_env(REIN_ENV_NAME);
+	const char *class_name = rein_env(REIN_ENV_CLASS);
 	hello.header = (struct rein_msg_header){.magic = REIN_ABI_MAGIC,
 	                                        .type = REIN_MSG_HELLO,
 	                                        .size = sizeof(hello),

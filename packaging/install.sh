@@ -16,7 +16,7 @@ put() { # MODE FOLDER FILE [NAME]
 	echo "  $prefix/$2/${4:-${3##*/}}"
 }
 
-for product in rein reind librein.so softgpu/libcuda.so.1; do
+for product in rein reind librein.so libcuda.so.1 softgpu/libcuda.so.1; do
 	[[ -e $build/$product ]] || {
 		echo "install: $build/$product is missing; run \`make\` first" >&2
 		exit 1
@@ -25,19 +25,25 @@ done
 put 755 bin "$build/rein"
 put 755 sbin "$build/reind"
 put 644 lib/rein "$build/librein.so"
+# a folder of its own: it goes into LD_LIBRARY_PATH
+put 644 lib/rein/standin "$build/libcuda.so.1"
 for library in "$build"/softgpu/lib*.so.*; do
 	put 644 lib/rein/softgpu "$library"
 	ln -sfn "${library##*/}" "$prefix/lib/rein/softgpu/$(basename "${library%.so.*}").so"
 done
+put 644 include "$here/include/rein.h"
+made=$(mktemp)
+trap 'rm -f "$made"' EXIT
+version=$(sed -n 's/^#define REIN_VERSION "\(.*\)"$/\1/p' "$here/common/version.h")
+sed "s/@VERSION@/$version/" "$here/packaging/rein.pc.in" >"$made"
+put 644 share/pkgconfig "$made" rein.pc
 put 644 share/doc/rein "$here/packaging/rein.conf"
 put 644 share/bash-completion/completions "$here/tools/completion/rein.bash" rein
 if command -v scdoc >/dev/null; then
-	page=$(mktemp)
-	trap 'rm -f "$page"' EXIT
 	for source in "$here"/tools/man/*.scd; do
 		name=$(basename "$source" .scd)
-		scdoc <"$source" >"$page"
-		put 644 "share/man/man${name##*.}" "$page" "$name"
+		scdoc <"$source" >"$made"
+		put 644 "share/man/man${name##*.}" "$made" "$name"
 	done
 else
 	echo "install: the man pages are left out; scdoc is missing (apt-get install scdoc)"

@@ -38,7 +38,10 @@ struct rein_policy_client {
 	uint32_t linger_us;  /* quiet time after which its request is over */
 	uint64_t backlog_ns; /* unfinished GPU time it may keep while somebody could preempt it */
 	uint32_t backlog_launches;
-	bool active;  /* has a request (linger included) */
+	bool active; /* has a request (linger included) */
+	/* says that it does background work now (include/rein.h): counts as priority 0 until it
+	 * says otherwise, which a policy learns by being asked again, without leave and join */
+	bool background;
 	bool waiting; /* a thread of it waits at a closed gate */
 	bool exempt;  /* its holder made no progress: do not hold it now (arbiter's rule) */
 	uint64_t active_since_ns; /* when the current request began */

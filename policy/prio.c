@@ -10,7 +10,9 @@
  * a policy with budgets); equals get no guarantee between them.
  *
  * Metering: a client is metered while a client of strictly higher priority is registered on the
- * device, because only then can it be preempted and its queued work be in somebody's way.
+ * device, because only then can it be preempted and its queued work be in somebody's way. A client
+ * in the background has priority 0, but what it will have when its next request begins is
+ * registered: so it is metered too.
  *
  * Ageing (off by default): a client that waits at its closed gate gains one level per `ageing_ns`
  * of waiting, at most to 99. Once that opens its gate it keeps the level for another `ageing_ns`,
@@ -68,20 +70,25 @@ static void prio_leave(struct rein_policy *base, struct rein_policy_client *c, u
 	c->priv = NULL;
 }
 
+static int own(const struct rein_policy_client *c)
+{
+	return c->background ? 0 : c->prio;
+}
+
 /* The priority that counts now; lowers *next to when it changes by itself. */
 static int effective(const struct prio *p, struct rein_policy_client *c, uint64_t now_ns,
                      uint64_t *next)
 {
 	struct prio_client *pc = c->priv;
 	if (!pc || !p->ageing_ns)
-		return c->prio;
+		return own(c);
 	int levels = 0;
 	if (c->waiting) {
 		if (!pc->waits_since_ns)
 			pc->waits_since_ns = now_ns;
 		uint64_t steps = (now_ns - pc->waits_since_ns) / p->ageing_ns;
 		levels = steps > PRIO_MAX ? PRIO_MAX : (int)steps;
-		if (c->prio + levels < PRIO_MAX) {
+		if (own(c) + levels < PRIO_MAX) {
 			uint64_t step_ns = pc->waits_since_ns + (steps + 1) * p->ageing_ns;
 			*next = step_ns < *next ? step_ns : *next;
 		}
@@ -94,7 +101,7 @@ static int effective(const struct prio *p, struct rein_policy_client *c, uint64_
 	} else {
 		pc->boost_until_ns = 0;
 	}
-	int prio = c->prio + levels;
+	int prio = own(c) + levels;
 	return prio > PRIO_MAX ? PRIO_MAX : prio;
 }
 
@@ -103,9 +110,9 @@ static void keep_boost(const struct prio *p, struct rein_policy_client *c, int l
                        uint64_t now_ns, uint64_t *next)
 {
 	struct prio_client *pc = c->priv;
-	if (!pc || level <= c->prio || pc->boost_until_ns)
+	if (!pc || level <= own(c) || pc->boost_until_ns)
 		return;
-	pc->boost = level - c->prio;
+	pc->boost = level - own(c);
 	pc->boost_until_ns = now_ns + p->ageing_ns;
 	pc->waits_since_ns = 0;
 	*next = pc->boost_until_ns < *next ? pc->boost_until_ns : *next;
@@ -123,15 +130,15 @@ static uint64_t prio_decide(struct rein_policy *base, struct rein_policy_client 
 		int level = effective(p, c[i], now_ns, &next);
 		registered = c[i]->prio > registered ? c[i]->prio : registered;
 		/* Among equals the one with the higher priority of its own is the reason. */
-		if (c[i]->active && (level > top || (level == top && c[i]->prio > top_own))) {
+		if (c[i]->active && (level > top || (level == top && own(c[i]) > top_own))) {
 			top = level;
-			top_own = c[i]->prio;
+			top_own = own(c[i]);
 			holder = c[i]->id;
 		}
 	}
 	for (unsigned i = 0; i < n; i++) {
 		int level = effective(p, c[i], now_ns, &next);
-		v[i].metered = c[i]->prio < registered;
+		v[i].metered = own(c[i]) < registered;
 		v[i].backlog_ns = c[i]->backlog_ns;
 		v[i].backlog_launches = c[i]->backlog_launches;
 		v[i].hold = level < top && !c[i]->exempt;

@@ -16,7 +16,8 @@ limit=${TEST_TIMEOUT:-300}
 logs=$build/tests/logs
 mkdir -p "$logs" || exit 1
 # the tests decide what their programs see, not the shell that called us
-unset REIN_RUN_DIR REIN_PRIO REIN_CLASS REIN_NAME REIN_LIB LD_PRELOAD
+unset REIN_RUN_DIR REIN_PRIO REIN_CLASS REIN_NAME REIN_LIB REIN_DISABLE REIN_LOG REIN_DRIVER \
+	NVTX_INJECTION64_PATH LD_PRELOAD
 export CK_VERBOSITY=normal
 # builds with SAN=: the shim is preloaded before the sanitizer's runtime; no pause at each exit
 export ASAN_OPTIONS=verify_asan_link_order=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}

@@ -5,8 +5,9 @@
 #include <string.h>
 
 static const struct rein_cli_column columns[] = {
-    {"PID", true},  {"NAME", false}, {"CLASS", false},    {"PRIO", true},  {"STATE", false},
-    {"FOR", false}, {"GPU", true},   {"SUBMITTED", true}, {"WAITS", true}, {"WAIT-MS", true},
+    {"PID", true},    {"NAME", false},   {"CLASS", false}, {"PRIO", true},
+    {"STATE", false}, {"FOR", false},    {"GPU", true},    {"SUBMITTED", true},
+    {"WAITS", true},  {"WAIT-MS", true}, {"DUE-MS", true},
 };
 
 static enum rein_cli_order sort_order; /* qsort has no argument for it; rein has one thread */
@@ -54,6 +55,11 @@ static void add_row(struct rein_cli_table *t, const json_t *c)
 	                   rein_cli_int(c, "gate_waits") + rein_cli_int(c, "backlog_waits"));
 	rein_cli_table_add(t, "%.1f",
 	                   rein_cli_real(c, "gate_wait_ms") + rein_cli_real(c, "backlog_wait_ms"));
+	const json_t *declared = json_object_get(c, "declared");
+	if (json_is_number(json_object_get(declared, "deadline_ms")))
+		rein_cli_table_add(t, "%.1f", rein_cli_real(declared, "deadline_ms"));
+	else
+		rein_cli_table_add(t, "-");
 }
 
 void rein_cli_clients_table(const json_t *answer, enum rein_cli_order order,

@@ -34,7 +34,8 @@ const struct rein_cli_command rein_cli_commands[] = {
     {"ps", rein_cli_ps, "list the programs that have joined", "[--json]",
      "STATE is idle, running (unfinished work, open gate), held (gate closed) or waiting\n"
      "(held, and a thread of it waits). FOR names whom it is held for. GPU is the share of\n"
-     "the last second, an estimate. Most urgent first.\n" PRIO_HELP},
+     "the last second, an estimate. DUE-MS is the time left to the earliest deadline that the\n"
+     "program declared (rein.h, NVTX). Most urgent first.\n" PRIO_HELP},
     {"set", rein_cli_set, "change a running program's priority, weight or class",
      "PID|NAME [--prio N] [--weight N] [--class C] [--json]",
      "  --prio N     0 to 99\n"

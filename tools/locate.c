@@ -9,6 +9,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "../common/env.h"
+
 static bool is_file(const char *path, int mode)
 {
 	struct stat st;
@@ -55,7 +57,7 @@ static int find_own(const char *const *places, size_t n, int mode, char path[PAT
 int rein_cli_locate_library(char path[PATH_MAX])
 {
 	static const char *const places[] = {"librein.so", "../lib/rein/librein.so"};
-	const char *set = getenv("REIN_LIB");
+	const char *set = rein_env(REIN_ENV_LIB);
 	if (!set || !*set)
 		return find_own(places, REIN_ARRAY_LEN(places), R_OK, path);
 	if (is_file(set, R_OK))
@@ -104,7 +106,7 @@ int rein_cli_locate_program(const char *name, char path[PATH_MAX])
 			return -ENAMETOOLONG;
 		return check_program(path);
 	}
-	const char *dirs = getenv("PATH");
+	const char *dirs = rein_env(REIN_ENV_PATH);
 	int result = -ENOENT;
 	if (!*name)
 		return result;

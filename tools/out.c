@@ -9,6 +9,7 @@
 #include "cli.h"
 
 #include "../common/abi.h"
+#include "../common/env.h"
 
 #define LINE_MAX_BYTES 1024
 
@@ -98,8 +99,8 @@ bool rein_cli_prio(const struct rein_cli *cli, const char *what, const char *tex
 
 bool rein_cli_colour(void)
 {
-	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
-	return !(no && *no) && term && strcmp(term, "dumb") != 0 && isatty(STDOUT_FILENO);
+	const char *no = rein_env_filled(REIN_ENV_NO_COLOR), *term = rein_env(REIN_ENV_TERM);
+	return !no && term && strcmp(term, "dumb") != 0 && isatty(STDOUT_FILENO);
 }
 
 int rein_cli_print_json(json_t *object)

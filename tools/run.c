@@ -12,6 +12,9 @@
 #include "locate.h"
 #include "start.h"
 
+#include "../common/env.h"
+#include "../common/log.h"
+
 struct plan {
 	int prio;                      /* REIN_PRIO_UNSET: the class' */
 	const char *name, *class_name; /* NULL: not asked for */
@@ -22,13 +25,6 @@ struct plan {
 	bool started;                    /* by us */
 	struct rein_msg_welcome granted; /* valid if the daemon answers */
 };
-
-/* $REIN_PRIO and its like are what the program would be run with; options go before them. */
-static const char *inherited(const char *name)
-{
-	const char *v = getenv(name);
-	return v && *v ? v : NULL;
-}
 
 static bool check_length(const struct rein_cli *cli, const char *what, const char *text,
                          size_t room)
@@ -50,10 +46,11 @@ static int parse(struct rein_cli *cli, int argc, char **argv, struct plan *p)
 	    {"dry-run", no_argument, NULL, 'd'},
 	    CLI_COMMON_OPTIONS,
 	};
-	const char *prio = inherited("REIN_PRIO"), *prio_from = "REIN_PRIO: priority";
+	const char *prio = rein_env_filled(REIN_ENV_PRIO), *prio_from = "REIN_PRIO: priority";
 	int opt;
-	p->name = inherited("REIN_NAME");
-	p->class_name = inherited("REIN_CLASS");
+	/* the environment is what the program would be run with; options go before it */
+	p->name = rein_env_filled(REIN_ENV_NAME);
+	p->class_name = rein_env_filled(REIN_ENV_CLASS);
 	while ((opt = rein_cli_option(cli, argc, argv, longs, true)) >= 0) {
 		if (opt == 'p') {
 			prio = optarg;
@@ -210,9 +207,9 @@ static int see_to_daemon(const struct rein_cli *cli, struct plan *p)
 }
 
 /* Puts `first` before what the list variable holds, once. */
-static int prepend(const char *variable, const char *first)
+static int prepend(enum rein_env_id id, const char *first)
 {
-	const char *old = inherited(variable);
+	const char *old = rein_env_filled(id), *variable = rein_env_table[id].name;
 	if (!old)
 		return setenv(variable, first, 1);
 	size_t n = strlen(first);
@@ -226,23 +223,44 @@ static int prepend(const char *variable, const char *first)
 	return setenv(variable, list, 1);
 }
 
-static const char *const variables[] = {"LD_PRELOAD", "LD_LIBRARY_PATH", "REIN_RUN_DIR",
-                                        "REIN_PRIO",  "REIN_CLASS",      "REIN_NAME"};
+/* What the plan shows of the environment: all that may be set here. */
+static const enum rein_env_id shown[] = {
+    REIN_ENV_LD_PRELOAD, REIN_ENV_LD_LIBRARY_PATH, REIN_ENV_RUN_DIR, REIN_ENV_PRIO, REIN_ENV_CLASS,
+    REIN_ENV_NAME,       REIN_ENV_NVTX_INJECTION};
+
+static int set(enum rein_env_id id, const char *value)
+{
+	return setenv(rein_env_table[id].name, value, 1);
+}
+
+/* NVTX takes one library only: somebody's profiler goes first, and ranges are not for us then. */
+static int set_injection(const struct plan *p)
+{
+	const char *theirs = rein_env(REIN_ENV_NVTX_INJECTION);
+	if (!theirs)
+		return set(REIN_ENV_NVTX_INJECTION, p->library);
+	if (strcmp(theirs, p->library) != 0)
+		rein_debug(
+		    "NVTX_INJECTION64_PATH is set to '%s' and stays; rein sees no NVTX ranges",
+		    theirs);
+	return 0;
+}
 
 static int set_environment(const struct rein_cli *cli, const struct plan *p)
 {
 	char prio[16];
-	int err = prepend("LD_PRELOAD", p->library);
-	err |= setenv("REIN_RUN_DIR", cli->run_dir, 1);
+	int err = prepend(REIN_ENV_LD_PRELOAD, p->library);
+	err |= set(REIN_ENV_RUN_DIR, cli->run_dir);
+	err |= set_injection(p);
 	if (p->softgpu)
-		err |= prepend("LD_LIBRARY_PATH", p->softgpu_dir);
+		err |= prepend(REIN_ENV_LD_LIBRARY_PATH, p->softgpu_dir);
 	snprintf(prio, sizeof(prio), "%d", p->prio);
 	if (p->prio != REIN_PRIO_UNSET)
-		err |= setenv("REIN_PRIO", prio, 1);
+		err |= set(REIN_ENV_PRIO, prio);
 	if (p->class_name)
-		err |= setenv("REIN_CLASS", p->class_name, 1);
+		err |= set(REIN_ENV_CLASS, p->class_name);
 	if (p->name)
-		err |= setenv("REIN_NAME", p->name, 1);
+		err |= set(REIN_ENV_NAME, p->name);
 	if (err)
 		return rein_cli_fail(cli, CLI_FAILED,
 		                     "cannot set the environment; out of memory; free some");
@@ -253,9 +271,10 @@ static int show_plan_json(const struct rein_cli *cli, const struct plan *p)
 {
 	static const char *const states[] = {"answers", "to start", "none"};
 	json_t *env = json_object(), *argv = json_array();
-	for (size_t i = 0; i < REIN_ARRAY_LEN(variables); i++)
-		if (getenv(variables[i]))
-			json_object_set_new(env, variables[i], json_string(getenv(variables[i])));
+	for (size_t i = 0; i < REIN_ARRAY_LEN(shown); i++)
+		if (rein_env(shown[i]))
+			json_object_set_new(env, rein_env_table[shown[i]].name,
+			                    json_string(rein_env(shown[i])));
 	for (char **a = p->argv; *a; a++)
 		json_array_append_new(argv, json_string(*a));
 	json_t *plan =
@@ -287,15 +306,17 @@ static int show_plan(const struct rein_cli *cli, const struct plan *p)
 	else
 		printf("daemon    none at %s/%s; the program would run unscheduled\n", cli->run_dir,
 		       REIN_CLIENT_SOCKET);
-	for (size_t i = 0; i < REIN_ARRAY_LEN(variables); i++)
-		if (getenv(variables[i]))
-			printf("env       %s=%s\n", variables[i], getenv(variables[i]));
+	for (size_t i = 0; i < REIN_ARRAY_LEN(shown); i++)
+		if (rein_env(shown[i]))
+			printf("env       %s=%s\n", rein_env_table[shown[i]].name,
+			       rein_env(shown[i]));
 	return CLI_OK;
 }
 
 int rein_cli_run(struct rein_cli *cli, int argc, char **argv)
 {
 	struct plan p = {.prio = REIN_PRIO_UNSET};
+	rein_log_init("rein", REIN_LOG_ERROR, false);
 	int opt = parse(cli, argc, argv, &p);
 	if (opt != CLI_OPT_END)
 		return rein_cli_option_exit(opt);

@@ -8,6 +8,8 @@
 #include "cli.h"
 #include "clients.h"
 
+#include "../common/env.h"
+
 struct top {
 	bool batch;
 	double interval_s;
@@ -133,7 +135,7 @@ static int run_screen(struct rein_cli *cli, struct top *t)
 		return rein_cli_fail(
 		    cli, CLI_FAILED,
 		    "cannot draw on this terminal; TERM is '%s'; use `rein top --batch`",
-		    getenv("TERM") ? getenv("TERM") : "");
+		    rein_env(REIN_ENV_TERM) ? rein_env(REIN_ENV_TERM) : "");
 	cli->before_failure = leave_screen;
 	cbreak();
 	noecho();

@@ -4,7 +4,12 @@
  * does nothing, so that the difference between with and without is the shim alone. Each figure
  * comes from child processes (this program again, --child) that alternate: without the shim,
  * with it and no daemon, with it and joined to a private daemon; rounds are paired, and the
- * medians and quartiles of the paired differences are printed.
+ * medians and quartiles of the paired differences are printed, with the target where there is one.
+ *
+ * "isolated" is a launch among other work of a program that is active: the first-level cache has
+ * been filled with other things since the last one. After real idleness a launch also tells the
+ * daemon, which costs more; that is a row of its own. "8 threads" is CPU time of each thread.
+ * "two devices" is a process that has used both: its default streams are then looked up by context.
  *
  * Also: what preloading costs a program that never uses CUDA (/bin/true).
  */
@@ -12,12 +17,14 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cuda.h>
@@ -32,23 +39,37 @@
 #include "lib/table.h"
 
 #define CHILD_FLAG "--child"
+#define CHILD_TWO_FLAG "--child-two"
 #define CHILD_TIMEOUT_NS 60000000000ull
 #define ROUNDS_MAX 99
-#define BATCH 2000      /* launches per timing in a burst */
-#define BATCHES 200     /* timings; their median counts */
-#define ISOLATED 200    /* launches, each after a synchronise and a pause */
+#define BATCH 2000       /* launches per timing in a burst */
+#define BATCHES 200      /* timings; their median counts */
+#define ISOLATED 4000    /* launches, each after other work */
+#define OTHER_WORK 65536 /* bytes that it reads: more than a first-level data cache */
+#define THREADS 8
+#define THREAD_BATCHES 40
+#define AFTER_IDLE 200  /* launches, each after a synchronise and a pause */
 #define PAUSE_NS 400000 /* longer than any linger: the client is idle and the daemon knows */
 #define PAIRS 20000     /* of launch and synchronise, back to back */
 #define TRUE_RUNS 15    /* of /bin/true, each way, per round */
 
-enum what { BURST, PAIR, ALONE, WHATS };
+/* the last two in a process with two devices */
+enum what { BURST, ALONE, CROWD, CROWD_SHARED, PAIR, IDLE, TWO_BURST, TWO_DEFAULT, WHATS };
+#define TWO_FIRST TWO_BURST
 enum how { NATIVE, NO_DAEMON, DAEMON, HOWS };
 
-static const char *const what_key[WHATS] = {"burst", "launch_and_sync", "isolated"};
-static const char *const what_title[WHATS] = {
-    "launch in a burst",
-    "launch + synchronise, back to back",
-    "launch after 0.4 ms of idleness",
+static const struct {
+	const char *key, *title;
+	double target_ns; /* added, with the daemon; 0: none */
+} whats[WHATS] = {
+    {"burst", "launch in a burst", 25},
+    {"isolated", "isolated launch", 60},
+    {"threads_8", "8 threads, a stream each", 60},
+    {"threads_8_shared", "8 threads, one stream", 0},
+    {"launch_and_sync", "launch + synchronise, back to back", 0},
+    {"after_idle", "launch after 0.4 ms of idleness", 0},
+    {"burst_two_devices", "burst, two devices", 25},
+    {"burst_two_devices_default", "burst, two devices, default stream", 60},
 };
 
 struct bench {
@@ -61,12 +82,15 @@ struct bench {
 
 extern char **environ;
 
-/* ---- the child: measures itself and prints three numbers */
+/* ---- the child: measures itself and prints its numbers */
 
 struct driver {
 	CUresult (*launch)(CUfunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
 	                   unsigned, CUstream, void **, void **);
+	typeof(cuCtxSetCurrent) *set_current;
+	typeof(cuStreamCreate) *create;
 	CUresult (*sync)(CUstream);
+	CUcontext context;
 	CUfunction function;
 	CUstream stream;
 };
@@ -81,10 +105,9 @@ static void *need(void *library, const char *name)
 	return f;
 }
 
-static struct driver open_driver(void)
+static struct driver open_driver(int device)
 {
 	struct driver d;
-	CUcontext context;
 	CUmodule module;
 	void *lib = dlopen("libcuda.so.1", RTLD_NOW);
 	if (!lib) {
@@ -93,14 +116,15 @@ static struct driver open_driver(void)
 	}
 	typeof(cuInit) *init = need(lib, "cuInit");
 	typeof(cuDevicePrimaryCtxRetain) *retain = need(lib, "cuDevicePrimaryCtxRetain");
-	typeof(cuCtxSetCurrent) *set_current = need(lib, "cuCtxSetCurrent");
 	typeof(cuModuleLoadData) *load = need(lib, "cuModuleLoadData");
 	typeof(cuModuleGetFunction) *get = need(lib, "cuModuleGetFunction");
-	typeof(cuStreamCreate) *create = need(lib, "cuStreamCreate");
+	d.set_current = need(lib, "cuCtxSetCurrent");
+	d.create = need(lib, "cuStreamCreate");
 	d.launch = need(lib, "cuLaunchKernel");
 	d.sync = need(lib, "cuStreamSynchronize");
-	if (init(0) || retain(&context, 0) || set_current(context) || load(&module, "") ||
-	    get(&d.function, module, "null") || create(&d.stream, CU_STREAM_NON_BLOCKING)) {
+	if (init(0) || retain(&d.context, device) || d.set_current(d.context) ||
+	    load(&module, "") || get(&d.function, module, "null") ||
+	    d.create(&d.stream, CU_STREAM_NON_BLOCKING)) {
 		fprintf(stderr, "bench: the null driver refuses to start\n");
 		exit(1);
 	}
@@ -147,28 +171,137 @@ static double measure_pairs(const struct driver *d)
 }
 
 /* one launch at a time: the clock's own cost is in both sides and cancels */
-static double measure_isolated(const struct driver *d)
+static double measure_after_idle(const struct driver *d)
 {
-	static double one[ISOLATED];
-	for (int i = 0; i < ISOLATED; i++) {
+	static double one[AFTER_IDLE];
+	for (int i = 0; i < AFTER_IDLE; i++) {
 		d->sync(d->stream);
 		wait_ns(PAUSE_NS);
 		uint64_t t0 = wl_now_ns();
 		launch(d);
 		one[i] = (double)(wl_now_ns() - t0);
 	}
+	return wl_spread(one, AFTER_IDLE).median;
+}
+
+static double measure_isolated(const struct driver *d)
+{
+	static double one[ISOLATED];
+	static volatile char other[OTHER_WORK];
+	for (int i = 0; i < ISOLATED; i++) {
+		for (size_t k = 0; k < OTHER_WORK; k += 64)
+			(void)other[k];
+		uint64_t t0 = wl_now_ns();
+		launch(d);
+		one[i] = (double)(wl_now_ns() - t0);
+	}
+	d->sync(d->stream);
 	return wl_spread(one, ISOLATED).median;
 }
 
-static int child(void)
+/* ---- eight threads at once */
+
+struct crowd {
+	struct driver driver; /* with this thread's stream */
+	pthread_barrier_t *start;
+	double ns;
+};
+
+static double thread_cpu_ns(void)
 {
-	struct driver d = open_driver();
+	struct timespec t;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static void *crowd_main(void *arg)
+{
+	struct crowd *c = arg;
+	double batch[THREAD_BATCHES];
+	c->driver.set_current(c->driver.context);
+	launch(&c->driver);
+	pthread_barrier_wait(c->start);
+	for (int b = 0; b < THREAD_BATCHES; b++) {
+		double t0 = thread_cpu_ns();
+		for (int i = 0; i < BATCH; i++)
+			launch(&c->driver);
+		batch[b] = (thread_cpu_ns() - t0) / BATCH;
+	}
+	c->ns = wl_spread(batch, THREAD_BATCHES).median;
+	return NULL;
+}
+
+/* CPU time of a launch, the median thread's */
+static double measure_crowd(const struct driver *d, int one_stream)
+{
+	struct crowd crowd[THREADS];
+	pthread_t thread[THREADS];
+	pthread_barrier_t start;
+	double ns[THREADS];
+	pthread_barrier_init(&start, NULL, THREADS);
+	for (int i = 0; i < THREADS; i++) {
+		crowd[i] = (struct crowd){.driver = *d, .start = &start};
+		if ((!one_stream && d->create(&crowd[i].driver.stream, CU_STREAM_NON_BLOCKING)) ||
+		    pthread_create(&thread[i], NULL, crowd_main, &crowd[i])) {
+			fprintf(stderr, "bench: cannot start %d threads\n", THREADS);
+			exit(1);
+		}
+	}
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(thread[i], NULL);
+		ns[i] = crowd[i].ns;
+		d->sync(crowd[i].driver.stream);
+	}
+	pthread_barrier_destroy(&start);
+	return wl_spread(ns, THREADS).median;
+}
+
+/* ---- what a child measures */
+
+static void warm_up(const struct driver *d)
+{
 	for (int i = 0; i < BATCH; i++) /* joins, warms up */
-		launch(&d);
-	d.sync(d.stream);
+		launch(d);
+	d->sync(d->stream);
 	wait_ns(20000000);
-	double burst = measure_burst(&d), pairs = measure_pairs(&d), alone = measure_isolated(&d);
-	printf("result %.4f %.4f %.4f\n", burst, pairs, alone);
+}
+
+static void measure_one_device(double *ns)
+{
+	struct driver d = open_driver(0);
+	warm_up(&d);
+	ns[BURST] = measure_burst(&d);
+	ns[ALONE] = measure_isolated(&d);
+	ns[CROWD] = measure_crowd(&d, 0);
+	ns[CROWD_SHARED] = measure_crowd(&d, 1);
+	ns[PAIR] = measure_pairs(&d);
+	ns[IDLE] = measure_after_idle(&d);
+}
+
+static void measure_two_devices(double *ns)
+{
+	struct driver second = open_driver(1), d = open_driver(0);
+	second.set_current(second.context);
+	warm_up(&second);
+	d.set_current(d.context);
+	warm_up(&d);
+	ns[TWO_BURST] = measure_burst(&d);
+	d.stream = NULL;
+	warm_up(&d);
+	ns[TWO_DEFAULT] = measure_burst(&d);
+}
+
+static int child(bool two)
+{
+	double ns[WHATS];
+	if (two)
+		measure_two_devices(ns);
+	else
+		measure_one_device(ns);
+	printf("result");
+	for (int w = two ? TWO_FIRST : 0; w < (two ? WHATS : TWO_FIRST); w++)
+		printf(" %.4f", ns[w]);
+	printf(" end\n");
 	fflush(stdout);
 	pause(); /* until the parent has seen that we are still joined */
 	return 0;
@@ -176,39 +309,55 @@ static int child(void)
 
 /* ---- the parent */
 
-static int take_result(struct bench *b, struct wl_child *c, enum how how, unsigned round)
+/* "result 1.5 2.5 end": the numbers from `first` to before `last`; true if they are all there. */
+static bool read_result(const char *text, double *v, int first, int last)
+{
+	const char *at = strstr(text, "result ");
+	if (!at || !strstr(at, " end\n"))
+		return false;
+	at += strlen("result");
+	for (int w = first; w < last; w++) {
+		char *end;
+		v[w] = strtod(at, &end);
+		if (end == at)
+			return false;
+		at = end;
+	}
+	return true;
+}
+
+static int take_result(struct bench *b, struct wl_child *c, enum how how, unsigned round, bool two)
 {
 	char text[64];
 	struct wl_child *const one[] = {c};
 	uint64_t end = wl_now_ns() + CHILD_TIMEOUT_NS;
+	int first = two ? TWO_FIRST : 0, last = two ? WHATS : TWO_FIRST;
 	double v[WHATS];
-	int n = 0;
-	while (c->pid && wl_now_ns() < end) {
-		const char *at = strstr(c->out, "result ");
-		n = at ? sscanf(at, "result %lf %lf %lf\n", &v[0], &v[1], &v[2]) : 0;
-		if (n == WHATS && strchr(at, '\n'))
-			break;
-		if (wl_child_watch(one, 1, 100) == -EINTR)
+	bool done = false;
+	while (!done && c->pid && wl_now_ns() < end) {
+		done = read_result(c->out, v, first, last);
+		if (!done && wl_child_watch(one, 1, 100) == -EINTR)
 			return -1;
 	}
-	if (n != WHATS || c->pid == 0) {
+	if (!done || c->pid == 0) {
 		fprintf(stderr, "bench: the measuring child gave no result (%s): %s\n",
 		        wl_child_describe(c, text, sizeof(text)), c->out);
 		return -1;
 	}
-	for (int w = 0; w < WHATS; w++)
+	for (int w = first; w < last; w++)
 		b->ns[how][w][round] = v[w];
 	return 0;
 }
 
-static int measure_one(struct bench *b, enum how how, unsigned round)
+static int measure_one(struct bench *b, enum how how, unsigned round, bool two)
 {
 	static struct wl_child c;
-	char library[PATH_MAX], preload[PATH_MAX], run[PATH_MAX];
-	char *argv[] = {"/proc/self/exe", CHILD_FLAG, NULL};
-	char *env[] = {library, run, preload, NULL};
+	char library[PATH_MAX], preload[PATH_MAX], run[PATH_MAX], devices[32];
+	char *argv[] = {"/proc/self/exe", two ? CHILD_TWO_FLAG : CHILD_FLAG, NULL};
+	char *env[] = {library, run, preload, devices, NULL};
 	snprintf(library, sizeof(library), "LD_LIBRARY_PATH=%s/workloads/null", b->build);
 	snprintf(run, sizeof(run), "REIN_RUN_DIR=%s", how == DAEMON ? b->run : b->no_run);
+	snprintf(devices, sizeof(devices), "NULL_DEVICES=%d", two ? 2 : 1);
 	if (how == NATIVE)
 		snprintf(preload, sizeof(preload), "LD_PRELOAD");
 	else
@@ -218,7 +367,7 @@ static int measure_one(struct bench *b, enum how how, unsigned round)
 		fprintf(stderr, "bench: cannot start itself: %s\n", strerror(-r));
 		return -1;
 	}
-	r = take_result(b, &c, how, round);
+	r = take_result(b, &c, how, round, two);
 	if (!r && how == DAEMON && wl_daemon_has(&b->daemon, &c.pid, 1)) {
 		fprintf(stderr, "bench: %s\n", b->daemon.why);
 		r = -1;
@@ -233,9 +382,11 @@ static int measure_launches(struct bench *b)
 		if (isatty(2))
 			fprintf(stderr, "\r\033[Kbench: round %u of %u", round + 1, b->rounds);
 		/* alternate the order, so that a drift of the machine favours nobody */
-		for (int i = 0; i < HOWS; i++)
-			if (measure_one(b, (enum how)(round % 2 ? HOWS - 1 - i : i), round))
+		for (int i = 0; i < HOWS; i++) {
+			enum how how = (enum how)(round % 2 ? HOWS - 1 - i : i);
+			if (measure_one(b, how, round, false) || measure_one(b, how, round, true))
 				return -1;
+		}
 	}
 	return 0;
 }
@@ -297,15 +448,19 @@ static void tell_one(const struct bench *b, struct wl_table *t, json_t *rows, en
 			 rein = spread_of(b->ns[how][what], b->rounds),
 			 added = difference(b->ns[NATIVE][what], b->ns[how][what], b->rounds);
 	double ratio = native.median > 0 ? rein.median / native.median : 0;
-	wl_table_row(t, what_title[what], how == DAEMON ? "joined" : "none",
-	             wl_cell("%.1f", native.median), wl_cell("%.1f", rein.median),
-	             wl_cell("%.1f", added.median), wl_cell("%.1f … %.1f", added.q1, added.q3),
-	             wl_cell("%.2f×", ratio));
-	json_array_append_new(rows, json_pack("{s:s, s:b, s:f, s:f, s:f, s:f, s:f, s:f}", "what",
-	                                      what_key[what], "daemon", how == DAEMON, "native_ns",
-	                                      native.median, "rein_ns", rein.median, "added_ns",
-	                                      added.median, "added_q1_ns", added.q1, "added_q3_ns",
-	                                      added.q3, "ratio", ratio));
+	double target = how == DAEMON ? whats[what].target_ns : 0;
+	wl_table_row(
+	    t, whats[what].title, how == DAEMON ? "joined" : "none", wl_cell("%.1f", native.median),
+	    wl_cell("%.1f", rein.median), wl_cell("%.1f", added.median),
+	    wl_cell("%.1f … %.1f", added.q1, added.q3), wl_cell("%.2f×", ratio),
+	    target > 0 ? wl_cell("%.0f%s", target, added.median > target ? " missed" : "") : "");
+	json_t *row = json_pack("{s:s, s:b, s:f, s:f, s:f, s:f, s:f, s:f}", "what", whats[what].key,
+	                        "daemon", how == DAEMON, "native_ns", native.median, "rein_ns",
+	                        rein.median, "added_ns", added.median, "added_q1_ns", added.q1,
+	                        "added_q3_ns", added.q3, "ratio", ratio);
+	if (target > 0)
+		json_object_set_new(row, "target_ns", json_real(target));
+	json_array_append_new(rows, row);
 }
 
 static void cpu_model(char *buf, size_t len)
@@ -326,14 +481,14 @@ static void cpu_model(char *buf, size_t len)
 
 static int tell(const struct bench *b)
 {
-	struct wl_table t = {.columns = 7};
+	struct wl_table t = {.columns = 8};
 	struct wl_spread plain = spread_of(b->true_ms[0], b->rounds),
 			 with = spread_of(b->true_ms[1], b->rounds),
 			 added = difference(b->true_ms[0], b->true_ms[1], b->rounds);
 	char cpu[128], path[PATH_MAX];
 	json_t *rows = json_array();
 	wl_table_row(&t, "null driver", "daemon", "native ns", "with rein ns", "added ns",
-	             "quartiles", "ratio");
+	             "quartiles", "ratio", "target");
 	for (int w = 0; w < WHATS; w++)
 		for (int how = DAEMON; how > NATIVE; how--)
 			tell_one(b, &t, rows, (enum how)how, (enum what)w);
@@ -341,7 +496,7 @@ static int tell(const struct bench *b)
 	printf(
 	    "What the shim adds to a launch with an open gate: medians of %u rounds on %s, %ld "
 	    "CPUs.\nThe driver does nothing, so the ratio is the worst there can be; a real launch "
-	    "takes microseconds.\n\n",
+	    "takes microseconds. Threads: CPU time.\n\n",
 	    b->rounds, cpu, sysconf(_SC_NPROCESSORS_ONLN));
 	wl_table_markdown(&t, stdout);
 	printf(
@@ -414,8 +569,8 @@ int main(int argc, char **argv)
 {
 	static struct bench b = {.rounds = 11};
 	char absolute[PATH_MAX];
-	if (argc == 2 && strcmp(argv[1], CHILD_FLAG) == 0)
-		return child();
+	if (argc == 2 && (!strcmp(argv[1], CHILD_FLAG) || !strcmp(argv[1], CHILD_TWO_FLAG)))
+		return child(strcmp(argv[1], CHILD_TWO_FLAG) == 0);
 	if (wl_build_folder(b.build, sizeof(b.build)))
 		return 1;
 	parse(&b, argc, argv);

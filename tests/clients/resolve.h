@@ -30,15 +30,53 @@ struct driver {
 	CUresult (*stream_sync)(CUstream);
 };
 
-/* "what: file" of the object that holds the address, "what: none" for NULL. */
-static inline void print_owner(const char *what, const void *addr)
+/* The file of the object that holds the address, "none" for NULL; rein's libcuda.so.1, which has
+ * the name of the driver that it stands in for, is "stand-in". */
+static inline const char *owner_of(const void *addr)
 {
 	Dl_info info;
-	const char *file = "none";
-	if (addr)
-		file = dladdr(addr, &info) ? info.dli_fname : "unknown";
-	const char *slash = strrchr(file, '/');
-	printf("%s: %s\n", what, slash ? slash + 1 : file);
+	if (!addr || !dladdr(addr, &info))
+		return addr ? "unknown" : "none";
+	const char *slash = strrchr(info.dli_fname, '/');
+	const char *file = slash ? slash + 1 : info.dli_fname;
+	if (!strcmp(file, "libcuda.so.1")) {
+		void *handle = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+		if (handle && dlsym(handle, "rein_standin"))
+			file = "stand-in";
+		if (handle)
+			dlclose(handle);
+	}
+	return file;
+}
+
+/* "what: file" */
+static inline void print_owner(const char *what, const void *addr)
+{
+	printf("%s: %s\n", what, owner_of(addr));
+}
+
+/* All of it from a handle. false: something is missing. */
+static inline int find_all(struct driver *d, void *handle)
+{
+	const struct {
+		void **to;
+		const char *symbol;
+	} functions[] = {
+	    {(void **)&d->init, "cuInit"},
+	    {(void **)&d->device_get, "cuDeviceGet"},
+	    {(void **)&d->retain, "cuDevicePrimaryCtxRetain"},
+	    {(void **)&d->release, "cuDevicePrimaryCtxRelease_v2"},
+	    {(void **)&d->set_current, "cuCtxSetCurrent"},
+	    {(void **)&d->mem_alloc, "cuMemAlloc_v2"},
+	    {(void **)&d->mem_free, "cuMemFree_v2"},
+	    {(void **)&d->memset_d32, "cuMemsetD32_v2"},
+	    {(void **)&d->memcpy_dtoh, "cuMemcpyDtoH_v2"},
+	    {(void **)&d->stream_sync, "cuStreamSynchronize"},
+	};
+	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
+		if (!(*functions[i].to = dlsym(handle, functions[i].symbol)))
+			return 0;
+	return 1;
 }
 
 /* 0, or the number of the step that failed. */

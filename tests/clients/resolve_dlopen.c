@@ -30,7 +30,7 @@ int main(void)
 
 	print_owner("dlsym cuMemsetD32_v2", (void *)d.memset_d32);
 	print_owner("dlsym cuInit", (void *)d.init);
-	print_owner("dlsym cuMemAlloc_v2", (void *)d.mem_alloc);
+	print_owner("dlsym cuMemGetInfo_v2", dlsym(handle, "cuMemGetInfo_v2"));
 	print_owner("dlsym cuNoSuchFunction", dlsym(handle, "cuNoSuchFunction"));
 	printf("error after failure: %s\n", dlerror() ? "yes" : "no");
 	printf("error twice: %s\n", dlerror() ? "yes" : "no");

@@ -20,10 +20,10 @@ int main(void)
 
 	print_owner("linked cuMemsetD32_v2", (void *)cuMemsetD32);
 	print_owner("linked cuInit", (void *)cuInit);
-	print_owner("linked cuMemAlloc_v2", (void *)cuMemAlloc);
+	print_owner("linked cuMemGetInfo_v2", (void *)cuMemGetInfo);
 	print_owner("default cuMemsetD32_v2", dlsym(RTLD_DEFAULT, "cuMemsetD32_v2"));
 	print_owner("next cuMemsetD32_v2", dlsym(RTLD_NEXT, "cuMemsetD32_v2"));
-	print_owner("next cuMemAlloc_v2", dlsym(RTLD_NEXT, "cuMemAlloc_v2"));
+	print_owner("next cuMemGetInfo_v2", dlsym(RTLD_NEXT, "cuMemGetInfo_v2"));
 	print_owner("next getppid", dlsym(RTLD_NEXT, "getppid"));
 	print_owner("main's cuMemsetD32_v2", dlsym(dlopen(NULL, RTLD_NOW), "cuMemsetD32_v2"));
 	printf("same address: %s\n",

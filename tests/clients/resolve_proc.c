@@ -17,8 +17,7 @@ static void *ask(const char *name, int version, cuuint64_t flags)
 	Dl_info info;
 	const char *file = "none", *symbol = "";
 	if (v2 && dladdr(v2, &info)) {
-		const char *slash = strrchr(info.dli_fname, '/');
-		file = slash ? slash + 1 : info.dli_fname;
+		file = owner_of(v2);
 		symbol = info.dli_sname ? info.dli_sname : "?";
 	}
 	printf("%s %d %llu: %s %s%s\n", name, version, (unsigned long long)flags, file, symbol,
@@ -53,6 +52,7 @@ int main(void)
 	FIND(memcpy_dtoh, "cuMemcpyDtoH");
 	FIND(stream_sync, "cuStreamSynchronize");
 
+	ask("cuMemGetInfo", 13000, 0); /* without a hook */
 	ask("cuMemcpyHtoD", 2000, 0);
 	ask("cuMemcpyHtoD", 3020, legacy);
 	ask("cuMemcpyHtoD", 6050, per_thread); /* per-thread streams came with 7.0 */

@@ -33,14 +33,19 @@ check_entries() {
 	python3 interpose/gen.py --include "$cuda/include" --out "$tmp/gen" --check
 }
 
-# The shim exports what the version script names, nothing else, and needs libc only.
+# The shim and the stand-in export what their version scripts name, nothing else, and need libc only.
 check_exports() {
-	local lib=$build/librein.so wrong
+	exports_of "$build/librein.so" "$build/gen/exports.map" &&
+		exports_of "$build/libcuda.so.1" "$build/gen/standin.map"
+}
+
+exports_of() {
+	local lib=$1 wrong
 	if ! [ -f "$lib" ]; then
 		echo "$lib is not built"
 		return 1
 	fi
-	sed -n 's/^\t\([a-zA-Z_0-9]*\);$/\1/p' "$build/gen/exports.map" | sort -u >"$tmp/want"
+	sed -n 's/^\t\([a-zA-Z_0-9]*\);$/\1/p' "$2" | sort -u >"$tmp/want"
 	nm -D --defined-only "$lib" | awk '$2 != "A" {sub(/@.*/, "", $3); print $3}' | sort -u >"$tmp/have"
 	diff "$tmp/want" "$tmp/have" || return 1
 	wrong=$(readelf -d "$lib" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' |

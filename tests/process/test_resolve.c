@@ -45,6 +45,16 @@ static void run(const char *client, const char *preload)
 	run_with(preload, built("softgpu"), argv);
 }
 
+/* The same with build/libcuda.so.1 in front of the driver. */
+static void run_stand_in(const char *client, const char *preload)
+{
+	char path[512], libraries[500];
+	snprintf(path, sizeof(path), "tests/clients/%s", client);
+	snprintf(libraries, sizeof(libraries), "%s:%s", built(""), built("softgpu"));
+	char *argv[] = {(char *)built(path), NULL};
+	run_with(preload, libraries, argv);
+}
+
 /* The output has exactly this line. */
 static void has(const char *line)
 {
@@ -53,6 +63,12 @@ static void has(const char *line)
 		if ((at == output || at[-1] == '\n') && (at[len] == '\n' || !at[len]))
 			return;
 	ck_abort_msg("no line '%s' in:\n%s", line, output);
+}
+
+/* What the loader gives for a function without a hook: the stand-in has them all. */
+static const char *unhooked(const char *hooked)
+{
+	return strcmp(hooked, "stand-in") == 0 ? hooked : "libcuda.so.1";
 }
 
 /* Where the client must find a hooked function: in ours, or, without us, in the driver. */
@@ -65,7 +81,8 @@ static void linked_finds(const char *hooked)
 		snprintf(line, sizeof(line), "%s: %s", ways[i], hooked);
 		has(line);
 	}
-	has("linked cuMemAlloc_v2: libcuda.so.1");
+	snprintf(line, sizeof(line), "linked cuMemGetInfo_v2: %s", unhooked(hooked));
+	has(line);
 	has("next getppid: libc.so.6");
 	has("same address: yes");
 }
@@ -78,7 +95,8 @@ static void dlopen_finds(const char *hooked)
 		snprintf(line, sizeof(line), "%s: %s", ways[i], hooked);
 		has(line);
 	}
-	has("dlsym cuMemAlloc_v2: libcuda.so.1");
+	snprintf(line, sizeof(line), "dlsym cuMemGetInfo_v2: %s", unhooked(hooked));
+	has(line);
 	has("dlsym cuNoSuchFunction: none");
 	has("errno: 42");
 	has("error after success: no");
@@ -111,7 +129,7 @@ static void proc_finds(const char *hooked)
 		snprintf(line, sizeof(line), "%s: %s %s", ways[i][0], hooked, ways[i][1]);
 		has(line);
 	}
-	has("cuMemAlloc 13000 0: libcuda.so.1 cuMemAlloc_v2");
+	has("cuMemGetInfo 13000 0: libcuda.so.1 cuMemGetInfo_v2");
 	has("cuNoSuchFunction 13000 0: none ");
 }
 
@@ -134,7 +152,7 @@ TEST(alone)
 	run("resolve_linked", "rein");
 	linked_finds("librein.so");
 	has("next cuMemsetD32_v2: librein.so");
-	has("next cuMemAlloc_v2: libcuda.so.1");
+	has("next cuMemGetInfo_v2: libcuda.so.1");
 	has("work: right");
 	run("resolve_dlopen", "rein");
 	dlopen_finds("librein.so");
@@ -147,8 +165,9 @@ TEST_END
 
 TEST(beside_a_libc_interposer)
 {
-	static const char *const orders[] = {"wrap_libc rein", "rein wrap_libc"};
-	for (int i = 0; i < 2; i++) {
+	static const char *const orders[] = {"wrap_libc rein", "rein wrap_libc",
+	                                     "wrap_libc_o2 rein", "rein wrap_libc_o2"};
+	for (int i = 0; i < 4; i++) {
 		run("resolve_linked", orders[i]);
 		linked_finds("librein.so");
 		has("next cuMemsetD32_v2: librein.so");
@@ -173,8 +192,9 @@ TEST(beside_a_dlsym_interposer)
 	fprintf(stderr, "skipped: a sanitizer's runtime does not survive wrap_dlsym.so\n");
 	return;
 #endif
-	static const char *const orders[] = {"wrap_dlsym rein", "rein wrap_dlsym"};
-	for (int i = 0; i < 2; i++) {
+	static const char *const orders[] = {"wrap_dlsym rein", "rein wrap_dlsym",
+	                                     "wrap_dlsym_o2 rein", "rein wrap_dlsym_o2"};
+	for (int i = 0; i < 4; i++) {
 		run("resolve_linked", orders[i]);
 		linked_finds("librein.so");
 		has("wrap_dlsym: asked yes");
@@ -193,12 +213,52 @@ TEST_END
 /* Each call passes both interposers once, whichever comes first. */
 TEST(beside_a_cuda_interposer)
 {
-	run("resolve_linked", "wrap_cuda rein");
+	static const char *const wraps[] = {"wrap_cuda", "wrap_cuda_o2"};
+	for (int i = 0; i < 2; i++) {
+		char order[64], line[64];
+		snprintf(order, sizeof(order), "%s rein", wraps[i]);
+		snprintf(line, sizeof(line), "linked cuMemsetD32_v2: %s.so", wraps[i]);
+		run("resolve_linked", order);
+		has(line);
+		has("wrap_cuda: 1");
+		has("work: right");
+		snprintf(order, sizeof(order), "rein %s", wraps[i]);
+		run("resolve_linked", order);
+		linked_finds("librein.so");
+		has("wrap_cuda: 1");
+		has("work: right");
+	}
+}
+TEST_END
+
+/* The stand-in is the driver for whoever asks and whoever interposes. */
+TEST(the_stand_in)
+{
+	static const char *const preloads[] = {"", "wrap_libc", "wrap_libc_o2", "wrap_dlsym",
+	                                       "wrap_dlsym_o2"};
+	int n = sizeof(preloads) / sizeof(preloads[0]);
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	n = 3; /* as in beside_a_dlsym_interposer */
+#endif
+	for (int i = 0; i < n; i++) {
+		bool wrapped = strstr(preloads[i], "wrap_libc");
+		run_stand_in("resolve_linked", preloads[i]);
+		linked_finds("stand-in");
+		has("next cuMemsetD32_v2: stand-in");
+		has(wrapped ? "[wrapped] work: right" : "work: right");
+		run_stand_in("resolve_dlopen", preloads[i]);
+		dlopen_finds("stand-in");
+		has(wrapped ? "[wrapped] work: right" : "work: right");
+		run_stand_in("resolve_proc", preloads[i]);
+		proc_finds("stand-in");
+		has(wrapped ? "[wrapped] work: right" : "work: right");
+	}
+	run_stand_in("resolve_linked", "wrap_cuda");
 	has("linked cuMemsetD32_v2: wrap_cuda.so");
 	has("wrap_cuda: 1");
 	has("work: right");
-	run("resolve_linked", "rein wrap_cuda");
-	linked_finds("librein.so");
+	run_stand_in("resolve_linked", "rein wrap_cuda");
+	has("linked cuMemsetD32_v2: librein.so"); /* which passes it on */
 	has("wrap_cuda: 1");
 	has("work: right");
 }
@@ -249,42 +309,53 @@ TEST_END
 
 #if !defined(__SANITIZE_ADDRESS__) &&                                                              \
     !defined(__SANITIZE_THREAD__) /* their runtime must be first */
+static const char *const libraries[] = {"librein.so", "libcuda.so.1"};
+
 TEST(programs_without_cuda)
 {
 	char plain[4096], env_preload[600];
-	snprintf(env_preload, sizeof(env_preload), "LD_PRELOAD=%s", built("librein.so"));
 	char *env[] = {env_preload, NULL};
 	char *ls[] = {"ls", "/", NULL};
 	char *python[] = {"python3", "-c",
 	                  "import ctypes; print(ctypes.CDLL(None).strlen(b'four'))", NULL};
 	char *bash[] = {"bash", "-c", "echo $((6 * 7))", NULL};
 	char **const programs[] = {ls, python, bash};
-	for (int i = 0; i < 3; i++) {
-		ck_assert_int_eq(proc_run(programs[i], NULL, plain, sizeof(plain), 20000), 0);
-		ck_assert_int_eq(proc_run(programs[i], env, output, sizeof(output), 20000), 0);
+	for (int i = 0; i < 6; i++) {
+		snprintf(env_preload, sizeof(env_preload), "LD_PRELOAD=%s",
+		         built(libraries[i / 3]));
+		char **program = programs[i % 3];
+		ck_assert_int_eq(proc_run(program, NULL, plain, sizeof(plain), 20000), 0);
+		ck_assert_int_eq(proc_run(program, env, output, sizeof(output), 20000), 0);
 		ck_assert_str_eq(plain, output);
 	}
 }
 TEST_END
 
 /* No thread, no socket, no file beyond the loader's, no memory shared. */
-TEST(idle_without_cuda)
+static void idle_with(const char *library)
 {
-	char env_preload[600];
-	snprintf(env_preload, sizeof(env_preload), "LD_PRELOAD=%s", built("librein.so"));
+	char env_preload[600], opened[32];
+	snprintf(env_preload, sizeof(env_preload), "LD_PRELOAD=%s", built(library));
 	char *argv[] = {"strace", "-f", "-qq", "-E", env_preload, "/bin/true", NULL};
 	int status = proc_run(argv, NULL, output, sizeof(output), 20000);
 	if (status == 127 || strstr(output, "ptrace"))
 		return; /* no strace here, or none allowed */
 	ck_assert_int_eq(status, 0);
-	ck_assert_ptr_nonnull(strstr(output, "librein.so"));
+	snprintf(opened, sizeof(opened), "/%s\"", library);
+	char *after = strstr(output, opened);
+	ck_assert_msg(after, "%s is not opened:\n%s", library, output);
 	static const char *const none[] = {"clone",   "socket", "connect", "memfd", "eventfd",
 	                                   "libcuda", "proc/",  "futex",   "/tmp/"};
-	char *after = strstr(output, "librein.so");
 	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
 		char *line = strstr(strchr(after, '\n'), none[i]);
 		ck_assert_msg(!line, "'%s' in:\n%s", none[i], output);
 	}
+}
+
+TEST(idle_without_cuda)
+{
+	idle_with("librein.so");
+	idle_with("libcuda.so.1");
 }
 TEST_END
 #else
@@ -298,7 +369,7 @@ TEST(idle_without_cuda)
 TEST_END
 #endif
 
-TESTS("resolve", without_us, alone, beside_a_libc_interposer, beside_a_dlsym_interposer,
-      beside_a_cuda_interposer, no_driver_is_an_error_code_and_one_line,
+TESTS("resolve", without_us, alone, the_stand_in, beside_a_libc_interposer,
+      beside_a_dlsym_interposer, beside_a_cuda_interposer, no_driver_is_an_error_code_and_one_line,
       a_second_driver_is_left_alone, first_use_by_many_threads, programs_without_cuda,
       idle_without_cuda)

@@ -86,7 +86,7 @@ TEST(driver_api_is_the_same_under_the_shim)
 {
 	static const char *const clients[] = {"api_basic",  "api_streams", "api_memory",
 	                                      "api_graphs", "api_errors",  "api_memop",
-	                                      "api_exit"};
+	                                      "api_ipc",    "api_exit"};
 	static char out[16384];
 	/* The other way round a program that waits for memory takes half of the device from the
 	 * urgent one, which is then never idle: it would starve instead of opening its gate. */

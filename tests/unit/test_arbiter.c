@@ -267,8 +267,11 @@ TEST(parameters_change_live)
 	                                       .linger_us = 1000,
 	                                       .backlog_launches = 7,
 	                                       .backlog_ns = 99,
-	                                       .patience_ns = REIN_S};
+	                                       .patience_ns = REIN_S,
+	                                       .gate_implicit = true};
+	ck_assert_uint_eq(x->control.flags & REIN_CONTROL_GATE_IMPLICIT, 0);
 	ck_assert_int_eq(rein_arbiter_set(a, &x->c, &up, now_ns, why, sizeof(why)), 0);
+	ck_assert_uint_ne(x->control.flags & REIN_CONTROL_GATE_IMPLICIT, 0);
 	ck_assert(!closed(x) && closed(y) && !metered(x) && metered(y));
 	ck_assert_uint_eq(rein_load_relaxed(&x->control.prio), 80);
 	ck_assert_uint_eq(rein_load_relaxed(&x->control.linger_us), 1000);

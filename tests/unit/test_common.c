@@ -105,6 +105,38 @@ TEST(an_estimate_needs_two_samples_and_follows_them)
 }
 TEST_END
 
+/* Times spread evenly over 1000…2000: the mean, and what about one in twenty exceeds. */
+TEST(the_mean_and_a_high_quantile_are_tracked)
+{
+	uint32_t dice = 1;
+	uint64_t k = key_of(1), mean = 0, high = 0, above = 0;
+	memset(&model, 0, sizeof(model));
+	for (unsigned i = 0; i < 6000; i++) {
+		struct rein_kmodel_entry e = {0};
+		dice = dice * 1664525u + 1013904223u;
+		uint64_t ns = 1000 + (dice >> 16) % 1000;
+		for (unsigned r = 0; i >= 1000 && r < REIN_KMODEL_ROWS && e.key != k; r++)
+			(void)rein_kmodel_read(&model, r, &e);
+		above += ns > e.high_ns && i >= 1000;
+		mean += e.mean_ns;
+		high += e.high_ns;
+		rein_kmodel_sample(&model, k, ns, NULL);
+	}
+	ck_assert_uint_eq(rein_kmodel_samples(&model, k), 6000);
+	ck_assert(mean / 5000 > 1450 && mean / 5000 < 1550);
+	ck_assert(high / 5000 > 1850 && high / 5000 < 2000);
+	ck_assert(above > 150 && above < 400);       /* 3 to 8 % */
+	rein_kmodel_sample(&model, k, 100000, NULL); /* one odd sample is just that */
+	rein_kmodel_sample(&model, k, 1500, NULL);
+	for (unsigned i = 0; i < 60; i++)
+		rein_kmodel_sample(&model, k, 1500, NULL);
+	ck_assert_uint_lt(rein_kmodel_estimate(&model, k), 15000);
+	for (unsigned i = 0; i < 40; i++) /* a lasting change is not */
+		rein_kmodel_sample(&model, k, 50000, NULL);
+	ck_assert_uint_gt(rein_kmodel_estimate(&model, k), 45000);
+}
+TEST_END
+
 TEST(a_full_table_forgets_the_least_recent)
 {
 	memset(&model, 0, sizeof(model));
@@ -379,9 +411,9 @@ TEST(a_line_is_cut_not_split_and_errno_stays)
 TEST_END
 
 TESTS("common", the_abi_has_not_moved, a_key_tells_kernels_apart,
-      an_estimate_needs_two_samples_and_follows_them, a_full_table_forgets_the_least_recent,
-      shared_spans_are_upper_bounds, hostile_contents_of_a_table_are_harmless,
-      frozen_memory_cannot_be_written_shrunk_or_unsealed,
+      an_estimate_needs_two_samples_and_follows_them, the_mean_and_a_high_quantile_are_tracked,
+      a_full_table_forgets_the_least_recent, shared_spans_are_upper_bounds,
+      hostile_contents_of_a_table_are_harmless, frozen_memory_cannot_be_written_shrunk_or_unsealed,
       shared_memory_can_be_written_but_not_shrunk, a_read_only_mapping_can_wait_and_be_woken,
       descriptors_travel_and_surplus_ones_are_closed, receiving_does_not_wait_longer_than_told,
       listening_replaces_the_dead_and_respects_the_living, where_the_run_directory_is,

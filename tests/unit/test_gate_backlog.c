@@ -166,6 +166,85 @@ TEST(kernel_times_are_learned)
 }
 TEST_END
 
+static uint64_t key_of_grid(unsigned grid)
+{
+	return rein_kmodel_key(0x1000, (uint32_t[]){grid, 1, 1}, (uint32_t[]){32, 1, 1}, 0);
+}
+
+/* Each launch has a mark behind it; only what is to be timed has one before it. */
+TEST(well_known_kernels_are_hardly_ever_timed)
+{
+	enum { N = 4000, GRIDS = 8 };
+	start(REIN_S, 64);
+	set_gate(REIN_GATE_METERED, 0);
+	for (unsigned grid = 1; grid <= GRIDS; grid++)
+		for (int i = 0; i < 40; i++)
+			rein_kmodel_sample(&REIN_STATUS->kmodel, key_of_grid(grid), REIN_MS, NULL);
+	pthread_t gpu = gpu_start();
+	for (unsigned i = 0; i < N; i++)
+		launch_n(1, i % GRIDS + 1);
+	gpu_end(gpu);
+	ck_assert_uint_le(fake_records - N, N / 100);
+	ck_assert_uint_gt(fake_records, N);
+}
+TEST_END
+
+/* A loop of as many kernels as launches between two samples: all of them are timed all the same. */
+TEST(kernels_in_a_loop_are_all_timed)
+{
+	enum { GRIDS = 8 };
+	start(REIN_S, 64);
+	set_gate(REIN_GATE_METERED, 0);
+	pthread_t gpu = gpu_start();
+	for (unsigned i = 0; i < 100 * GRIDS; i++)
+		launch_n(1, i % GRIDS + 1);
+	gpu_end(gpu);
+	for (unsigned grid = 1; grid <= GRIDS; grid++)
+		ck_assert_uint_gt(rein_kmodel_samples(&REIN_STATUS->kmodel, key_of_grid(grid)), 4);
+}
+TEST_END
+
+TEST(unmetered_kernels_are_sampled_rarely)
+{
+	start(4 * REIN_MS, 64);
+	uint64_t key = key_of_grid(1);
+	for (int round = 1; round <= 3; round++) {
+		launch_n(100, 1);
+		rein_backlog_sample_next(rein_rows_begun());
+		launch_n(50, 1);
+		ck_assert_uint_eq(fake_records, 2 * round); /* one launch: before and behind it */
+		rein_backlog_sample_next(rein_rows_begun());
+		launch_n(49, 1);
+		ck_assert_uint_eq(fake_records, 2 * round);
+		finish(stream);
+		(void)rein_mark_look(false);
+		ck_assert_uint_eq(rein_kmodel_samples(&REIN_STATUS->kmodel, key), round);
+		usleep(11000);
+	}
+	ck_assert_uint_eq(rein_kmodel_estimate(&REIN_STATUS->kmodel, key), REIN_MS);
+	/* so when metering begins the queue may be as deep as it should */
+	pthread_t gpu = gpu_start();
+	set_gate(REIN_GATE_METERED, 0);
+	rein_store_relaxed(&fake_depth_max, 0);
+	launch_n(50, 1);
+	gpu_end(gpu);
+	ck_assert_uint_eq(fake_depth_max, 4);
+	/* nothing else is timed, least of all in a capture */
+	set_gate(REIN_GATE_OPEN, 0);
+	usleep(11000);
+	launch_n(200, 1);
+	rein_backlog_sample_next(rein_rows_begun());
+	uint32_t before = fake_records;
+	CUgraph graph;
+	hook_cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_GLOBAL);
+	launch_n(5, 1);
+	hook_cuStreamEndCapture(stream, &graph);
+	hook_cuMemcpyHtoDAsync_v2(0, NULL, 100, stream);
+	launch_n(5, 1);
+	ck_assert_uint_eq(fake_records, before);
+}
+TEST_END
+
 TEST(a_shared_device_teaches_upper_bounds)
 {
 	uint64_t key = rein_kmodel_key(0x1000, (uint32_t[]){7, 1, 1}, (uint32_t[]){32, 1, 1}, 0);
@@ -397,9 +476,11 @@ TEST_END
 
 TESTS("backlog", unmetered_never_waits_nor_marks, unknown_kernel_is_the_whole_backlog,
       backlog_ns_bounds_the_queue, backlog_launches_bounds_the_queue, long_kernel_runs_alone,
-      threads_share_one_backlog, kernel_times_are_learned, a_shared_device_teaches_upper_bounds,
-      a_stuck_stream_is_written_off, who_waits_long_goes_first, work_from_before_metering_counts,
-      no_progress_ends_the_wait, end_of_metering_ends_the_wait, gate_closes_while_waiting_for_room,
+      threads_share_one_backlog, kernel_times_are_learned, well_known_kernels_are_hardly_ever_timed,
+      kernels_in_a_loop_are_all_timed, unmetered_kernels_are_sampled_rarely,
+      a_shared_device_teaches_upper_bounds, a_stuck_stream_is_written_off,
+      who_waits_long_goes_first, work_from_before_metering_counts, no_progress_ends_the_wait,
+      end_of_metering_ends_the_wait, gate_closes_while_waiting_for_room,
       refused_and_blocking_work_gives_its_room_back, other_streams_share_the_backlog,
       copies_are_estimated_by_their_size, marks_prove_completion,
       destroyed_context_takes_its_marks_along)

@@ -188,6 +188,170 @@ TEST(event_in_a_capture_proves_nothing)
 }
 TEST_END
 
+/* Recorded by us, then by a graph: that it has completed says nothing of our record any more. */
+TEST(event_that_a_graph_records_proves_nothing)
+{
+	fake_start();
+	CUstream a = new_stream(0);
+	CUgraphNodeParams node = {.type = CU_GRAPH_NODE_TYPE_EVENT_RECORD};
+	CUgraphNodeParams other = {.type = CU_GRAPH_NODE_TYPE_KERNEL};
+	for (int how = 0; how < 8; how++) {
+		CUevent e = new_event();
+		launch(a);
+		hook_cuEventRecord(e, a);
+		ck_assert_uint_ne(rein_event_look(e), 0);
+		node.eventRecord.event = other.eventRecord.event = e;
+		hook_cuGraphAddNode_v2(NULL, NULL, NULL, NULL, 0, &other);
+		ck_assert_uint_ne(rein_event_look(e), 0);
+		switch (how) {
+		case 0:
+			hook_cuGraphAddEventRecordNode(NULL, NULL, NULL, 0, e);
+			break;
+		case 1:
+			hook_cuGraphEventRecordNodeSetEvent(NULL, e);
+			break;
+		case 2:
+			hook_cuGraphExecEventRecordNodeSetEvent(NULL, NULL, e);
+			break;
+		case 3:
+			hook_cuGraphAddNode(NULL, NULL, NULL, 0, &node);
+			break;
+		case 4:
+			hook_cuGraphAddNode_v2(NULL, NULL, NULL, NULL, 0, &node);
+			break;
+		case 5:
+			hook_cuGraphNodeSetParams(NULL, &node);
+			break;
+		case 6:
+			hook_cuGraphExecNodeSetParams(NULL, NULL, &node);
+			break;
+		default: /* a node by way of a capture */
+			hook_cuEventRecordWithFlags(e, a, CU_EVENT_RECORD_EXTERNAL);
+		}
+		ck_assert_msg(rein_event_look(e) == 0, "way %d", how);
+		hook_cuEventRecord(e, a); /* and so it stays, for a launch may come any time */
+		ck_assert_msg(rein_event_look(e) == 0, "way %d", how);
+		hook_cuEventSynchronize(e);
+		ck_assert_uint_gt(left(a), 0);
+		rein_event_drop(e); /* destroyed; the next one of this address is another event */
+		hook_cuEventRecord(e, a);
+		ck_assert_uint_ne(rein_event_look(e), 0);
+		hook_cuEventDestroy_v2(e);
+	}
+}
+TEST_END
+
+TEST(event_of_a_whole_context_proves_nothing)
+{
+	fake_start();
+	CUstream a = new_stream(0);
+	CUevent e = new_event();
+	launch(a);
+	for (int green = 0; green < 2; green++) {
+		hook_cuEventRecord(e, a);
+		ck_assert_uint_ne(rein_event_look(e), 0);
+		if (green)
+			hook_cuGreenCtxRecordEvent(NULL, e);
+		else
+			hook_cuCtxRecordEvent(NULL, e);
+		ck_assert_uint_eq(rein_event_look(e), 0);
+	}
+	hook_cuEventRecord(e, a); /* until it is recorded in a stream again */
+	ck_assert_uint_ne(rein_event_look(e), 0);
+}
+TEST_END
+
+static CUresult open_event(CUevent *out, CUipcEventHandle handle)
+{
+	return fake_event_create(out, 0);
+}
+
+static CUresult wait_event(CUstream s, CUevent e, unsigned flags)
+{
+	return fake_submit(s);
+}
+
+static CUevent shared_event;
+static CUstream shared_stream;
+
+static void *record_shared(void *unused)
+{
+	ck_assert_int_eq(hook_cuEventRecord(shared_event, shared_stream), CUDA_SUCCESS);
+	return NULL;
+}
+
+static void *wait_for_shared(void *unused)
+{
+	ck_assert_int_eq(hook_cuStreamWaitEvent(shared_stream, shared_event, 0), CUDA_SUCCESS);
+	return NULL;
+}
+
+static bool waits(void *unused)
+{
+	return demand() & REIN_DEMAND_WAITING;
+}
+
+static void held_at_the_gate(void *(*what)(void *))
+{
+	pthread_t thread;
+	uint64_t before = rein_rows_returned();
+	set_gate(REIN_GATE_CLOSED, 600 * REIN_S);
+	pthread_create(&thread, NULL, what, NULL);
+	ck_assert(eventually(waits, NULL, 20000));
+	ck_assert_uint_eq(rein_rows_returned(), before);
+	set_gate(REIN_GATE_OPEN, 0);
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(rein_rows_returned(), before + 1);
+	ck_assert(active());
+	hook_cuStreamSynchronize(shared_stream);
+	ck_assert(!active());
+}
+
+TEST(event_between_processes_is_a_submission)
+{
+	CUipcEventHandle handle = {{0}};
+	fake_start();
+	real.cuIpcOpenEventHandle = open_event;
+	real.cuStreamWaitEvent = wait_event;
+	shared_stream = new_stream(0);
+	for (int exported = 0; exported < 2; exported++) {
+		if (exported) {
+			shared_event = new_event();
+			hook_cuIpcGetEventHandle(&handle, shared_event);
+		} else {
+			ck_assert_int_eq(hook_cuIpcOpenEventHandle(&shared_event, handle), 0);
+		}
+		held_at_the_gate(record_shared);
+		ck_assert_uint_eq(rein_event_look(shared_event), 0); /* theirs may be later */
+		held_at_the_gate(wait_for_shared);
+	}
+	/* one of this process alone is neither */
+	CUevent own = new_event();
+	set_gate(REIN_GATE_CLOSED, 600 * REIN_S);
+	hook_cuEventRecord(own, shared_stream);
+	hook_cuStreamWaitEvent(shared_stream, own, 0);
+	ck_assert(!active());
+}
+TEST_END
+
+TEST(more_special_events_than_fit)
+{
+	enum { N = 5000 };
+	fake_start();
+	CUstream a = new_stream(0);
+	CUevent ordinary = new_event();
+	launch(a);
+	hook_cuEventRecord(ordinary, a);
+	struct fake_event *e = calloc(N, sizeof(*e));
+	for (unsigned i = 0; i < N; i++)
+		hook_cuGraphEventRecordNodeSetEvent(NULL, (CUevent)&e[i]);
+	for (unsigned i = 0; i < N; i++)
+		ck_assert(rein_event_kinds((CUevent)&e[i]) & REIN_EVENT_ELSEWHERE);
+	ck_assert_uint_eq(rein_event_look(ordinary), 0); /* nobody can tell any more */
+	free(e);
+}
+TEST_END
+
 TEST(full_event_table_stays_conservative)
 {
 	enum { N = 20000 };
@@ -364,6 +528,8 @@ TESTS("completion", stream_sync_completes_its_stream_only, failed_sync_completes
       default_streams_of_two_contexts_differ, per_thread_streams_differ_by_thread,
       event_completes_what_came_before_its_record, event_recorded_anew_proves_its_new_record_only,
       event_destroyed_and_reused_proves_nothing, event_in_a_capture_proves_nothing,
+      event_that_a_graph_records_proves_nothing, event_of_a_whole_context_proves_nothing,
+      event_between_processes_is_a_submission, more_special_events_than_fit,
       full_event_table_stays_conservative, destroyed_stream_counts_until_its_mark_completes,
       reused_handle_is_a_new_stream, rows_of_drained_streams_are_reused, more_streams_than_rows,
       blocking_copy_completes_blocking_streams, destroyed_context_is_over,

@@ -19,7 +19,7 @@ static bool submits(int class_id)
 
 static bool hooked(int class_id)
 {
-	return class_id < REIN_CLASS_IMPLICIT;
+	return class_id <= REIN_CLASS_IMPLICIT;
 }
 
 static bool ends_in(const char *name, const char *end)
@@ -59,7 +59,7 @@ TEST(hooks_follow_the_class)
 		ck_assert_int_le(e->class_id, REIN_CLASS_PASS);
 		ck_assert_msg((rein_hook_of(i) != NULL) == hooked(e->class_id), "%s", e->name);
 		ck_assert_ptr_eq(rein_hook_find(e->name), rein_hook_of(i));
-		if (!hooked(e->class_id))
+		if (!hooked(e->class_id) || e->class_id == REIN_CLASS_IMPLICIT)
 			continue;
 		ck_assert_msg(per_thread == !!(e->options & REIN_OPT_PER_THREAD), "%s", e->name);
 		ck_assert_msg(!(e->options & REIN_OPT_BLOCKING) ||
@@ -147,7 +147,6 @@ TEST(all_work_passes_the_gate)
 	    "cuMemAllocFromPoolAsync",
 	    "cuMemFreeAsync",
 	    "cuStreamAttachMemAsync",
-	    "cuStreamWaitEvent",
 	    "cuStreamWaitValue32",
 	    "cuStreamWaitValue64",
 	    "cuStreamWriteValue32",
@@ -156,10 +155,6 @@ TEST(all_work_passes_the_gate)
 	    "cuStreamAddCallback",
 	    "cuSignalExternalSemaphoresAsync",
 	    "cuWaitExternalSemaphoresAsync",
-	    "cuCtxRecordEvent",
-	    "cuCtxWaitEvent",
-	    "cuGreenCtxRecordEvent",
-	    "cuGreenCtxWaitEvent",
 	    "cuGraphicsMapResources",
 	    "cuGraphicsUnmapResources",
 	};
@@ -168,6 +163,16 @@ TEST(all_work_passes_the_gate)
 			if (is_variant_of(rein_entries[i].name, bases[b]))
 				ck_assert_msg(submits(rein_entries[i].class_id), "%s",
 				              rein_entries[i].name);
+	/* these pass it by hand, where the event is shared between processes */
+	static const char *const events[] = {
+	    "cuEventRecord",  "cuEventRecordWithFlags", "cuStreamWaitEvent",  "cuCtxRecordEvent",
+	    "cuCtxWaitEvent", "cuGreenCtxRecordEvent",  "cuGreenCtxWaitEvent"};
+	for (size_t b = 0; b < REIN_ARRAY_LEN(events); b++) {
+		int i = rein_entry_find(events[b]);
+		ck_assert_int_ge(i, 0);
+		ck_assert_msg(rein_entries[i].class_id == REIN_CLASS_EVENT && rein_hook_of(i), "%s",
+		              events[b]);
+	}
 	/* and nothing that looks like a submission is left out */
 	for (int i = 0; i < REIN_E_COUNT; i++) {
 		const char *name = rein_entries[i].name;
@@ -300,24 +305,41 @@ TEST(gen_refuses_bad_rows)
 	refused(INIT "cuFoo pass\ncuFoo pass\n", "t.tbl:3: cuFoo has a row already");
 	refused("cuInit init\ncuFoo pass\n", "t.tbl:1: 'hand' goes with");
 	refused(INIT "cuFoo sync\n", "t.tbl:2: 'sync=' goes with");
-	refused(INIT "cuFoo launch\n", "cuFoo has a CUstream argument");
-	refused(INIT "cuFoo launch stream=hStream ptsz\n", "'ptsz' goes with the suffix");
-	refused(INIT "cuFoo launch stream=hStream func=f\n", "func=f: no such argument");
 }
 TEST_END
 
-TEST(gen_refuses_versions_that_disagree)
+/* With a header of another age the build goes on without what does not fit; the check does not. */
+static void left_to_the_driver(const char *table, const char *pfn_version, const char *why)
 {
-	ck_assert_int_eq(generate(INIT "cuFoo pass\n",
-	                          "2000)(CUstream);\ntypedef CUresult (*PFN_cuFoo_v3000", false),
-	                 1);
-	ck_assert_ptr_nonnull(strstr(output, "cuda.h disagree on cuFoo"));
-	ck_assert_int_eq(generate(INIT "cuFoo pass\n", "2000)(int);\ntypedef int (*unused", false),
-	                 1);
-	ck_assert_ptr_nonnull(strstr(output, "cuFoo is not of type PFN_cuFoo_v2000"));
+	for (int check = 0; check < 2; check++) {
+		ck_assert_int_eq(generate(table, pfn_version, check), check);
+		ck_assert_msg(strstr(output, why) != NULL, "want '%s' in: %s", why, output);
+		ck_assert_msg(!strstr(output, "Traceback"), "%s", output);
+	}
+}
+
+TEST(gen_leaves_out_what_does_not_fit_the_header)
+{
+	left_to_the_driver(INIT "cuFoo launch\n", "2000",
+	                   "cuFoo: it has a CUstream argument but no option 'stream='");
+	left_to_the_driver(INIT "cuFoo launch stream=hStream ptsz\n", "2000",
+	                   "'ptsz' goes with the suffix");
+	left_to_the_driver(INIT "cuFoo launch stream=hStream func=f\n", "2000",
+	                   "func=f: no such argument");
+}
+TEST_END
+
+TEST(versions_that_disagree_go_by_address)
+{
+	left_to_the_driver(INIT "cuFoo pass\n",
+	                   "2000)(CUstream);\ntypedef CUresult (*PFN_cuFoo_v3000",
+	                   "cuda.h disagree on cuFoo");
+	left_to_the_driver(INIT "cuFoo pass\n", "2000)(int);\ntypedef int (*unused",
+	                   "cuFoo is not of type PFN_cuFoo_v2000");
 }
 TEST_END
 
 TESTS("table", rows_are_sorted_and_found, hooks_follow_the_class, real_is_in_the_order_of_the_table,
       all_work_passes_the_gate, versions_lead_to_symbols, versions_are_sorted_and_complete,
-      gen_needs_a_row_for_each_symbol, gen_refuses_bad_rows, gen_refuses_versions_that_disagree)
+      gen_needs_a_row_for_each_symbol, gen_refuses_bad_rows,
+      gen_leaves_out_what_does_not_fit_the_header, versions_that_disagree_go_by_address)

@@ -18,11 +18,16 @@ struct answers { /* NULL: hang up */
 };
 
 #define OK "\"schema_version\":1,\"ok\":true"
-#define CLIENT(id, pid, name, prio, state, held)                                                   \
+#define CLIENT(id, pid, name, prio, state, held, declared)                                         \
 	"{\"id\":" #id ",\"pid\":" #pid ",\"name\":\"" name                                        \
 	"\",\"class\":\"default\",\"prio\":" #prio ",\"weight\":100,\"state\":\"" state            \
 	"\",\"submissions\":12345,\"gate_waits\":3,\"backlog_waits\":4,"                           \
-	"\"gate_wait_ms\":1.5,\"backlog_wait_ms\":1,\"share\":0.426,\"held_for\":" held "}"
+	"\"gate_wait_ms\":1.5,\"backlog_wait_ms\":1,\"share\":0.426,\"held_for\":" held            \
+	",\"declared\":" declared "}"
+
+#define HELD CLIENT(1, 501, "be", 0, "held", "{\"id\":2,\"pid\":502,\"name\":\"lc\"}", "null")
+#define RUNNING CLIENT(2, 502, "lc", 50, "running", "null", "{\"open\":1,\"deadline_ms\":12.25}")
+#define ODD CLIENT(3, 503, "be", 0, "idle\\u001b[5m\\n", "null", "{\"deadline_ms\":null}")
 
 static const struct answers good = {
     .status =
@@ -30,12 +35,7 @@ static const struct answers good = {
 	"\"adaptive\",\"run_dir\":\"/run/x\",\"config\":[\"/etc/a.conf\",\"/etc/b.conf\"],"
 	"\"clients\":3,\"decisions\":42,\"devices\":[{\"uuid\":\"GPU-1\",\"clients\":3,"
 	"\"active\":2}]}",
-    .clients = "{" OK ",\"clients\":[" CLIENT(
-	1, 501, "be", 0, "held",
-	"{\"id\":2,\"pid\":502,\"name\":\"lc\"}") "," CLIENT(2, 502, "lc", 50, "running",
-                                                             "null") "," CLIENT(3, 503, "be", 0,
-                                                                                "idle\\u001b[5m\\n",
-                                                                                "null") "]}",
+    .clients = "{" OK ",\"clients\":[" HELD "," RUNNING "," ODD "]}",
     .set = "{" OK ",\"pid\":502,\"name\":\"lc\",\"class\":\"rt\",\"prio\":70,\"weight\":9}",
     .policy =
 	"{" OK ",\"policy\":\"prio\",\"available\":[{\"name\":\"prio\",\"summary\":\"by number\"},"
@@ -117,10 +117,12 @@ TEST(ps)
 	const char *dir = daemon_with(&good);
 	ck_assert_int_eq(REIN(dir, "ps"), 0);
 	ck_assert_str_eq(
-	    out, "PID  NAME  CLASS    PRIO  STATE      FOR     GPU  SUBMITTED  WAITS  WAIT-MS\n"
-		 "502  lc    default    50  running    -       43%      12345      7      2.5\n"
-		 "501  be    default     0  held       lc:502  43%      12345      7      2.5\n"
-		 "503  be    default     0  idle?[5m?  -       43%      12345      7      2.5\n");
+	    out,
+	    "PID  NAME  CLASS    PRIO  STATE      FOR     GPU  SUBMITTED  WAITS  WAIT-MS  DUE-MS\n"
+	    "502  lc    default    50  running    -       43%      12345      7      2.5    12.2\n"
+	    "501  be    default     0  held       lc:502  43%      12345      7      2.5       -\n"
+	    "503  be    default     0  idle?[5m?  -       43%      12345      7      2.5       "
+	    "-\n");
 	ck_assert_int_eq(REIN(dir, "ps", "--json"), 0);
 	CLI_AUTO_JSON json_t *o = json_loads(out, 0, NULL);
 	ck_assert_int_eq(rein_cli_int(o, "schema_version"), 1);
@@ -288,6 +290,7 @@ TEST(run_asks_first)
 	ck_assert_ptr_nonnull(strstr(out, "REIN_PRIO=10\n"));
 	ck_assert_ptr_nonnull(strstr(out, "REIN_NAME=x\n"));
 	setenv("LD_PRELOAD", "/other.so", 1);
+	unsetenv("NVTX_INJECTION64_PATH");
 	ck_assert_int_eq(REIN(dir, "run", "--dry-run", "--json", "true", "--x"), 0);
 	CLI_AUTO_JSON json_t *o = json_loads(out, 0, NULL);
 	const json_t *env = json_object_get(o, "env");
@@ -296,8 +299,14 @@ TEST(run_asks_first)
 	ck_assert_str_eq(rein_cli_str(env, "LD_PRELOAD"), want);
 	ck_assert_str_eq(rein_cli_str(env, "REIN_RUN_DIR"), dir);
 	ck_assert_ptr_null(json_object_get(env, "REIN_PRIO"));
+	ck_assert_str_eq(rein_cli_str(env, "NVTX_INJECTION64_PATH"), library);
 	ck_assert_str_eq(rein_cli_str(o, "daemon"), "answers");
 	ck_assert_uint_eq(json_array_size(json_object_get(o, "argv")), 2);
+	/* somebody else's NVTX tool stays */
+	setenv("NVTX_INJECTION64_PATH", "/profiler.so", 1);
+	ck_assert_int_eq(REIN(dir, "run", "--dry-run", "true"), 0);
+	ck_assert_ptr_nonnull(strstr(out, "NVTX_INJECTION64_PATH=/profiler.so\n"));
+	unsetenv("NVTX_INJECTION64_PATH");
 	/* more than granted */
 	ck_assert_int_eq(REIN(dir, "run", "--prio", "11", "false"), 125);
 	ck_assert_ptr_nonnull(strstr(err, "priority 11 was not granted, only 10"));

@@ -2,9 +2,9 @@
 /*
  * driver.c: a libcuda.so.1 that does nothing, at once. The bench measures a launch through it
  * with and without the shim: what is left between the two is the shim's own cost, free of any
- * driver's noise. One device, one context; streams and events are numbers; every wait returns;
- * kernels and copies leave memory as it was. Memory is the host's, so that copies would be
- * possible addresses. An unknown symbol is an error, as with a real driver.
+ * driver's noise. One device (NULL_DEVICES: more), one context each; streams and events are
+ * numbers; every wait returns; kernels and copies leave memory as it was. Memory is the host's, so
+ * that copies would be possible addresses. An unknown symbol is an error, as with a real driver.
  */
 #pragma GCC visibility push(default)
 #ifndef __CUDA_API_VERSION_INTERNAL
@@ -18,12 +18,20 @@
 #include <string.h>
 
 #define DRIVER_VERSION 13000
-#define THE_CONTEXT ((CUcontext)0x1000)
+#define FIRST_CONTEXT 0x1000 /* and one for each device after it */
+#define DEVICES_MAX 8
 #define THE_MODULE ((CUmodule)0x2000)
 #define THE_FUNCTION ((CUfunction)0x3000)
 
 static atomic_uintptr_t next_handle = 0x10000; /* of streams and events */
 static _Thread_local CUcontext current;
+
+static int devices(void)
+{
+	const char *text = getenv("NULL_DEVICES");
+	int n = text ? atoi(text) : 1;
+	return n < 1 ? 1 : n > DEVICES_MAX ? DEVICES_MAX : n;
+}
 
 static void *handle(void)
 {
@@ -56,14 +64,14 @@ CUresult cuGetErrorString(CUresult error, const char **text)
 
 CUresult cuDeviceGetCount(int *count)
 {
-	*count = 1;
+	*count = devices();
 	return CUDA_SUCCESS;
 }
 
 CUresult cuDeviceGet(CUdevice *device, int ordinal)
 {
-	*device = 0;
-	return ordinal == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
+	*device = ordinal;
+	return ordinal >= 0 && ordinal < devices() ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
 }
 
 CUresult cuDeviceGetName(char *name, int len, CUdevice dev)
@@ -76,6 +84,7 @@ CUresult cuDeviceGetName(char *name, int len, CUdevice dev)
 CUresult cuDeviceGetUuid_v2(CUuuid *uuid, CUdevice dev)
 {
 	memcpy(uuid->bytes, "rein null driver", 16);
+	uuid->bytes[0] = (char)(uuid->bytes[0] + dev);
 	return CUDA_SUCCESS;
 }
 
@@ -99,7 +108,7 @@ CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice dev)
 /* ---- contexts */
 CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice dev)
 {
-	*context = THE_CONTEXT;
+	*context = (CUcontext)(uintptr_t)(FIRST_CONTEXT + dev);
 	return CUDA_SUCCESS;
 }
 
@@ -148,7 +157,7 @@ CUresult cuCtxPopCurrent_v2(CUcontext *context)
 
 CUresult cuCtxGetDevice(CUdevice *device)
 {
-	*device = 0;
+	*device = current ? (CUdevice)((uintptr_t)current - FIRST_CONTEXT) : 0;
 	return current ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
 }
 
@@ -222,7 +231,7 @@ CUresult cuStreamQuery(CUstream stream)
 
 CUresult cuStreamGetCtx(CUstream stream, CUcontext *context)
 {
-	*context = THE_CONTEXT;
+	*context = current;
 	return CUDA_SUCCESS;
 }
 

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+/* wrap_dlsym_o2.c: wrap_dlsym.c as a release build makes it: its last calls are jumps, so who asks
+ * dlsym for "the next one" may look like its caller. */
+#ifndef __clang__
+#pragma GCC optimize("O2")
+#endif
+#include "wrap_dlsym.c" // NOLINT(bugprone-suspicious-include)

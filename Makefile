@@ -297,6 +297,7 @@ $(B)/tests/clients/%: tests/clients/%.c $(wildcard tests/clients/*.h) $(LIBCUDA)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(CUDA_LINK) -lm -lpthread $(ALL_LDFLAGS)
 
 $(B)/tests/clients/request: include/rein.h
+$(B)/tests/clients/random_program: $(wildcard tests/clients/random/*.h)
 
 # ---- hygiene
 C_FILES = $(shell git ls-files -co --exclude-standard '*.c' '*.h' 2>/dev/null)

@@ -266,6 +266,7 @@ static void bad_modules(void)
 	EXPECT(CUDA_ERROR_INVALID_VALUE, cuModuleLoadData(NULL, kernels_ptx));
 	EXPECT(CUDA_ERROR_FILE_NOT_FOUND, cuModuleLoad(&m, "/nonexistent/file.ptx"));
 	EXPECT(CUDA_ERROR_INVALID_PTX, cuModuleLoadData(&m, ".version 8.0\n.target sm_75\n}{"));
+	EXPECT(CUDA_ERROR_INVALID_IMAGE, cuModuleLoadData(&m, "some text that is no PTX"));
 }
 
 static void proc_addresses(void)

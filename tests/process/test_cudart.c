@@ -171,6 +171,11 @@ static const struct {
 /* A sanitized driver takes minutes for these. */
 static bool long_ones(unsigned i)
 {
+#ifdef __SANITIZE_THREAD__
+	if (strcmp(programs[i].program, "rt_exit") != 0 &&
+	    strcmp(programs[i].program, "rt_fork") != 0)
+		return true;
+#endif
 	return strcmp(programs[i].program, "rt_basic") == 0 ||
 	       strcmp(programs[i].program, "rt_coop") == 0;
 }

@@ -110,6 +110,7 @@ TEST(plain_text)
 	expect_ptx(guarded(ptx75, sizeof(ptx75) - 1), sizeof(ptx75) - 1, 90, ptx75);
 	expect_error("", 0, IMAGE_BAD, "nothing");
 	expect_error("\1\2\3\4\5\6\7\10", 8, IMAGE_BAD, "neither");
+	expect_error("some text that is no PTX", SIZE_MAX, IMAGE_BAD, "neither");
 }
 TEST_END
 

@@ -2,6 +2,7 @@
 /* device.c: see device.h. */
 #include "device.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -465,6 +466,42 @@ static int map_size(struct sg_share *s, int fd, size_t size)
 	return 0;
 }
 
+/* A whole segment of this version in which nobody sits. The caller has locked it. */
+static bool deserted(int fd)
+{
+	struct stat st;
+	struct sg_share s = {.seat = SG_SEATS};
+	if (fstat(fd, &st) != 0 || (size_t)st.st_size < sizeof(struct segment))
+		return false;
+	if (map_size(&s, fd, sizeof(struct segment)) != 0)
+		return false;
+	bool yes =
+	    s.seg->magic == MAGIC && s.seg->size == (uint64_t)st.st_size && !anybody_else(&s);
+	munmap(s.seg, s.size);
+	return yes;
+}
+
+/* Removes what killed processes of this user left under names that nobody may ever use again. */
+static void clear_deserted(void)
+{
+	char prefix[32];
+	int len = snprintf(prefix, sizeof(prefix), "softgpu-%u-", (unsigned)getuid());
+	DIR *dir = opendir("/dev/shm");
+	for (struct dirent *d; dir && (d = readdir(dir));) {
+		if (strncmp(d->d_name, prefix, (size_t)len) != 0)
+			continue;
+		REIN_AUTO_CLOSE int fd = shm_open(d->d_name, O_RDWR | O_CLOEXEC, 0);
+		if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0)
+			continue;
+		struct stat st; /* whoever waits for the lock sees that the name is gone */
+		if (fstat(fd, &st) == 0 && st.st_nlink && deserted(fd))
+			shm_unlink(d->d_name);
+		flock(fd, LOCK_UN);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 /* All zero, and what these figures need of it filled. */
 static int make_segment(struct sg_share *s, int fd, const struct sg_model *m)
 {
@@ -547,10 +584,14 @@ int sg_share_open(const struct sg_model *m, struct sg_share **out, char *why, si
 	REIN_AUTO_CLOSE int fd = open_segment(s->name);
 	if (fd < 0)
 		return refuse(s, fd, why, why_len);
+	struct stat st;
+	bool first = fstat(fd, &st) == 0 && !st.st_size;
 	int e = map_segment(s, fd, m);
 	if (!e)
 		e = take_seat(s);
 	flock(fd, LOCK_UN); /* closing is not enough: the mapping keeps the open file */
+	if (first)
+		clear_deserted();
 	if (e)
 		return refuse(s, e, why, why_len);
 	*out = s;

@@ -325,9 +325,11 @@ static enum image_kind plain_text(struct found *f, const char *p, size_t len, ch
 	return IMAGE_PTX;
 }
 
-/* Text: anything that begins like PTX, which may be a comment or blanks. */
+/* Text: anything that begins like PTX: with a directive, a comment or blanks. */
 static bool looks_like_text(const uint8_t *p, size_t len)
 {
+	if (!p[0] || !strchr("./ \t\r\n", p[0]))
+		return false;
 	for (size_t i = 0; i < 4 && i < len; i++)
 		if (!p[i] || p[i] >= 0x7f ||
 		    (p[i] < 32 && p[i] != '\n' && p[i] != '\r' && p[i] != '\t'))

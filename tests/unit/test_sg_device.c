@@ -182,11 +182,36 @@ TEST(leftovers_of_the_dead_are_reused)
 		rein_store_relaxed(&flags[1], 0);
 		wait_for(1, 3);
 		kill(a, SIGKILL);
-		ck_assert_int_eq(child_wait(a), SIGKILL);
-		ck_assert_int_eq(access(path, F_OK), 0);
+		ck_assert_int_eq(child_wait(a), SIGKILL); /* its file stays for the next one */
 	}
 	pid_t b = start(one_kernel, 2);
 	ck_assert_int_eq(child_wait(b), 0);
+	ck_assert_int_ne(access(path, F_OK), 0);
+	teardown();
+}
+TEST_END
+
+static void one_kernel_elsewhere(void)
+{
+	char shm[64];
+	snprintf(shm, sizeof(shm), "test-%d-elsewhere", (int)getpid());
+	setenv("SOFTGPU_SHM", shm, 1);
+	one_kernel();
+}
+
+TEST(leftovers_of_the_dead_go_with_the_next_new_device)
+{
+	setup();
+	char path[128];
+	shm_path(path, sizeof(path));
+	pid_t a = start(saturate, 1);
+	wait_for(1, 3);
+	child_run(one_kernel_elsewhere, env);
+	ck_assert_int_eq(access(path, F_OK), 0); /* somebody lives there */
+	kill(a, SIGKILL);
+	ck_assert_int_eq(child_wait(a), SIGKILL);
+	child_run(one_kernel_elsewhere, env);
+	ck_assert_int_ne(access(path, F_OK), 0);
 	teardown();
 }
 TEST_END
@@ -235,5 +260,5 @@ TEST_END
 
 TESTS("software GPU: shared device", two_that_saturate_get_half_each,
       a_killed_owner_does_not_hold_the_device, a_stopped_owner_does_not_hold_the_device,
-      leftovers_of_the_dead_are_reused, other_figures_are_refused_while_in_use,
-      a_foreign_file_is_refused)
+      leftovers_of_the_dead_are_reused, leftovers_of_the_dead_go_with_the_next_new_device,
+      other_figures_are_refused_while_in_use, a_foreign_file_is_refused)

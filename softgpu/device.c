@@ -460,7 +460,7 @@ static int map_size(struct sg_share *s, int fd, size_t size)
 	s->seg = NULL;
 	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (at == MAP_FAILED || !at)
-		return at ? -errno : -ENOMEM;
+		return -ENOMEM;
 	s->seg = at;
 	s->size = size;
 	return 0;

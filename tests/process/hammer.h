@@ -136,8 +136,9 @@ static inline char *order_of_run(const char *text, char *log)
 			continue;
 		if (n == room) {
 			room = room ? 2 * room : 1024;
-			list = realloc(list, room * sizeof(*list));
-			ck_assert_ptr_nonnull(list);
+			struct entry *grown = realloc(list, room * sizeof(*list));
+			ck_assert_ptr_nonnull(grown);
+			list = grown;
 		}
 		struct entry *e = &list[n];
 		bool kernel = !strcmp(kind, "kernel"), branch = kernel && strstr(what, "_b0");

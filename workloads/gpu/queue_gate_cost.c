@@ -144,7 +144,7 @@ static void points_alone(const char *id, CUstream s, enum wl_gate_point kind)
 static void added(const char *id, CUstream s, double kernel_ns, enum wl_gate_point kind)
 {
 	struct row plain = {.n = KERNELS, .kernel_ns = kernel_ns}, with = plain;
-	double without_ns[REPEATS], with_ns[REPEATS], delta[REPEATS];
+	double without_ns[REPEATS] = {0}, with_ns[REPEATS] = {0}, delta[REPEATS];
 	bool late = false, any = false;
 	CUresult r = CUDA_SUCCESS;
 	with.point = kind;
@@ -300,7 +300,7 @@ static void capture(CUstream s)
 		r = wl_gate_spin(&gate, s, 1, WL_GATE_NO_STAMP);
 	CUresult point = r == CUDA_SUCCESS ? wl_gate_point(&gate, s, WL_POINT_BATCH, 1) : r;
 	if (point == CUDA_SUCCESS)
-		r = wl_gate_spin(&gate, s, 1, WL_GATE_NO_STAMP);
+		point = wl_gate_spin(&gate, s, 1, WL_GATE_NO_STAMP);
 	CUresult end = cuStreamEndCapture(s, &graph);
 	int nodes = end == CUDA_SUCCESS && graph ? captured_nodes(graph) : -1;
 	CUresult run = end;

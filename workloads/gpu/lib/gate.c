@@ -127,11 +127,12 @@ static void calibrate(struct wl_gate *g, CUstream s)
 	}
 	while (wl_now_ns() < until)
 		ns = launch_ns(g, s, rounds);
-	double half = launch_ns(g, s, rounds / 2);
-	g->round_ns = (ns - half) / (rounds - rounds / 2);
+	unsigned fewer = rounds / 2;
+	double half = launch_ns(g, s, fewer);
+	g->round_ns = (ns - half) / (rounds - fewer);
 	if (g->round_ns <= 0)
 		g->round_ns = ns / rounds;
-	g->empty_ns = half - g->round_ns * (rounds / 2);
+	g->empty_ns = half - g->round_ns * fewer;
 	if (g->empty_ns < 0)
 		g->empty_ns = 0;
 }

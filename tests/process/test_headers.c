@@ -6,6 +6,7 @@
  */
 #include "tests/harness.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@ static char dir[64]; /* holds include/ and gen/ */
 /* Where the Makefile looks. */
 static const char *toolkit(void)
 {
-	static char path[512];
+	static char path[512], resolved[PATH_MAX];
 	const char *home = getenv("CUDA_HOME");
 	const char *places[] = {home ? home : "", "/usr/local/cuda", "build/cuda"};
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
@@ -28,7 +29,7 @@ static const char *toolkit(void)
 		snprintf(path, sizeof(path), "%s/include", places[i]);
 		snprintf(header, sizeof(header), "%s/cudaTypedefs.h", path);
 		if (*places[i] && access(header, R_OK) == 0)
-			return realpath(path, NULL);
+			return realpath(path, resolved);
 	}
 	ck_abort_msg("no CUDA headers found");
 	return NULL;

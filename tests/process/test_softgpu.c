@@ -138,6 +138,7 @@ TEST_END
 TEST(leaving)
 {
 	static const char *const ways[] = {"return", "atexit", "thread", "detach", "late"};
+	more = ENV_NO_LEAK_CHECK; /* another thread is in the middle of a launch */
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 		int status = run("api_exit", (char *)ways[i], "fast");
 		ck_assert_msg(status == 0, "%s, fast: status %d\n%s", ways[i], status, output);
@@ -145,6 +146,7 @@ TEST(leaving)
 		ck_assert_msg(status == 0, "%s, wall: status %d\n%s", ways[i], status, output);
 	}
 	ck_assert_int_eq(run("api_exit", "return", "time"), 0);
+	more = NULL;
 }
 TEST_END
 

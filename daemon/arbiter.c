@@ -73,11 +73,7 @@ struct rein_arbiter_client *rein_arbiter_find(struct rein_arbiter *a, uint32_t i
 static int policy_join(struct rein_policy *p, struct rein_policy_client *c, uint64_t now_ns,
                        char *why, unsigned why_len)
 {
-	int err = 0;
-	if (p->ops->admit)
-		err = p->ops->admit(p, c, why, why_len);
-	if (!err && p->ops->join)
-		err = p->ops->join(p, c, now_ns);
+	int err = p->ops->join ? p->ops->join(p, c, now_ns) : 0;
 	if (err == -ENOMEM)
 		snprintf(why, why_len, "out of memory");
 	return err;

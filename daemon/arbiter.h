@@ -150,7 +150,8 @@ struct rein_arbiter *rein_arbiter_new(struct rein_board *board, const struct rei
 /* Whoever is still joined leaves. */
 void rein_arbiter_free(struct rein_arbiter *a);
 
-/* 0; -ENOMEM; or what the policy's admit says, with its reason in `why`. */
+/* 0, or -ENOMEM or -EAGAIN with the reason in `why`. Whether it may join is not asked here:
+ * admission is the session's (policy/admission.h). */
 REIN_MUST_CHECK int rein_arbiter_join(struct rein_arbiter *a, struct rein_arbiter_client *c,
                                       uint64_t now_ns, char *why, unsigned why_len);
 /* Frees what it held: the others' gates open before this returns. */

@@ -3,18 +3,36 @@
  * policy.h: the contract between the arbiter and a scheduling policy, in the manner of
  * sched_ext's ops table: the arbiter owns the clients, the clock and the shared memory; the
  * policy only decides. A new policy is one file with one `struct rein_policy_ops` and one row in
- * policies.c.
+ * policies.c; docs/writing-a-policy.md walks through one of a page.
  *
- * Model. A *device* is a GPU that one or more clients declared. A *client* is a process that
- * joined the daemon. A client is *active* from its first unfinished submission until its request
- * ends (the shim says so; the arbiter adds the client's linger). A *verdict* says what one client
- * may do on one device until the next decision.
+ * Entities
+ *   device   a GPU that one or more clients declared. Decisions are made per device.
+ *   client   a process that joined the daemon.
+ *   job      clients that run together or not at all, over all their devices (NCCL ranks). The
+ *            arbiter holds the whole job when a policy holds one of it; a policy need not care.
+ *   request  what a client is asked for: from its first unfinished submission until its streams
+ *            have drained (plus linger), or from begin to end where the program declares it
+ *            (include/rein.h). A client that has one is *active*. `ready` and `idle` mark its ends.
+ *   verdict  what one client may do on one device until the next decision: its gate, its backlog
+ *            (how much unfinished work it may keep), its SM slice, its time slice.
  *
- * Rules for a policy. No I/O, no clock (time is an argument, ns of CLOCK_MONOTONIC), no lock, no
- * allocation outside init/join, no loop without a bound by the number of clients. All ops run on
- * the arbiter's thread, one at a time. The policy writes only its own state, `client->priv` and
- * the verdicts it is asked for. A policy that hangs or crashes ends the daemon; leases cover the
- * gap and the supervisor restarts it.
+ * Units: _ns nanoseconds, _us microseconds, CLOCK_MONOTONIC for points in time; prio 0…99 and
+ * HIGHER IS MORE URGENT; weight 1…10000; latency_nice −20…19 and LOWER IS MORE URGENT (as nice).
+ *
+ * Rules for a policy. No I/O, no clock (time is an argument), no lock, no allocation outside
+ * init/join, no loop without a bound by the number of clients. All ops but `admit` run on the
+ * arbiter's thread, one at a time; time never goes back from one to the next. The policy writes
+ * only its own state, `client->priv` and the verdicts it is asked for. A policy that hangs or
+ * crashes ends the daemon; leases cover the gap and the supervisor restarts it with `prio`.
+ *
+ * What every policy must keep (tests/unit/test_policy.c checks all rows of the table)
+ *   - work-conserving: if a client of the device is active, some active client is not held, unless
+ *     the policy says in its header when it is not (hard budgets);
+ *   - whoever is held is held for a client that is active and not held itself, and `holder` names
+ *     it (0 only if nobody is to blame: an exhausted budget);
+ *   - an `exempt` client is never held;
+ *   - metered depends on who is *registered*, not on who is active: a client must keep its backlog
+ *     short before somebody more urgent comes, not after.
  *
  * Ownership: clients belong to the arbiter and are valid from join until leave returns. `priv`
  * belongs to the policy: set in join, freed in leave.
@@ -26,18 +44,40 @@
 #include <stdint.h>
 
 #include "../common/util.h"
+#include "admission.h"
 
 struct rein_policy; /* an instance; defined by each policy's file, starts with its ops */
+
+/* Bands of the composite policy `classes`, most urgent first. */
+enum rein_band {
+	REIN_BAND_REALTIME,    /* declared deadline, period or budget */
+	REIN_BAND_INTERACTIVE, /* priority above 0 */
+	REIN_BAND_BATCH,       /* best effort */
+	REIN_BAND_IDLE,        /* only what nobody else wants */
+	REIN_BANDS
+};
 
 /* What the policy may know of a client. The arbiter writes all but `priv`. */
 struct rein_policy_client {
 	uint32_t id;
-	uint32_t job;        /* clients of one job run together; equals id when alone */
+	uint32_t job; /* clients of one job run together; equals id when alone */
+
+	/* its parameters: constant between join and leave (a change is leave, then join) */
 	int prio;            /* 0…99, higher is more urgent */
 	uint32_t weight;     /* 1…10000, among equals; fair policies use it */
+	int latency_nice;    /* −20…19, lower: sooner its turn, never more of the GPU */
+	enum rein_band band; /* the composite's; others may ignore it */
+	bool declared;       /* somebody gave it a priority, class or timing; else all is default */
+	uint64_t deadline_ns; /* of a request, after its release; 0: none */
+	uint64_t period_ns;   /* least time between two releases, or of a budget; 0: none */
+	uint64_t budget_ns;   /* GPU time a request takes, or may take per period; 0: none */
+	bool budget_hard; /* cbs: held when the budget is used up; else it goes on, less urgently */
 	uint32_t linger_us;  /* quiet time after which its request is over */
-	uint64_t backlog_ns; /* unfinished GPU time it may keep while somebody could preempt it */
+	uint64_t backlog_ns; /* unfinished GPU time it may keep while somebody could preempt it:
+	                        what its class says, lowered to what admitted deadlines tolerate */
 	uint32_t backlog_launches;
+
+	/* its state */
 	bool active; /* has a request (linger included) */
 	/* says that it does background work now (include/rein.h): counts as priority 0 until it
 	 * says otherwise, which a policy learns by being asked again, without leave and join */
@@ -45,22 +85,44 @@ struct rein_policy_client {
 	bool waiting; /* a thread of it waits at a closed gate */
 	bool exempt;  /* its holder made no progress: do not hold it now (arbiter's rule) */
 	uint64_t active_since_ns; /* when the current request began */
+	uint64_t release_ns;      /* when it arrived: the program's word if it declares its
+	                             requests, else active_since_ns. Never in the future */
+	uint64_t due_ns;          /* deadline of its current request, absolute: the program's word,
+	                             else release_ns + deadline_ns; 0: none */
 	uint64_t used_ns;         /* GPU time charged so far (an estimate) */
 	void *priv;
 };
 
 /* What the policy answers for one client on one device. All fields start 0: open, unmetered. */
 struct rein_policy_verdict {
-	bool hold;    /* close the gate */
-	bool metered; /* a more urgent client is registered: keep to the backlog */
-	uint32_t backlog_launches;
-	uint64_t backlog_ns;
-	uint32_t
-	    holder; /* client id for whose sake it is held; 0 if not held (for ps and traces) */
+	bool hold;                 /* close the gate */
+	bool metered;              /* somebody registered could preempt it: keep to the backlog */
+	uint32_t backlog_launches; /* 0: the client's own */
+	uint64_t backlog_ns;       /* 0: the client's own */
+	uint64_t point_ns;         /* estimated work between preemption points; 0: no points */
+	uint32_t sms;              /* SM slice; 0: the whole device */
+	uint32_t timeslice_us;     /* the driver's time slice for its contexts; 0: its default */
+	uint32_t holder;           /* client id for whose sake it is held; 0 if not held, or if its
+	                              own budget is the reason (for ps and traces) */
 };
 
+enum rein_overload { REIN_OVERLOAD_SHED, REIN_OVERLOAD_DEGRADE };
+
+/* A policy's parameters; 0 means its default everywhere, so zeroed params are valid. */
 struct rein_policy_params {
-	uint64_t ageing_ns; /* prio: +1 effective priority per this much waiting; 0 = off */
+	uint64_t ageing_ns;  /* prio: +1 effective priority per this much waiting; 0: off */
+	uint64_t quantum_ns; /* fair, mlfq: how long one client runs before its turn is over */
+	uint64_t boost_ns;   /* mlfq: how often everybody goes back to the top level */
+	/* edf: a request past its deadline runs after all others (shed), or with a deadline one
+	 * period later (degrade) */
+	enum rein_overload overload;
+	bool no_reclaim;    /* cbs: unused budget is not given to others */
+	uint64_t switch_ns; /* admission: what one change of the running client costs (δ) */
+	/* classes: the policy inside each band (NULL: its default, never `classes`), and the most
+	 * of each cap_period_ns that a band may take from the bands below, in 1/1000 (0: all) */
+	const struct rein_policy_ops *inner[REIN_BANDS];
+	uint32_t cap_permille[REIN_BANDS];
+	uint64_t cap_period_ns;
 };
 
 struct rein_policy_ops {
@@ -72,15 +134,21 @@ struct rein_policy_ops {
 	/* Frees it; all clients have left. Required. */
 	void (*fini)(struct rein_policy *p);
 
-	/* May this client join with these parameters? 0, or -errno with a line in `why`.
-	 * Omitted: always. */
-	int (*admit)(struct rein_policy *p, const struct rein_policy_client *c, char *why,
-	             unsigned why_len);
+	/*
+	 * Can every deadline in this set be kept under this policy? A pure function of its
+	 * arguments, without an instance: it may take milliseconds, so it runs on the session
+	 * thread, on a snapshot; see admission.h for the task model, what it writes, and errors.
+	 * Omitted: the policy guarantees nothing; a client that declares timing runs all the same
+	 * and is told so.
+	 */
+	int (*admit)(const struct rein_policy_params *params, const struct rein_task *task,
+	             unsigned n, struct rein_bounds *out);
+
 	/* A client joined, or its parameters changed (then leave is called first). 0 or -ENOMEM.
 	 * Omitted: nothing to keep per client. */
 	int (*join)(struct rein_policy *p, struct rein_policy_client *c, uint64_t now_ns);
 	void (*leave)(struct rein_policy *p, struct rein_policy_client *c, uint64_t now_ns);
-	/* idle → active and active → idle. Omitted: not interested. */
+	/* A request begins and ends: idle → active and active → idle. Omitted: not interested. */
 	void (*ready)(struct rein_policy *p, struct rein_policy_client *c, uint64_t now_ns);
 	void (*idle)(struct rein_policy *p, struct rein_policy_client *c, uint64_t now_ns);
 	/* `ns` of GPU time were charged to c. Omitted: not interested. */
@@ -108,5 +176,6 @@ const struct rein_policy_ops *rein_policy_find(const char *name);
 #define REIN_POLICY_BACKLOG_LAUNCHES 64u
 #define REIN_POLICY_LINGER_US 200u
 #define REIN_POLICY_WEIGHT 100u
+#define REIN_POLICY_TASKS_MAX 1024 /* = REIN_CLIENTS_MAX: what admit may be asked about */
 
 #endif

@@ -33,7 +33,7 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fno-strict-alia
              -I$(B)/gen -isystem $(CUDA_DIR)/include $(SAN_$(SAN)) $(CFLAGS)
 ALL_LDFLAGS = $(SAN_$(SAN)) $(LDFLAGS)
 PKG_DAEMON := inih jansson
-PKG_TOOLS  := jansson ncurses
+PKG_TOOLS  := inih jansson ncurses
 PKG_SOFT   := liblz4 libzstd
 PKG_TEST   := check jansson
 pkg_cflags = $(shell pkg-config --cflags $(1) 2>/dev/null)
@@ -45,7 +45,7 @@ WITHOUT   := $(if $(call has,inih),daemon/confread_none.c,daemon/confread.c) \
                $(addprefix workloads/lib/,jsonfile.c measure.c report.c result.c timeline.c daemon.c))
 src = $(filter-out $(WITHOUT),$(wildcard $(1)/*.c))
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
-FOLDERS   := common interpose policy daemon tools softgpu workloads/lib workloads/gpu/lib
+FOLDERS   := common interpose policy policy/sim profiler daemon tools softgpu workloads/lib workloads/gpu/lib
 GEN       := $(addprefix $(B)/gen/,cuda_real.h cuda_entries.h hooks.c exports.map \
                standin.map standin_calls.c cuda_versions.h softgpu_missing.c)
 CU        := saxpy matmul
@@ -56,7 +56,7 @@ SOFTCUPTI := $(if $(SOFTGPU),$(if $(CUPTI_H),$(B)/softgpu/libcupti.so.13))
 PRODUCTS  := $(B)/librein.so $(B)/libcuda.so.1 $(B)/reind $(SOFTGPU) $(SOFTCUDART) $(SOFTCUPTI) $(if $(call has,$(PKG_TOOLS)),$(B)/rein) \
              $(addprefix $(B)/workloads/,lc be $(CU) null/libcuda.so.1 \
                $(if $(call has,jansson),demo bench $(if $(SOFTGPU),bench_softgpu)))
-UNIT      := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
+UNIT      := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c tests/sim/test_*.c))
 PROCESS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/process/test_*.c))
 PRELOAD   := $(patsubst tests/preload/%.c,$(B)/tests/preload/%.so,$(wildcard tests/preload/*.c))
 CLIENTS   := $(patsubst tests/clients/%.c,$(B)/tests/clients/%,$(wildcard tests/clients/*.c))
@@ -184,12 +184,12 @@ $(SOFTCUPTI): $(call obj,$(call src,softgpu/cupti)) softgpu/cupti/exports.map
 	$(Q)$(CC) -shared -o $@ $(filter %.o,$^) -Wl,-soname,$(@F) -Wl,-Bsymbolic -Wl,--no-undefined \
 	  -Wl,--version-script=softgpu/cupti/exports.map -Wl,-z,nodelete -ldl -lpthread $(ALL_LDFLAGS)
 	$(Q)ln -sf $(@F) $(@D)/libcupti.so
-$(B)/reind: $(call obj,$(call src,daemon)) $(call lib,policy common)
+$(B)/reind: $(call obj,$(call src,daemon)) $(call lib,profiler policy common)
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(call pkg_libs,$(PKG_DAEMON)) -lpthread $(ALL_LDFLAGS)
-$(B)/rein: $(call obj,$(call src,tools)) $(call lib,common)
+$(B)/rein: $(call obj,$(call src,tools)) $(call lib,profiler policy/sim policy common)
 	$(call say,LD,$@)
-	$(Q)$(CC) -o $@ $^ $(call pkg_libs,$(PKG_TOOLS)) $(ALL_LDFLAGS)
+	$(Q)$(CC) -o $@ $^ $(call pkg_libs,$(PKG_TOOLS)) -lm $(ALL_LDFLAGS)
 
 # ---- workloads: CUDA programs that know nothing of rein; each links libcuda.so.1 by name only, found
 # in the toolkit's stub, else the software GPU, else the recorder, which exports the same functions
@@ -267,7 +267,7 @@ $(B)/record/replay: $(call obj,$(wildcard workloads/record/replay*.c)) \
 
 # ---- tests: unit tests link archives; process tests run the products
 HARNESS   = tests/harness.c tests/harness.h tests/rig.c tests/rig.h
-TEST_LIBS = $(call lib,daemon tools policy softgpu interpose workloads/gpu/lib workloads/lib common)
+TEST_LIBS = $(call lib,daemon tools profiler policy/sim policy softgpu interpose workloads/gpu/lib workloads/lib common)
 # the software GPU defines the functions that the shim defines
 $(B)/tests/unit/test_sg_%: TEST_LIBS := $(filter-out %/interpose.a,$(TEST_LIBS))
 $(B)/tests/%: tests/%.c $(HARNESS) $(TEST_LIBS) $(PRODUCTS)

@@ -200,6 +200,7 @@ CUresult sg_capture_record(CUstream s, CUevent e)
 	if (r != CUDA_SUCCESS)
 		return r;
 	e->capture_id = c->id;
+	sg_stream_log_captured(s->engine);
 	return CUDA_ERROR_NOT_READY;
 }
 

@@ -67,6 +67,8 @@ CUresult sg_stream_new_in(struct sg_domain *d, struct sg_stream *slice, enum sg_
 CUresult sg_stream_sync(struct sg_stream *s);
 CUresult sg_stream_query(struct sg_stream *s); /* CUDA_ERROR_NOT_READY while work is unfinished */
 uint64_t sg_stream_id(const struct sg_stream *s); /* unique in the process, never reused */
+/* An event became part of a capture on this stream. Nothing runs: only the order log tells. */
+void sg_stream_log_captured(const struct sg_stream *s);
 struct sg_domain *sg_stream_domain(const struct sg_stream *s);
 enum sg_stream_kind sg_stream_kind_of(const struct sg_stream *s);
 int sg_stream_priority(const struct sg_stream *s);

@@ -161,6 +161,12 @@ uint64_t sg_stream_id(const struct sg_stream *s)
 	return s->id;
 }
 
+void sg_stream_log_captured(const struct sg_stream *s)
+{
+	uint64_t now = rein_now_ns();
+	sg_record_command(s->id, "captured", "event", now, now);
+}
+
 struct sg_domain *sg_stream_domain(const struct sg_stream *s)
 {
 	return s->domain;

@@ -25,6 +25,7 @@ static void around(int n)
 		OK(cuModuleGetFunction(&add[i], m, "add"));
 		OK(cuMemAlloc(&p[i], N * sizeof(int)));
 		OK(cuMemsetD32(p[i], 0, N));
+		OK(cuCtxSynchronize()); /* the streams do not wait for the default stream */
 		OK(cuStreamCreate(&s[i], CU_STREAM_NON_BLOCKING));
 		OK(cuEventCreate(&e[i], CU_EVENT_DISABLE_TIMING));
 	}

@@ -121,7 +121,9 @@ static inline const char *name_of(const char *text, unsigned long long id, char 
 /*
  * The order log, stream by stream. In the legacy stream several threads' work is mixed, and so is
  * that of threads that came and went: there each thread's kernels have their order, the rest is
- * counted. A graph's side branch (kernels b0) has its own. Marks are left out: ours are among them.
+ * counted. A graph's side branch (kernels b0) has its own. Marks are left out: ours are among them;
+ * but not those in captures, where none of ours may be. They are logged when they are made and the
+ * rest when it completes, so they are counted on their own.
  */
 static inline char *order_of_run(const char *text, char *log)
 {
@@ -142,10 +144,14 @@ static inline char *order_of_run(const char *text, char *log)
 		}
 		struct entry *e = &list[n];
 		bool kernel = !strcmp(kind, "kernel"), branch = kernel && strstr(what, "_b0");
+		bool captured = !strcmp(kind, "captured");
 		const char *stream = name_of(text, id, name);
 		bool shared = !strcmp(stream, "legacy") || !strcmp(stream, "other");
 		snprintf(e->lane, sizeof(e->lane), "%s %.2s%s", stream,
-		         shared && kernel ? what : "", branch ? " side" : "");
+		         shared && kernel ? what : "",
+		         branch     ? " side"
+		         : captured ? " captured"
+		                    : "");
 		snprintf(e->token, sizeof(e->token), "%s %.40s", kind, what);
 		e->any_order = shared && !kernel;
 		e->at = n++;

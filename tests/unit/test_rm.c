@@ -437,7 +437,12 @@ static struct wl_hold_result obey(void *arg, struct wl_rm_group *g, enum wl_reci
 static struct wl_hold_tally hold(enum manner how)
 {
 	struct wl_hold_plan p = {
-	    .prefix = "", .recipe = WL_HOLD_DISABLE_PREEMPT, .cycles = 3, .hold_ms = 5, .by = obey};
+	    .prefix = "",
+	    .recipe = WL_HOLD_DISABLE_PREEMPT,
+	    .cycles = 3,
+	    /* long enough for the counting thread to get a CPU where it is to be seen counting */
+	    .hold_ms = how == IGNORES ? 100 : 5,
+	    .by = obey};
 	struct wl_rm_group g = {.fd = -1};
 	manner = how;
 	holds = releases = 0;

@@ -10,11 +10,31 @@
  * processor that is preempted between submissions only: a task whose gate has just closed still
  * runs what it has queued, at most `block_ns` = max(its backlog, its longest kernel). Unlike on a
  * CPU several such remainders can be queued at once, because the queues live in the GPU: an
- * urgent request can meet one of *each* less urgent task, so they add up.
- * Each change of the running client costs switch_ns (δ); a request pays it at most twice plus
- * twice per preemption, which the analyses charge to the preempting task.
+ * urgent request can meet one of *each* less urgent task, so they add up. Once it has met them no
+ * further ones come, because all less urgent gates are closed while anybody more urgent is active.
  *
- * Threads: pure functions, no allocation beyond the stack, reentrant. Units: ns.
+ * What it costs to change clients (the params of policy.h)
+ *
+ * δ, switch_ns: a request pays one change of context at its begin and one at its end; whom it
+ * preempts waits for both. A remainder of b takes ⌈b / timeslice⌉ more turns on the device, since
+ * contexts with queued work take turns, and each turn pays two changes.
+ *
+ * ρ, reaction_ns, the tardiness of the gate: less urgent work goes on for ρ after a request's first
+ * submission, and nobody runs for linger_ns + ρ after its last. The one submission that each
+ * thread may have past the check when a gate closes is part of the backlog, because the shim
+ * counts before it checks.
+ *
+ * Not in the model, so no promise: processes whose work is not gated; requests that take more than
+ * their cost or come sooner than their period (servers excepted); kernels longer than longest_ns
+ * says; gaps of the host longer than the linger inside a request that is not declared; background
+ * work beside requests in one process, unless cost_ns covers it; a request's GPU work that goes on
+ * without progress for longer than the class' patience (then the arbiter lets others breathe); a
+ * server that is charged for more than it did (charges are estimates: leave room in its budget);
+ * ageing; work that was queued before the more urgent client joined.
+ *
+ * Threads: pure functions, no allocation beyond the stack (at most 384 KiB), reentrant. Time: their
+ * work is bounded, however hostile the set; an analysis that comes to its bound answers "not safe".
+ * Units: ns; times above REIN_ADMISSION_TIME_MAX_NS are refused. Sums saturate.
  *
  * Sources: response times, Joseph & Pandya 1986, Audsley et al. 1993; non-preemptive blocking
  * and limited preemption, Buttazzo, Bertogna & Yao, "Limited preemptive scheduling for real-time
@@ -45,6 +65,7 @@ struct rein_task {
 	bool server;          /* cbs: cost_ns per period_ns is enforced, whatever it asks for */
 	uint64_t longest_ns;  /* longest piece that cannot be preempted, measured; 0: not known */
 	uint64_t backlog_ns;  /* what its class lets it keep queued; admission may lower it */
+	uint64_t linger_ns; /* others stay held so long after its request; 0 if it declares them */
 };
 
 /* The answer of a policy's `admit`: one entry per task, same order. */
@@ -99,14 +120,33 @@ REIN_MUST_CHECK int rein_admission_ask(const struct rein_policy_ops *ops,
                                        struct rein_admission *out);
 
 /* The analyses that the policies' admit functions are made of. All: 0 safe, 1 not, -EINVAL, -E2BIG.
- * Fixed priorities (prio, band order first): response-time analysis. */
+ * Fixed priorities, as the policy prio runs them whatever the band: response-time analysis. */
 REIN_MUST_CHECK int rein_admission_fixed(const struct rein_policy_params *params,
                                          const struct rein_task *task, unsigned n,
                                          struct rein_bounds *out);
-/* Earliest deadline first among the tasks with timing of the most urgent band that has some;
- * servers count with their budget, however much they ask for. */
+/* Earliest deadline first among the tasks with timing, as edf and cbs run them whatever the band;
+ * tasks without are below all of them. A server's deadlines are its period apart; it counts with
+ * its budget, however much it asks for. */
 REIN_MUST_CHECK int rein_admission_edf(const struct rein_policy_params *params,
                                        const struct rein_task *task, unsigned n,
                                        struct rein_bounds *out);
+/* The composite `classes`: each band below those above it, analysed by its inner policy: edf and
+ * cbs as above, prio as above; tasks of other inner policies get no bound and do not make a set
+ * unsafe. NULL in params->inner: edf, prio, none, none. A cap bounds what a band takes from those
+ * below; a band whose own tasks could come to its cap gets no bounds. */
+REIN_MUST_CHECK int rein_admission_classes(const struct rein_policy_params *params,
+                                           const struct rein_task *task, unsigned n,
+                                           struct rein_bounds *out);
+/* A server of a safe set: the longest that a request of `cost_ns` takes that finds no earlier one
+ * of its client unfinished, however much the client asked for before. UINT64_MAX: no server. */
+uint64_t rein_admission_server_response(const struct rein_task *server, uint64_t cost_ns);
+
+#define REIN_ADMISSION_TIME_MAX_NS (1ull << 60)
+/* What to assume of a machine that was not calibrated: a GPU's context switch (a plausible figure
+ * of the software GPU's model, docs/softgpu.md), the sleeping arbiter and the woken program (99 %
+ * of wake-ups on an idle machine take less), NVIDIA's time slice by its open kernel driver. */
+#define REIN_ADMISSION_SWITCH_NS 150000ull
+#define REIN_ADMISSION_REACTION_NS 100000ull
+#define REIN_ADMISSION_TIMESLICE_NS 1000000ull
 
 #endif

@@ -63,19 +63,20 @@ struct rein_policy_client {
 	uint32_t job; /* clients of one job run together; equals id when alone */
 
 	/* its parameters: constant between join and leave (a change is leave, then join) */
-	int prio;            /* 0…99, higher is more urgent */
-	uint32_t weight;     /* 1…10000, among equals; fair policies use it */
-	int latency_nice;    /* −20…19, lower: sooner its turn, never more of the GPU */
-	enum rein_band band; /* the composite's; others may ignore it */
-	bool declared;       /* somebody gave it a priority, class or timing; else all is default */
+	int prio;             /* 0…99, higher is more urgent */
+	uint32_t weight;      /* 1…10000, among equals; fair policies use it */
+	int latency_nice;     /* −20…19, lower: sooner its turn, never more of the GPU */
+	enum rein_band band;  /* the composite's; others may ignore it */
 	uint64_t deadline_ns; /* of a request, after its release; 0: none */
 	uint64_t period_ns;   /* least time between two releases, or of a budget; 0: none */
 	uint64_t budget_ns;   /* GPU time a request takes, or may take per period; 0: none */
-	bool budget_hard; /* cbs: held when the budget is used up; else it goes on, less urgently */
-	uint32_t linger_us;  /* quiet time after which its request is over */
-	uint64_t backlog_ns; /* unfinished GPU time it may keep while somebody could preempt it:
-	                        what its class says, lowered to what admitted deadlines tolerate */
+	uint32_t linger_us;   /* quiet time after which its request is over */
+	/* unfinished work it may keep while somebody could preempt it: what its class says, in GPU
+	 * time lowered to what admitted deadlines tolerate */
 	uint32_t backlog_launches;
+	uint64_t backlog_ns;
+	bool declared;    /* somebody gave it a priority, class or timing; else all is default */
+	bool budget_hard; /* cbs: held when the budget is used up; else it goes on, less urgently */
 
 	/* its state */
 	bool active; /* has a request (linger included) */
@@ -83,7 +84,9 @@ struct rein_policy_client {
 	 * says otherwise, which a policy learns by being asked again, without leave and join */
 	bool background;
 	bool waiting; /* a thread of it waits at a closed gate */
-	bool exempt;  /* its holder made no progress: do not hold it now (arbiter's rule) */
+	bool held;   /* its gate is closed, whoever wanted it: what is charged to it now is the rest
+	                of its queue. Set after each decision */
+	bool exempt; /* its holder made no progress: do not hold it now (arbiter's rule) */
 	uint64_t active_since_ns; /* when the current request began */
 	uint64_t release_ns;      /* when it arrived: the program's word if it declares its
 	                             requests, else active_since_ns. Never in the future */
@@ -95,8 +98,10 @@ struct rein_policy_client {
 
 /* What the policy answers for one client on one device. All fields start 0: open, unmetered. */
 struct rein_policy_verdict {
-	bool hold;                 /* close the gate */
-	bool metered;              /* somebody registered could preempt it: keep to the backlog */
+	bool hold;    /* close the gate */
+	bool metered; /* somebody registered could preempt it: keep to the backlog */
+	bool spare;   /* it is let through only because nobody with a better claim wants the device
+	               * (a budget is used up): `classes` lets the bands below go first */
 	uint32_t backlog_launches; /* 0: the client's own */
 	uint64_t backlog_ns;       /* 0: the client's own */
 	uint64_t point_ns;         /* estimated work between preemption points; 0: no points */
@@ -116,8 +121,11 @@ struct rein_policy_params {
 	/* edf: a request past its deadline runs after all others (shed), or with a deadline one
 	 * period later (degrade) */
 	enum rein_overload overload;
-	bool no_reclaim;    /* cbs: unused budget is not given to others */
-	uint64_t switch_ns; /* admission: what one change of the running client costs (δ) */
+	bool no_reclaim; /* cbs: unused budget is not given to others */
+	/* admission (admission.h says what is made of them): what one change of the running context
+	 * costs the GPU (δ), the longest from a demand word's change to the gates and on to the
+	 * first submission behind them (ρ), the driver's time slice. 0: none; slice: its default */
+	uint64_t switch_ns, reaction_ns, timeslice_ns;
 	/* classes: the policy inside each band (NULL: its default, never `classes`), and the most
 	 * of each cap_period_ns that a band may take from the bands below, in 1/1000 (0: all) */
 	const struct rein_policy_ops *inner[REIN_BANDS];
@@ -145,10 +153,12 @@ struct rein_policy_ops {
 	             unsigned n, struct rein_bounds *out);
 
 	/* A client joined, or its parameters changed (then leave is called first). 0 or -ENOMEM.
-	 * Omitted: nothing to keep per client. */
+	 * Whoever is active then joins and leaves idle all the same: `ready` follows, `idle` comes
+	 * before. Omitted: nothing to keep per client. */
 	int (*join)(struct rein_policy *p, struct rein_policy_client *c, uint64_t now_ns);
 	void (*leave)(struct rein_policy *p, struct rein_policy_client *c, uint64_t now_ns);
-	/* A request begins and ends: idle → active and active → idle. Omitted: not interested. */
+	/* A request begins and ends: idle → active and active → idle, also both at once when one
+	 * declared request follows another. Omitted: not interested. */
 	void (*ready)(struct rein_policy *p, struct rein_policy_client *c, uint64_t now_ns);
 	void (*idle)(struct rein_policy *p, struct rein_policy_client *c, uint64_t now_ns);
 	/* `ns` of GPU time were charged to c. Omitted: not interested. */
@@ -156,8 +166,9 @@ struct rein_policy_ops {
 	               uint64_t ns);
 	/*
 	 * Decides for all n clients of one device: c[i] → v[i] (zeroed by the caller). Called
-	 * after each of the above and when the time it last returned has come. Returns the next
-	 * time at which the decision would change by itself, or UINT64_MAX. Required.
+	 * after each of the above and when the time it last returned has come, but not sooner than
+	 * 50 µs after the last time. Returns the next time at which the decision would change by
+	 * itself, or UINT64_MAX; a hold without a holder needs such a time. Required.
 	 */
 	uint64_t (*decide)(struct rein_policy *p, struct rein_policy_client *const *c,
 	                   struct rein_policy_verdict *v, unsigned n, uint64_t now_ns);
@@ -176,6 +187,7 @@ const struct rein_policy_ops *rein_policy_find(const char *name);
 #define REIN_POLICY_BACKLOG_LAUNCHES 64u
 #define REIN_POLICY_LINGER_US 200u
 #define REIN_POLICY_WEIGHT 100u
+#define REIN_POLICY_CAP_PERIOD_NS 1000000000ull /* default of cap_period_ns */
 #define REIN_POLICY_TASKS_MAX 1024 /* = REIN_CLIENTS_MAX: what admit may be asked about */
 
 #endif

@@ -16,7 +16,8 @@
  *
  * Ageing (off by default): a client that waits at its closed gate gains one level per `ageing_ns`
  * of waiting, at most to 99. Once that opens its gate it keeps the level for another `ageing_ns`,
- * so that it gets some work done, and starts again from its own priority.
+ * so that it gets some work done, and starts again from its own priority. With ageing no deadline
+ * is promised: whoever waits comes before anybody in the end.
  *
  * Source: fixed-priority scheduling as in Liu & Layland, "Scheduling Algorithms for
  * Multiprogramming in a Hard-Real-Time Environment", J. ACM 20(1), 1973; ageing as in every
@@ -150,11 +151,26 @@ static uint64_t prio_decide(struct rein_policy *base, struct rein_policy_client 
 	return next;
 }
 
+/* With ageing any task can come before any other, so nothing is promised. */
+static int prio_admit(const struct rein_policy_params *params, const struct rein_task *task,
+                      unsigned n, struct rein_bounds *out)
+{
+	if (!params || !params->ageing_ns)
+		return rein_admission_fixed(params, task, n, out);
+	bool timed = false;
+	for (unsigned i = 0; i < n; i++) {
+		out->response_ns[i] = UINT64_MAX;
+		timed |= task[i].period_ns > 0;
+	}
+	return timed;
+}
+
 const struct rein_policy_ops rein_policy_prio = {
     .name = "prio",
     .summary = "fixed priorities: the most urgent active clients run, all below are held",
     .init = prio_init,
     .fini = prio_fini,
+    .admit = prio_admit,
     .join = prio_join,
     .leave = prio_leave,
     .decide = prio_decide,

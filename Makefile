@@ -47,15 +47,16 @@ src = $(filter-out $(WITHOUT),$(wildcard $(1)/*.c))
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 FOLDERS   := common interpose policy policy/sim profiler daemon tools softgpu workloads/lib workloads/gpu/lib
 GEN       := $(addprefix $(B)/gen/,cuda_real.h cuda_entries.h hooks.c exports.map \
-               standin.map standin_calls.c cuda_versions.h softgpu_missing.c)
+               standin.map standin_calls.c cuda_versions.h softgpu_missing.c entry_names.h)
 CU        := saxpy matmul
 SOFTGPU   := $(if $(call has,$(PKG_SOFT)),$(B)/softgpu/libcuda.so.1)
+BENCHES   := bench_policy bench_sim bench_preempt $(if $(SOFTGPU),bench_softgpu)
 CUPTI_H   := $(firstword $(wildcard $(addprefix $(CUDA_DIR)/,include/cupti.h extras/CUPTI/include/cupti.h)))
 SOFTCUDART := $(if $(SOFTGPU),$(addprefix $(B)/softgpu/,libcudart.so.13 libcudart_static.a))
 SOFTCUPTI := $(if $(SOFTGPU),$(if $(CUPTI_H),$(B)/softgpu/libcupti.so.13))
 PRODUCTS  := $(B)/librein.so $(B)/libcuda.so.1 $(B)/reind $(SOFTGPU) $(SOFTCUDART) $(SOFTCUPTI) $(if $(call has,$(PKG_TOOLS)),$(B)/rein) \
-             $(addprefix $(B)/workloads/,lc be $(CU) null/libcuda.so.1 \
-               $(if $(call has,jansson),demo bench $(if $(SOFTGPU),bench_softgpu)))
+             $(addprefix $(B)/workloads/,lc be enemy urgent $(CU) null/libcuda.so.1 \
+               $(if $(call has,jansson),demo bench $(BENCHES)))
 UNIT      := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c tests/sim/test_*.c))
 PROCESS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/process/test_*.c))
 PRELOAD   := $(patsubst tests/preload/%.c,$(B)/tests/preload/%.so,$(wildcard tests/preload/*.c))
@@ -67,9 +68,9 @@ CUDART_TESTS := $(patsubst tests/%.cu,$(B)/tests/%,$(filter-out %_part.cu,$(wild
              $(addprefix $(B)/tests/cudart/,api-static plugin-static)
 CUDART    := $(foreach s,static shared,$(patsubst workloads/%.cu,$(B)/%-$(s),$(wildcard workloads/gpu/cudart/*.cu)))
 RECORD    := $(addprefix $(B)/record/,libcuda.so.1 replay)
-GPU_PARTS := $(RECORD) $(KERNELS) $(filter-out %/rein %/demo %/bench %/bench_softgpu,$(PRODUCTS)) $(PROBES) $(CUDART) $(CLIENTS)
+GPU_PARTS := $(RECORD) $(KERNELS) $(filter-out %/rein %/demo %/bench $(addprefix %/,$(BENCHES)),$(PRODUCTS)) $(PROBES) $(CUDART) $(CLIENTS)
 
-.PHONY: all demo test bench gpu-check gpu-parts lint fmt fuzz install deps help clean tests left-out
+.PHONY: all demo test bench torch gpu-check gpu-parts lint fmt fuzz install deps help clean tests left-out
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(PRODUCTS) left-out ## build everything: librein.so, reind, rein, the software GPU, the workloads
@@ -96,11 +97,15 @@ test: deps ## set up, build, run all tests
 	$(Q)tests/run.sh $(B) $(UNIT) $(PROCESS)
 
 tests: $(UNIT) $(PROCESS) $(PRELOAD) $(CLIENTS) $(KERNELS) $(CUDART_TESTS) $(filter $(B)/gpu/cudart/rt_%-shared,$(CUDART)) \
-       $(PROBES) $(RECORD)
+       $(PROBES) $(RECORD) $(B)/tests/reind-bad
+
+# not in `make test`: tests/process/test_torch.c takes it if it is there, else REIN_TORCH_PYTHON
+torch: ## PyTorch from PyPI, its build for CUDA 13, for the tests: about 5 GiB
+	$(Q)[ -x $(B)/torch/bin/pip ] || $(PYTHON) -m venv $(B)/torch
+	$(Q)$(B)/torch/bin/pip --disable-pip-version-check install -q "torch==2.11.*" numpy
 
 bench: all ## added time per launch and what else this machine can measure
-	$(Q)$(B)/workloads/bench --out $(B)/bench
-	$(Q)[ ! -e $(B)/workloads/bench_softgpu ] || $(B)/workloads/bench_softgpu --out $(B)/bench
+	$(Q)for b in bench $(BENCHES); do $(B)/workloads/$$b --out $(B)/bench || exit; done
 
 # With a GPU it takes the machine as it is; without one the software GPU's libraries are needed.
 gpu-check: $(if $(wildcard /dev/nvidiactl /dev/dxg),,deps) ## learn from this machine's GPU; STAGES="a b" runs some
@@ -187,6 +192,11 @@ $(SOFTCUPTI): $(call obj,$(call src,softgpu/cupti)) softgpu/cupti/exports.map
 $(B)/reind: $(call obj,$(call src,daemon)) $(call lib,profiler policy common)
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(call pkg_libs,$(PKG_DAEMON)) -lpthread $(ALL_LDFLAGS)
+# the daemon with policies that fail on purpose
+$(B)/obj/tests/policies/%.o: ALL_CFLAGS += -I.
+$(B)/tests/reind-bad: $(call obj,$(call src,daemon) $(call src,tests/policies)) $(call lib,profiler policy common)
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(call pkg_libs,$(PKG_DAEMON)) -lpthread $(ALL_LDFLAGS)
 $(B)/rein: $(call obj,$(call src,tools)) $(call lib,profiler policy/sim policy common)
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(call pkg_libs,$(PKG_TOOLS)) -lm $(ALL_LDFLAGS)
@@ -205,14 +215,25 @@ $(addprefix $(B)/workloads/,lc be): $(B)/workloads/%: $(B)/obj/workloads/%.o $(W
     $(B)/workloads/kernels.fatbin $(LIBCUDA)
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(CUDA_LINK) -lm -lpthread $(ALL_LDFLAGS)
-$(addprefix $(B)/workloads/,demo bench): $(B)/workloads/%: $(B)/obj/workloads/%.o $(WL_LIB)
+$(addprefix $(B)/workloads/,demo bench bench_preempt): $(B)/workloads/%: $(B)/obj/workloads/%.o $(WL_LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) -ljansson -lm -lpthread -ldl $(ALL_LDFLAGS)
+$(addprefix $(B)/workloads/,bench_sim bench_policy): $(B)/workloads/%: $(B)/obj/workloads/%.o $(call lib,policy/sim policy) $(WL_LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) -ljansson -lm -lpthread $(ALL_LDFLAGS)
 $(B)/obj/workloads/bench_softgpu.o: ALL_CFLAGS += -I. -DBENCH_FATBIN='"$(B)/workloads/bench_softgpu.fatbin"'
 $(B)/obj/workloads/bench_softgpu.o: $(B)/workloads/bench_softgpu.fatbin
 $(B)/workloads/bench_softgpu: $(B)/obj/workloads/bench_softgpu.o $(WL_LIB) $(call lib,softgpu common) $(SOFTGPU)
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) -ljansson $(call pkg_libs,$(PKG_SOFT)) -lm -lpthread -ldl $(ALL_LDFLAGS)
+$(B)/workloads/enemy: $(call obj,$(wildcard workloads/enemies/*.c))
+$(B)/workloads/urgent: $(call obj,workloads/enemies/stamps.c)
+$(addprefix $(B)/workloads/,enemy urgent): $(B)/workloads/%: $(B)/obj/workloads/%.o $(GPU_LIB) $(LIBCUDA)
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(CUDA_LINK) -lm -lpthread $(ALL_LDFLAGS)
+ENEMY_OBJ = $(call obj,workloads/enemy.c workloads/urgent.c workloads/enemies/stamps.c)
+$(ENEMY_OBJ): ALL_CFLAGS += -DENEMY_FATBIN='"$(B)/workloads/enemies/kernels.fatbin"' -DGPU_FATBIN='"$(B)/gpu/kernels.fatbin"'
+$(ENEMY_OBJ): $(B)/workloads/enemies/kernels.fatbin $(B)/gpu/kernels.fatbin
 $(addprefix $(B)/workloads/,$(CU)): $(B)/workloads/%: workloads/%.cu $(B)/workloads/%.fatbin \
     $(LIBCUDA) $(WL_LIB)
 	$(call say,CC,$<)
@@ -296,7 +317,7 @@ $(B)/tests/clients/%: tests/clients/%.c $(wildcard tests/clients/*.h) $(LIBCUDA)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(CUDA_LINK) -lm -lpthread $(ALL_LDFLAGS)
 
-$(B)/tests/clients/request: include/rein.h
+$(addprefix $(B)/tests/clients/,request request_dlopen): include/rein.h
 $(B)/tests/clients/random_program: $(wildcard tests/clients/random/*.h)
 
 # ---- hygiene

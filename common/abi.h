@@ -2,11 +2,12 @@
 /*
  * abi.h: the shared memory between one client (librein.so in a CUDA process) and the daemon.
  *
- * Three objects, each a sealed memfd that the daemon makes and passes over the client socket:
+ * Four objects, each a sealed memfd that the daemon makes and passes over the client socket:
  *
  *   board    one per daemon, the same for all clients.   daemon writes, client maps read-only
  *   control  one per client: its verdicts.               daemon writes, client maps read-only
  *   status   one per client: its demand and counters.    client writes, daemon reads
+ *   rings    one per client: its event records (ring.h). client writes, daemon reads
  *
  * Versions. `major` changes when a field moves, changes meaning, or a struct changes size; the
  * two sides then refuse each other with one clear line. `minor` grows when a reserved field gets
@@ -14,7 +15,7 @@
  * ignored when read.
  *
  * Trust. The daemon bounds-checks whatever it reads from `status`; the client can neither write
- * `board` and `control` nor shrink any of the three (F_SEAL_SHRINK), so no access can fault.
+ * `board` and `control` nor shrink any of the four (F_SEAL_SHRINK), so no access can fault.
  *
  * Units: suffix _ns = nanoseconds; every time stamp is CLOCK_MONOTONIC of the host.
  * Fields of type rein_a32/rein_a64 are accessed only through common/atomic.h.
@@ -30,7 +31,8 @@
 
 #define REIN_ABI_MAGIC 0x6e696572u /* "rein" */
 #define REIN_ABI_MAJOR 1
-#define REIN_ABI_MINOR 1
+#define REIN_ABI_MINOR 2
+#define REIN_ABI_MINOR_RINGS 2 /* from here on a client takes a fifth descriptor: its rings */
 
 #define REIN_PRIO_MAX 99           /* most urgent; 0 is best effort. Higher is more urgent. */
 #define REIN_DEVICES_MAX 16        /* devices that one process may declare: its slots */
@@ -84,6 +86,8 @@ struct rein_board {
 #define REIN_GATE_OPEN 0u
 #define REIN_GATE_CLOSED 1u  /* bit: submit nothing until the bit clears or the lease lapses */
 #define REIN_GATE_METERED 2u /* bit: a more urgent client is registered: keep to the backlog */
+#define REIN_GATE_TRACED                                                                           \
+	4u /* bit, since minor 2: write event records; alone: a short path of its own */
 
 /* how a closed gate is enforced; each includes the ones before it */
 enum rein_hold_mode {
@@ -110,7 +114,8 @@ struct rein_verdict {
 	rein_a64 point_ns;         /* queue gate: estimated work between points; 0 = none */
 	rein_a32 sms;              /* SM slice; 0 = whole device */
 	rein_a32 timeslice_us;     /* context gate: time slice; 0 = the driver's */
-	uint32_t reserved[2];
+	rein_a32 holder; /* since minor 2: the client for whose sake it is closed; 0: none */
+	uint32_t reserved;
 };
 
 #define REIN_CONTROL_NOTIFY_IDLE 1u   /* ring on active → idle too: somebody waits for it */
@@ -156,11 +161,16 @@ struct rein_status {
 	 * store releases them); the daemon reads them after it.
 	 */
 	rein_a32 request_flags; /* REIN_REQUEST_* */
-	rein_a64 deadline_ns;   /* the earliest of its open requests; 0: none. Display only */
-	rein_a64 arrival_ns;    /* of the oldest open request; 0: none is open. Display only */
-	rein_a32 requests_open; /* declared and not ended yet. Display only */
+	rein_a64 deadline_ns;   /* the earliest of its open requests; 0: none */
+	rein_a64 arrival_ns;    /* of the oldest open request; 0: none is open */
+	rein_a32 requests_open; /* declared and not ended yet */
 	rein_a32 late;          /* requests that ended after their deadline. Display only */
-	uint32_t reserved0[4];
+	/*
+	 * Since minor 2: when, held at its gate, it first saw that the GPU had nothing left of what
+	 * it was given; for the accounts (daemon/account.c). 0: never, or it does not tell.
+	 */
+	rein_a64 drained_ns;
+	uint32_t reserved0[2];
 	struct { /* totals since the client joined; relaxed, for display only */
 		rein_a64 submissions; /* work given to the driver */
 		rein_a64 requests;    /* idle → active changes, or declared requests */
@@ -184,6 +194,7 @@ static_assert(sizeof(struct rein_control) == 64 + 64 * REIN_DEVICES_MAX, "ABI");
 static_assert(offsetof(struct rein_status, demand) == 16, "ABI");
 static_assert(offsetof(struct rein_status, request_flags) == 20, "ABI");
 static_assert(offsetof(struct rein_status, deadline_ns) == 24, "ABI");
+static_assert(offsetof(struct rein_status, drained_ns) == 48, "ABI");
 static_assert(offsetof(struct rein_status, total) == 64, "ABI");
 static_assert(sizeof(struct rein_status_device) == 24, "ABI");
 static_assert(offsetof(struct rein_status, device) == 128, "ABI");

@@ -13,28 +13,41 @@
 #include <stdbool.h>
 
 #define REIN_ENV_TABLE(X)                                                                          \
+	X(BUDGET, "REIN_BUDGET", "librein.so, rein run", "the class'",                             \
+	  "the GPU time that one request takes at most, as 6ms; with REIN_PERIOD")                 \
 	X(CLASS, "REIN_CLASS", "librein.so, rein run", "by the rules of rein.conf",                \
 	  "the class that the program asks for")                                                   \
+	X(DEADLINE, "REIN_DEADLINE", "librein.so, rein run", "none",                               \
+	  "how long after its arrival a request is due; with REIN_PERIOD and REIN_BUDGET")         \
 	X(DISABLE, "REIN_DISABLE", "librein.so", "0",                                              \
 	  "anything but 0: the preloaded library does nothing at all")                             \
 	X(DRIVER, "REIN_DRIVER", "the stand-in libcuda.so.1", "found by the loader",               \
 	  "the driver's library behind the stand-in")                                              \
+	X(JOB, "REIN_JOB", "librein.so, rein run", "none",                                         \
+	  "programs of one user that name the same job run together or not at all")                \
+	X(LATENCY_NICE, "REIN_LATENCY_NICE", "librein.so, rein run", "the class'",                 \
+	  "how soon its turn comes, -20 (soonest) to 19, under the policy fair")                   \
 	X(LIB, "REIN_LIB", "rein run", "beside rein, then ../lib/rein",                            \
 	  "the librein.so to preload")                                                             \
 	X(LOG, "REIN_LOG", "librein.so, reind, rein", "error; reind: info",                        \
 	  "how much is said on stderr: error, warn, info or debug")                                \
 	X(NAME, "REIN_NAME", "librein.so, rein run", "the program's",                              \
 	  "the name that rein ps shows")                                                           \
+	X(PERIOD, "REIN_PERIOD", "librein.so, rein run", "the class'",                             \
+	  "the least time between two requests, as 33ms; with REIN_BUDGET")                        \
 	X(PRIO, "REIN_PRIO", "librein.so, rein run", "the class'",                                 \
 	  "the priority that the program asks for, 0 (best effort) to 99 (most urgent)")           \
 	X(RUN_DIR, "REIN_RUN_DIR", "librein.so, reind, rein",                                      \
 	  "/run/rein for root, else $XDG_RUNTIME_DIR/rein, else /tmp/rein-UID",                    \
 	  "where the sockets are")                                                                 \
+	X(WEIGHT, "REIN_WEIGHT", "librein.so, rein run", "the class'",                             \
+	  "its part among equals, 1 to 10000")                                                     \
 	X(JOURNAL_STREAM, "JOURNAL_STREAM", "reind", "not set",                                    \
 	  "set by systemd: the log's lines begin with their priority")                             \
 	X(LD_LIBRARY_PATH, "LD_LIBRARY_PATH", "rein run, the stand-in libcuda.so.1", "not set",    \
-	  "where libraries are looked for; with --softgpu its folder is put first")                \
-	X(LD_PRELOAD, "LD_PRELOAD", "rein run", "not set", "librein.so is put first")              \
+	  "where libraries are looked for; with --softgpu or --stand-in its folder is put first")  \
+	X(LD_PRELOAD, "LD_PRELOAD", "rein run", "not set",                                         \
+	  "librein.so is put first, but for --stand-in")                                           \
 	X(NO_COLOR, "NO_COLOR", "rein", "not set", "if not empty, no colours")                     \
 	X(NOTIFY_SOCKET, "NOTIFY_SOCKET", "reind", "not set",                                      \
 	  "set by systemd: where readiness is told")                                               \

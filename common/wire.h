@@ -4,9 +4,10 @@
  *
  * Both sockets are AF_UNIX SOCK_SEQPACKET under the run directory:
  *
- *   client.sock   0666; librein.so says HELLO, gets WELCOME with four descriptors. Identity is
- *                 SO_PEERCRED. The connection then stays open and silent: its hang-up, or the
- *                 process' death (pidfd), ends the client.
+ *   client.sock   0666; librein.so says HELLO, gets WELCOME with four descriptors, or five.
+ *                 Identity is SO_PEERCRED. The connection then stays open and silent: its
+ *                 hang-up, or the process' death (pidfd), ends the client.
+ *
  *   control.sock  0660 root:rein; the `rein` command. One JSON object per packet each way
  *                 (docs/control.md), at most REIN_CONTROL_MAX bytes.
  *
@@ -19,11 +20,21 @@
 #include <stdint.h>
 
 #include "abi.h"
+#include "timing.h"
 
 #define REIN_CLIENT_SOCKET "client.sock"
 #define REIN_CONTROL_SOCKET "control.sock"
 #define REIN_PIDFILE "reind.pid"
 #define REIN_CONTROL_MAX (192 * 1024)
+
+/*
+ * Messages grow at their end. Whoever sends HELLO sends all of the message it knows; the daemon
+ * takes what it knows of that, and for what an older peer did not send the values that mean "not
+ * asked for". It answers with as much of WELCOME as the minor in HELLO's header knew.
+ */
+#define REIN_HELLO_SIZE_1 120 /* minor 1 */
+#define REIN_WELCOME_SIZE_1 224
+#define REIN_HELLO_MAX 1024 /* of any later minor */
 
 enum rein_msg_type {
 	REIN_MSG_HELLO = 1,
@@ -47,6 +58,12 @@ struct rein_msg_hello {
 	int32_t prio;             /* asked for: 0…REIN_PRIO_MAX, or REIN_PRIO_UNSET: the class' */
 	char name[REIN_NAME_LEN]; /* "" = the executable's name */
 	char class_name[REIN_CLASS_LEN]; /* "" = by the rules */
+
+	/* since minor 2 */
+	struct rein_timing timing; /* all 0: not asked for */
+	uint32_t weight;           /* 0: the class' */
+	int32_t latency_nice;      /* REIN_NICE_UNSET: the class' */
+	char job[REIN_NAME_LEN];   /* clients of one user with one job run together; "" = none */
 };
 
 enum rein_welcome_fd {
@@ -54,7 +71,20 @@ enum rein_welcome_fd {
 	REIN_FD_CONTROL,
 	REIN_FD_STATUS,
 	REIN_FD_DOORBELL,
-	REIN_FD_N
+	REIN_FD_N,
+	/* The rings (ring.h): sent only to a client whose HELLO says REIN_ABI_MINOR_RINGS or more,
+	 * and not if they could not be made. Whoever has none records nothing. */
+	REIN_FD_RINGS = REIN_FD_N,
+	REIN_FD_MAX
+};
+
+/* What became of a reservation that was asked for, or that the class has. */
+enum rein_promise {
+	REIN_PROMISE_UNASKED,
+	REIN_PROMISE_GIVEN,
+	REIN_PROMISE_NONE,  /* its timing counts, but nothing is promised now: the text says why */
+	REIN_PROMISE_LATER, /* refused as asked for; `timing.deadline_ns` could be kept */
+	REIN_PROMISE_REFUSED, /* its timing does not count; the text says why */
 };
 
 struct rein_msg_welcome {
@@ -65,10 +95,19 @@ struct rein_msg_welcome {
 	uint32_t reserved;
 	char class_name[REIN_CLASS_LEN];
 	char text[160]; /* "" or one line for the user */
+
+	/* since minor 2 */
+	uint32_t promise; /* enum rein_promise */
+	uint32_t reserved1;
+	struct rein_timing timing; /* in effect; LATER: with the earliest deadline */
+	uint64_t response_ns;   /* what is promised: the longest from arrival to end; 0: nothing */
+	char promise_text[256]; /* "" or one line for the user */
 };
 
 static_assert(sizeof(struct rein_msg_header) == 16, "ABI");
-static_assert(sizeof(struct rein_msg_hello) == 24 + REIN_NAME_LEN + REIN_CLASS_LEN, "ABI");
-static_assert(sizeof(struct rein_msg_welcome) == 32 + REIN_CLASS_LEN + 160, "ABI");
+static_assert(offsetof(struct rein_msg_hello, timing) == REIN_HELLO_SIZE_1, "ABI");
+static_assert(sizeof(struct rein_msg_hello) == REIN_HELLO_SIZE_1 + 32 + REIN_NAME_LEN, "ABI");
+static_assert(offsetof(struct rein_msg_welcome, promise) == REIN_WELCOME_SIZE_1, "ABI");
+static_assert(sizeof(struct rein_msg_welcome) == REIN_WELCOME_SIZE_1 + 40 + 256, "ABI");
 
 #endif

@@ -7,24 +7,27 @@
  * Model. A client's *demand word* says whether it has a request (abi.h). The client counts as
  * active from then until its word has said idle for `linger_us` without a break; one that declares
  * its requests (include/rein.h) is active from the begin of one to its end, and without any linger
- * after that. A *decision*
- * asks the policy for one verdict per client of a device and writes those that changed. A client
- * that uses several devices is held on all of them as soon as one says so: suspension is per
- * process, so no dependency between its devices can deadlock.
+ * after that (active.c). A *decision* asks the policy for one verdict per client of a device and
+ * writes those that changed. A client that uses several devices is held on all of them as soon as
+ * one says so, and so are the clients of one *job*: suspension is per job, so no dependency between
+ * its devices and processes can deadlock (decide.c).
  *
  * Leases. A closed gate counts as open from `lease_until_ns` on. While the hold lasts the lease
  * is renewed every REIN_ARBITER_TICK_NS, but only while the client for whose sake it is made
  * makes progress (its demand word or its counters change) within its `patience_ns`. One that does
  * not is *stalled*: the policy sees it as idle, so nobody is held for it, and those that were are
  * *exempt* from every hold for one lease, because it may wait for one of them. While it stays
- * stalled they are exempted again for one lease in every REIN_ARBITER_RELIEF_NS. The next change
- * of its words ends the stall. If its heartbeat still rises it is merely *slow*: long work on the
- * GPU looks like that, and so does waiting for a held client. Then the holds stay, and open for a
- * *breath* of REIN_ARBITER_BREATH_NS in every REIN_ARBITER_BREATH_EVERY_NS, until that has gone on
- * for REIN_ARBITER_SLOW_MAX_NS.
+ * stalled those that would be held for it, were it active, are exempted again for one lease in
+ * every REIN_ARBITER_RELIEF_NS. The next change of its words ends the stall. If its heartbeat
+ * still rises it is merely *slow*: long work on the GPU looks like that, and so does waiting for a
+ * held client. Then the holds stay, and open for a *breath* of REIN_ARBITER_BREATH_NS in every
+ * REIN_ARBITER_BREATH_EVERY_NS, until that has gone on for REIN_ARBITER_SLOW_MAX_NS. A hold for
+ * nobody's sake (an exhausted budget) needs no progress: it lasts until the policy says otherwise,
+ * and that must have named a time.
  *
  * Charging. The time since the last look is charged, per device, to the clients that were active
- * with an open gate, in equal parts: exact for a sole one, an estimate for several.
+ * with an open gate, or whose queue still drained behind a closed one, in equal parts: exact for a
+ * sole one, an estimate for several (account.c).
  *
  * Threads: none; all calls from one thread at a time. Ownership: the caller owns clients and
  * shared memory, which stay valid from join until leave has returned. Nothing here blocks, and
@@ -41,8 +44,10 @@
 #include "../common/util.h"
 #include "../policy/policy.h"
 #include "hash.h"
+#include "histogram.h"
 
 #define REIN_CLIENTS_MAX 1024
+#define REIN_JOB_MAX 64 /* members; whoever comes later runs by itself */
 #define REIN_ARBITER_TICK_NS (REIN_LEASE_NS / 4)
 #define REIN_ARBITER_RELIEF_NS (10 * REIN_LEASE_NS)
 #define REIN_ARBITER_BREATH_NS (REIN_LEASE_NS / 5)
@@ -54,27 +59,45 @@
  * must not keep the arbiter awake, by itself or out of malice. */
 #define REIN_ARBITER_WORDS_MAX 500u
 #define REIN_ARBITER_WINDOW_NS 10000000ull
+/* A policy that wants to be asked again sooner than this, waits: the end of a turn, say, of which
+ * half is charged, and then half of the rest, would else be asked for without end. */
+#define REIN_ARBITER_ASK_NS 50000ull
 #define REIN_SHARE_BUCKETS 10 /* of 100 ms each */
 #define REIN_SHARE_BUCKET_NS 100000000ull
 
 struct rein_arbiter_slot { /* one declared device of one client */
 	bool seen;
 	int device; /* index into the arbiter's devices; -1: not scheduled */
-	bool hold;  /* what the policy said for this device */
+	/* what the policy said for this device, and what was written, so that only changes are */
 	bool metered;
-	uint32_t holder, backlog_launches;
-	uint64_t backlog_ns;
-	struct { /* the verdict as last written, so that only changes are */
-		uint32_t gate, backlog_launches;
-		uint64_t backlog_ns;
+	uint32_t holder;
+	struct rein_arbiter_limits {
+		uint64_t backlog_ns, point_ns;
+		uint32_t backlog_launches, sms, timeslice_us;
+	} limits;
+	struct {
+		struct rein_arbiter_limits limits;
+		uint32_t gate, holder;
 	} written;
+};
+
+#define REIN_MEASURED_COSTS 64
+
+struct rein_arbiter_history {   /* of one client's requests */
+	uint64_t begun_used_ns; /* charged to it before its current request */
+	uint64_t cost_ns[REIN_MEASURED_COSTS];
+	uint64_t requests; /* that ended */
+	uint64_t longest_ns;
+	uint64_t met, missed, late_max_ns;
+	struct rein_histogram response;
 };
 
 struct rein_arbiter_client {
 	/* set by the caller before join */
-	struct rein_policy_client policy; /* id, prio, weight, linger, backlog; the rest is ours */
+	struct rein_policy_client policy; /* id, rein_arbiter_apply(); the rest is ours */
 	uint64_t patience_ns;
 	bool gate_implicit; /* tells its shim so */
+	bool traceable;     /* it has rings for records */
 	uid_t uid;
 	pid_t pid;
 	char name[REIN_NAME_LEN];
@@ -86,12 +109,13 @@ struct rein_arbiter_client {
 	uint32_t words;  /* changes of it in the window that began then: */
 	uint64_t window_ns;
 	uint64_t deaf_until_ns; /* it changed too often: not looked at before; 0: looked at */
+	uint64_t arrival_ns;    /* of the declared request that counts, as it says; 0: none */
 	uint64_t idle_since_ns; /* lingering since; 0: not lingering */
 	bool exact;             /* that is the end of a declared request: no linger */
 	bool live;              /* active, linger included */
 	bool stalled;
 	bool held;
-	uint32_t holder; /* client id for whose sake it is held; 0 */
+	uint32_t holder; /* client id for whose sake it is held; 0: not held, or its own budget */
 	bool holding;    /* somebody is held for it */
 	bool rare;       /* its requests are far apart */
 	bool notified;   /* REIN_CONTROL_NOTIFY_IDLE as last written */
@@ -104,7 +128,17 @@ struct rein_arbiter_client {
 	uint64_t exempt_until_ns;
 	uint32_t exempt_for; /* the stalled client's id; 0: not exempt */
 	unsigned n_devices;
+	unsigned slots; /* those beyond were never declared */
 	struct rein_arbiter_slot slot[REIN_DEVICES_MAX];
+	struct rein_arbiter_client *mate; /* the next of its job, round to itself */
+	uint64_t devices, job_devices;    /* it uses, its job uses: bit i: the arbiter's device i */
+	uint64_t held_on;                 /* where the policy holds it, as asked last */
+	bool to_hold;                     /* within a decision: what will be written */
+	uint32_t to_hold_for;
+	uint64_t lost_on; /* within a decision: the device that holds its job for certain; 0 */
+	struct rein_arbiter_history history;
+	uint64_t closed_ns;     /* when it was last held, and what of its work the GPU may have */
+	uint64_t drain_left_ns; /* had left then and not finished since (account.c) */
 	uint64_t bucket[REIN_SHARE_BUCKETS];
 	uint64_t bucket_index;
 	unsigned position; /* in the arbiter's list */
@@ -138,8 +172,11 @@ struct rein_arbiter {
 	struct rein_arbiter_device *device[REIN_BOARD_DEVICES_MAX]; /* NULL: free */
 	struct rein_arbiter_device *by_uuid;
 	bool dirty;       /* some device is */
+	bool traced;      /* whoever is traceable is to write records */
 	bool opened;      /* rein_arbiter_open_all() was called: nothing is decided any more */
 	uint64_t tick_ns; /* next look at progress, leases and accounts */
+	unsigned wide;    /* clients whose job uses several devices */
+	unsigned turn;    /* whose kernel times are looked at next */
 	uint64_t decisions;
 	struct rein_policy_verdict verdict[REIN_CLIENTS_MAX]; /* scratch */
 };
@@ -157,13 +194,20 @@ REIN_MUST_CHECK int rein_arbiter_join(struct rein_arbiter *a, struct rein_arbite
 /* Frees what it held: the others' gates open before this returns. */
 void rein_arbiter_leave(struct rein_arbiter *a, struct rein_arbiter_client *c, uint64_t now_ns);
 
-/* What may be changed while a client is joined. */
+/* What may be changed while a client is joined. Fields are as in policy.h. */
 struct rein_arbiter_params {
 	int prio;
 	uint32_t weight, linger_us, backlog_launches;
 	uint64_t backlog_ns, patience_ns;
 	bool gate_implicit;
+	int latency_nice;
+	enum rein_band band;
+	bool declared, budget_hard;
+	uint64_t deadline_ns, period_ns, budget_ns;
+	uint32_t job; /* 0: its own */
 };
+/* Sets them in a client that has not joined yet. */
+void rein_arbiter_apply(struct rein_arbiter_client *c, const struct rein_arbiter_params *params);
 /* As leave and join in the policy; the old parameters stay on an error. */
 REIN_MUST_CHECK int rein_arbiter_set(struct rein_arbiter *a, struct rein_arbiter_client *c,
                                      const struct rein_arbiter_params *params, uint64_t now_ns,
@@ -176,7 +220,7 @@ REIN_MUST_CHECK int rein_arbiter_set_policy(struct rein_arbiter *a,
 
 /* Reads every client's demand word and its newly declared devices. */
 void rein_arbiter_scan(struct rein_arbiter *a, uint64_t now_ns);
-/* The words of clients with a priority above 0 only: true if one changed since the last scan. */
+/* The words of urgent clients only: true if one changed since the last scan. */
 bool rein_arbiter_urgent_changed(const struct rein_arbiter *a);
 /* True if any client's word changed since the last scan. The loads are sequentially consistent:
  * the arbiter's half of the doorbell rule, after its store to rein_board.asleep. */
@@ -188,14 +232,35 @@ void rein_arbiter_look(struct rein_arbiter *a, struct rein_arbiter_client *c, ui
  * call again even if no word changes; UINT64_MAX: not before. */
 uint64_t rein_arbiter_step(struct rein_arbiter *a, uint64_t now_ns);
 
+/* Whether those that can are to write event records (common/ring.h). */
+void rein_arbiter_set_traced(struct rein_arbiter *a, bool traced, uint64_t now_ns);
+
 /* Opens every gate for good; used before the daemon ends. */
 void rein_arbiter_open_all(struct rein_arbiter *a);
 
 /* Brings the accounts up to date, then: its share of one device's time in the last second. */
 void rein_arbiter_account(struct rein_arbiter *a, uint64_t now_ns);
 double rein_arbiter_share(const struct rein_arbiter_client *c, uint64_t now_ns);
+#define REIN_MEASURED_REPEATED 4
+/* What was measured of a client, for admission and for people. */
+struct rein_measured {
+	uint64_t cost_ns; /* GPU time of its requests: greatest of the last 64; 0: none yet */
+	/* what REIN_MEASURED_REPEATED of those reach: no accident, as warming up is; 0: none yet */
+	uint64_t cost_repeated_ns;
+	uint64_t longest_ns;  /* longest kernel known of it (a high quantile), in bounds; 0: none */
+	uint64_t met, missed; /* requests with a deadline: in time, late */
+	uint64_t late_max_ns;
+	uint64_t response_p99_ns; /* release to end, without linger; 0: none yet */
+};
+/* On the arbiter's thread. */
+void rein_arbiter_measured(const struct rein_arbiter_client *c, struct rein_measured *out);
 /* NULL if there is none. */
 struct rein_arbiter_client *rein_arbiter_find(struct rein_arbiter *a, uint32_t id);
+/* Whose arrival the arbiter is quick about: spins for, never mutes. */
+static inline bool rein_arbiter_is_urgent(const struct rein_arbiter_client *c)
+{
+	return c->policy.prio > 0 || c->policy.deadline_ns || c->policy.period_ns;
+}
 /* Active clients of a device now, linger included. */
 unsigned rein_arbiter_device_active(const struct rein_arbiter_device *d);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* arbiter_int.h: what arbiter.c, decide.c, device.c and account.c share with each other only. */
+/* arbiter_int.h: what the files of the arbiter's core (arbiter.h) share with each other only. */
 #ifndef REIN_ARBITER_INT_H
 #define REIN_ARBITER_INT_H
 
@@ -7,6 +7,36 @@
 
 /* arbiter.c: publishes whether the client is to ring when it goes idle. */
 void rein_client_notify(struct rein_arbiter_client *c);
+
+/* active.c: demand words, requests */
+/* What the policy sees of it follows from live and stalled. */
+void rein_active_publish(struct rein_arbiter *a, struct rein_arbiter_client *c, uint64_t now_ns);
+/* The end of its linger, if it is due. Returns when it is; UINT64_MAX: it does not linger. */
+uint64_t rein_active_linger(struct rein_arbiter *a, struct rein_arbiter_client *c, uint64_t now_ns);
+/* Works its deadline out anew, for parameters that changed. */
+void rein_active_due(struct rein_arbiter_client *c);
+
+/* stall.c */
+/* It showed progress: whatever its stall led to ends. */
+void rein_stall_progress(struct rein_arbiter *a, struct rein_arbiter_client *c, uint64_t now_ns);
+/* Looks at a client for whose sake others are held. Returns when to look again. */
+uint64_t rein_stall_look(struct rein_arbiter *a, struct rein_arbiter_client *c, bool tick,
+                         uint64_t now_ns);
+/* When that is, if nothing changes; UINT64_MAX: nobody is held for it. */
+uint64_t rein_stall_next(const struct rein_arbiter_client *c);
+
+/* job.c: which clients run together. */
+void rein_job_enter(struct rein_arbiter *a, struct rein_arbiter_client *c);
+void rein_job_leave(struct rein_arbiter *a, struct rein_arbiter_client *c);
+/* The devices of its members changed. */
+void rein_job_refresh(struct rein_arbiter *a, struct rein_arbiter_client *c);
+
+/* measure.c */
+void rein_measure_begin(struct rein_arbiter_client *c);
+/* Its request ended then. */
+void rein_measure_end(struct rein_arbiter_client *c, uint64_t end_ns);
+/* Looks at the kernel times of the client whose turn it is. */
+void rein_measure_tick(struct rein_arbiter *a);
 
 /* device.c */
 /* Looks for slots that the client declared since. */
@@ -18,8 +48,13 @@ void rein_device_mark(struct rein_arbiter *a, struct rein_arbiter_client *c);
 /* Publishes whether several clients are active. */
 void rein_device_publish_owners(struct rein_arbiter *a, unsigned index);
 
-/* decide.c: asks the policy about all dirty devices and writes what changed. */
+/* decide.c */
+/* Asks the policy about all dirty devices and writes what changed. */
 void rein_decide(struct rein_arbiter *a, uint64_t now_ns);
+/* Asks only: the slots hold the answers, no gate moves until rein_decide(). */
+void rein_decide_ask(struct rein_arbiter *a, uint64_t now_ns);
+/* Is its job held for client `id`, as asked last? */
+bool rein_decide_held_for(const struct rein_arbiter_client *c, uint32_t id);
 /* Renews the leases of all clients that are held. */
 void rein_decide_renew(struct rein_arbiter *a, uint64_t now_ns);
 /* Opens all gates of one client, whatever the policy says. */
@@ -30,9 +65,22 @@ void rein_decide_open(struct rein_arbiter *a, struct rein_arbiter_client *c);
 void rein_account_client(struct rein_arbiter *a, struct rein_arbiter_client *c, uint64_t now_ns);
 void rein_account_device(struct rein_arbiter *a, struct rein_arbiter_device *d, uint64_t now_ns);
 
+/* It is held from now on: what it has left on the GPU drains. */
+void rein_account_close(struct rein_arbiter_client *c, uint64_t now_ns);
+
 static inline bool rein_client_working(const struct rein_arbiter_client *c)
 {
 	return c->demand & REIN_DEMAND_ACTIVE;
+}
+
+static inline bool rein_client_wide(const struct rein_arbiter_client *c)
+{
+	return c->job_devices & (c->job_devices - 1);
+}
+
+static inline uint64_t rein_min_ns(uint64_t x, uint64_t y)
+{
+	return x < y ? x : y;
 }
 
 #endif

@@ -8,14 +8,51 @@
 #include <sys/socket.h>
 
 #include "../common/clock.h"
+#include "../common/log.h"
+#include "../common/ring.h"
 #include "../common/sock.h"
+#include "../common/ticks.h"
 
 static bool terminated(const char *text, size_t len)
 {
 	return memchr(text, 0, len) != NULL;
 }
 
-int rein_hello_check(const struct rein_msg_hello *h, size_t len, char *why, size_t why_len)
+/* An older peer's greeting is shorter: what it did not send was not asked for. */
+static void complete(struct rein_msg_hello *h)
+{
+	if (h->header.size >= sizeof(*h))
+		return;
+	memset((char *)h + REIN_HELLO_SIZE_1, 0, sizeof(*h) - REIN_HELLO_SIZE_1);
+	h->latency_nice = REIN_NICE_UNSET;
+}
+
+static int check_wishes(struct rein_msg_hello *h, char *why, size_t why_len)
+{
+	if (!terminated(h->name, sizeof(h->name)) || !terminated(h->job, sizeof(h->job)) ||
+	    !terminated(h->class_name, sizeof(h->class_name))) {
+		snprintf(why, why_len, "a name in the greeting has no end");
+		return -EPROTO;
+	}
+	if (h->flags & ~REIN_HELLO_CHECK) {
+		snprintf(why, why_len, "unknown flags %#x in the greeting", h->flags);
+		return -EPROTO;
+	}
+	if (h->weight > REIN_WEIGHT_MAX) {
+		snprintf(why, why_len, "weight %u does not exist; accepted: 1 to %d", h->weight,
+		         REIN_WEIGHT_MAX);
+		return -EINVAL;
+	}
+	if (h->latency_nice != REIN_NICE_UNSET &&
+	    (h->latency_nice < REIN_NICE_MIN || h->latency_nice > REIN_NICE_MAX)) {
+		snprintf(why, why_len, "latency_nice %d does not exist; accepted: %d to %d",
+		         h->latency_nice, REIN_NICE_MIN, REIN_NICE_MAX);
+		return -EINVAL;
+	}
+	return rein_timing_check(&h->timing, why, why_len);
+}
+
+int rein_hello_check(struct rein_msg_hello *h, size_t len, char *why, size_t why_len)
 {
 	const struct rein_msg_header *m = &h->header;
 	why[0] = 0;
@@ -28,18 +65,19 @@ int rein_hello_check(const struct rein_msg_hello *h, size_t len, char *why, size
 		         m->abi_major, REIN_ABI_MAJOR);
 		return -EPROTONOSUPPORT;
 	}
-	if (m->type != REIN_MSG_HELLO || len != sizeof(*h) || m->size != sizeof(*h))
+	if (m->type != REIN_MSG_HELLO || len != m->size || m->size < REIN_HELLO_SIZE_1)
 		return -EBADMSG;
-	if (!terminated(h->name, sizeof(h->name)) ||
-	    !terminated(h->class_name, sizeof(h->class_name))) {
-		snprintf(why, why_len, "a name in the greeting has no end");
-		return -EPROTO;
-	}
-	if (h->flags & ~REIN_HELLO_CHECK) {
-		snprintf(why, why_len, "unknown flags %#x in the greeting", h->flags);
-		return -EPROTO;
-	}
-	return 0;
+	complete(h);
+	return check_wishes(h, why, why_len);
+}
+
+struct rein_wish rein_wish_of(const struct rein_msg_hello *h)
+{
+	return (struct rein_wish){.class_name = h->class_name,
+	                          .prio = h->prio,
+	                          .weight = h->weight,
+	                          .latency_nice = h->latency_nice,
+	                          .timing = h->timing};
 }
 
 /* A sealed object of `size` bytes with its header written. NULL with *err. */
@@ -81,6 +119,30 @@ static int doorbell_new(int *bell_fd, int *ring_fd)
 	return 0;
 }
 
+/* For its records: written by the client, read by the collector. Nobody is refused for want of
+ * them: such a client records nothing. Nobody has it mapped here, so its header goes by write(). */
+static void make_rings(struct rein_client *c, const struct rein_msg_hello *h)
+{
+	const struct rein_ring_head head = {
+	    .header = {.magic = REIN_ABI_MAGIC,
+	               .major = REIN_ABI_MAJOR,
+	               .minor = REIN_ABI_MINOR,
+	               .size = sizeof(struct rein_ring_area)},
+	    .offers = rein_ticks_invariant() ? REIN_RING_OFFERS_TICKS : 0};
+	if (h->header.abi_minor < REIN_ABI_MINOR_RINGS)
+		return;
+	c->rings_fd = rein_memfd_new("rein-rings", REIN_RING_AREA_BYTES);
+	c->member.arbiter.traceable = c->rings_fd >= 0 &&
+	                              pwrite(c->rings_fd, &head, sizeof(head), 0) == sizeof(head) &&
+	                              fcntl(c->rings_fd, F_ADD_SEALS, F_SEAL_SEAL) == 0;
+	if (c->member.arbiter.traceable)
+		return;
+	rein_debug("no rings for client %u: %s", c->member.arbiter.policy.id, strerror(errno));
+	if (c->rings_fd >= 0)
+		close(c->rings_fd);
+	c->rings_fd = -1;
+}
+
 static int make_objects(struct rein_client *c)
 {
 	int err = 0;
@@ -109,12 +171,16 @@ struct rein_client *rein_client_new(const struct rein_msg_hello *h, const struct
 		*err = -ENOMEM;
 		return NULL;
 	}
-	c->control_fd = c->status_fd = c->ring_fd = -1;
+	c->control_fd = c->status_fd = c->ring_fd = c->rings_fd = -1;
 	c->member.doorbell_fd = c->member.pid_fd = -1;
 	c->who = *who;
-	c->asked_prio = h->prio;
+	rein_printable(c->job, sizeof(c->job), h->job);
 	snprintf(c->asked_class, sizeof(c->asked_class), "%s", h->class_name);
-	c->set_prio = REIN_PRIO_UNSET;
+	c->asked = rein_wish_of(h);
+	c->asked.class_name = c->asked_class;
+	c->set.prio = REIN_PRIO_UNSET;
+	c->set.latency_nice = REIN_NICE_UNSET;
+	c->backlog_cap_ns = UINT64_MAX;
 	c->joined_ns = rein_now_ns();
 	c->member.arbiter.policy.id = c->member.arbiter.policy.job = id;
 	c->member.arbiter.uid = who->uid;
@@ -125,6 +191,7 @@ struct rein_client *rein_client_new(const struct rein_msg_hello *h, const struct
 		rein_client_free(c);
 		return NULL;
 	}
+	make_rings(c, h);
 	c->member.arbiter.control = c->control;
 	c->member.arbiter.status = c->status;
 	return c;
@@ -132,7 +199,7 @@ struct rein_client *rein_client_new(const struct rein_msg_hello *h, const struct
 
 void rein_client_free(struct rein_client *c)
 {
-	int fds[] = {c->control_fd, c->status_fd, c->member.doorbell_fd, c->ring_fd};
+	int fds[] = {c->control_fd, c->status_fd, c->member.doorbell_fd, c->ring_fd, c->rings_fd};
 	for (unsigned i = 0; i < REIN_ARRAY_LEN(fds); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -146,43 +213,56 @@ void rein_client_free(struct rein_client *c)
 void rein_client_grant(const struct rein_client *c, const struct rein_config *config,
                        struct rein_grant *g)
 {
-	const char *class_name = c->asked_class;
-	if (!rein_config_class(config, class_name))
-		class_name = ""; /* gone with a reload */
-	rein_grant(g, config, &c->who, class_name, c->asked_prio);
-	const struct rein_class *set = rein_config_class(config, c->set_class);
+	struct rein_wish wish = c->asked;
+	if (!rein_config_class(config, wish.class_name))
+		wish.class_name = ""; /* gone with a reload */
+	rein_grant(g, config, &c->who, &wish);
+	const struct rein_class *set = rein_config_class(config, c->set.class_name);
 	if (set) {
 		g->class = set;
 		g->prio = set->prio;
+		g->weight = set->weight;
+		g->latency_nice = set->latency_nice;
+		g->timing = set->timing;
 	}
-	if (c->set_prio != REIN_PRIO_UNSET)
-		g->prio = c->set_prio;
+	if (c->set.prio != REIN_PRIO_UNSET)
+		g->prio = c->set.prio;
+	if (c->set.weight)
+		g->weight = c->set.weight;
+	if (c->set.latency_nice != REIN_NICE_UNSET)
+		g->latency_nice = c->set.latency_nice;
+	if (c->set.has_timing)
+		g->timing = c->set.timing;
+	rein_grant_settle(g, c->asked.prio != REIN_PRIO_UNSET || c->set.prio != REIN_PRIO_UNSET);
 }
 
 struct rein_arbiter_params rein_client_params(const struct rein_client *c,
                                               const struct rein_grant *g)
 {
+	const struct rein_timing *t = &c->reservation.timing;
+	uint64_t backlog_ns = g->class->backlog_ns;
 	return (struct rein_arbiter_params){
 	    .prio = g->prio,
-	    .weight = c->set_weight ? c->set_weight : g->class->weight,
+	    .weight = g->weight,
 	    .linger_us = g->class->linger_us,
 	    .backlog_launches = g->class->backlog_launches,
-	    .backlog_ns = g->class->backlog_ns,
+	    .backlog_ns = backlog_ns < c->backlog_cap_ns ? backlog_ns : c->backlog_cap_ns,
 	    .patience_ns = g->class->patience_ns,
 	    .gate_implicit = g->class->gate_implicit,
+	    .latency_nice = g->latency_nice,
+	    .band = rein_config_band(g->class, t, g->prio),
+	    .declared = g->declared,
+	    .budget_hard = g->class->budget_hard && t->budget_ns,
+	    .deadline_ns = t->deadline_ns,
+	    .period_ns = t->period_ns,
+	    .budget_ns = t->budget_ns,
+	    .job = c->job_id,
 	};
 }
 
 void rein_client_apply(struct rein_client *c, const struct rein_grant *g)
 {
 	struct rein_arbiter_params p = rein_client_params(c, g);
-	struct rein_policy_client *pc = &c->member.arbiter.policy;
-	pc->prio = p.prio;
-	pc->weight = p.weight;
-	pc->linger_us = p.linger_us;
-	pc->backlog_launches = p.backlog_launches;
-	pc->backlog_ns = p.backlog_ns;
-	c->member.arbiter.patience_ns = p.patience_ns;
-	c->member.arbiter.gate_implicit = p.gate_implicit;
+	rein_arbiter_apply(&c->member.arbiter, &p);
 	snprintf(c->class_name, sizeof(c->class_name), "%s", g->class->name);
 }

@@ -3,16 +3,30 @@
  * confread.c, or confread_none.c in builds without inih. */
 #include "config_int.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fnmatch.h>
 #include <string.h>
 
 #include "../common/clock.h"
-#include "../policy/policy.h"
 
 static const char *const mode_name[] = {"adaptive", "spin", "sleep"};
+static const char *const band_name[REIN_BANDS] = {"realtime", "interactive", "batch", "idle"};
+
+const char *rein_band_name(enum rein_band band)
+{
+	return band_name[band];
+}
+
+int rein_band_parse(const char *text, enum rein_band *out)
+{
+	for (unsigned i = 0; i < REIN_BANDS; i++)
+		if (strcmp(text, band_name[i]) == 0) {
+			*out = (enum rein_band)i;
+			return 0;
+		}
+	return -EINVAL;
+}
 
 const char *rein_mode_name(enum rein_mode mode)
 {
@@ -29,32 +43,6 @@ int rein_mode_parse(const char *text, enum rein_mode *out)
 	return -EINVAL;
 }
 
-int rein_duration_parse(const char *text, uint64_t *out_ns)
-{
-	static const struct {
-		const char *unit;
-		uint64_t ns;
-	} units[] = {{"ns", 1}, {"us", REIN_US}, {"ms", REIN_MS}, {"s", REIN_S}};
-	if (!isdigit((unsigned char)*text))
-		return -EINVAL;
-	char *end;
-	errno = 0;
-	unsigned long long n = strtoull(text, &end, 10);
-	if (errno)
-		return -EINVAL;
-	while (*end == ' ')
-		end++;
-	if (n == 0 && !*end) {
-		*out_ns = 0;
-		return 0;
-	}
-	for (unsigned i = 0; i < REIN_ARRAY_LEN(units); i++)
-		if (strcmp(end, units[i].unit) == 0)
-			return __builtin_mul_overflow((uint64_t)n, units[i].ns, out_ns) ? -EINVAL
-			                                                                : 0;
-	return -EINVAL;
-}
-
 /* ---------------------------------------------------------------- loading */
 
 struct rein_class *rein_config_class_get(struct rein_config *c, const char *name)
@@ -67,6 +55,7 @@ struct rein_class *rein_config_class_get(struct rein_config *c, const char *name
 	if (!class)
 		return NULL;
 	snprintf(class->name, sizeof(class->name), "%s", name);
+	class->band = REIN_BAND_AUTO;
 	class->weight = REIN_POLICY_WEIGHT;
 	class->backlog_ns = REIN_POLICY_BACKLOG_NS;
 	class->backlog_launches = REIN_POLICY_BACKLOG_LAUNCHES;
@@ -123,21 +112,74 @@ static int check_rules(const struct rein_config *c, char *err, size_t err_len)
 	return 0;
 }
 
+static int check_classes(const struct rein_config *c, char *err, size_t err_len)
+{
+	char why[160];
+	for (struct rein_class *class = c->classes; class; class = class->hh.next)
+		if (rein_timing_check(&class->timing, why, sizeof(why))) {
+			snprintf(err, err_len, "%s:%d: [class %s]: %s", class->file, class->line,
+			         class->name, why);
+			return -EINVAL;
+		}
+	return 0;
+}
+
+static unsigned policy_index(const struct rein_policy_ops *ops)
+{
+	unsigned i = 0;
+	while (rein_policies[i] && rein_policies[i] != ops)
+		i++;
+	return i;
+}
+
+struct rein_policy_params *rein_config_params_of(struct rein_config *c,
+                                                 const struct rein_policy_ops *ops)
+{
+	unsigned i = policy_index(ops);
+	return i < REIN_CONFIG_POLICIES_MAX ? &c->params[i] : NULL;
+}
+
+/* What admission assumes of a machine that was not calibrated. */
+static void assume(struct rein_config *c)
+{
+	for (unsigned i = 0; i < REIN_CONFIG_POLICIES_MAX; i++) {
+		c->params[i].switch_ns = REIN_ADMISSION_SWITCH_NS;
+		c->params[i].reaction_ns = REIN_ADMISSION_REACTION_NS;
+		c->params[i].timeslice_ns = REIN_ADMISSION_TIMESLICE_NS;
+	}
+}
+
+/* [daemon] ageing is how it was said when `prio` was the only policy that had parameters. */
+static void settle_ageing(struct rein_config *c)
+{
+	static const char *const with[] = {"prio", "classes"};
+	for (unsigned i = 0; i < REIN_ARRAY_LEN(with); i++) {
+		const struct rein_policy_ops *ops = rein_policy_find(with[i]);
+		struct rein_policy_params *p = ops ? rein_config_params_of(c, ops) : NULL;
+		if (p && !p->ageing_ns)
+			p->ageing_ns = c->ageing_ns;
+	}
+}
+
 int rein_config_load(struct rein_config **out, const char *path, char *err, size_t err_len)
 {
 	struct rein_config *c = calloc(1, sizeof(*c));
 	int result = -ENOMEM;
 	snprintf(err, err_len, "out of memory");
 	if (c && rein_config_class_get(c, REIN_CLASS_DEFAULT)) {
+		assume(c);
 		result = path ? rein_config_read_file(c, path, err, err_len)
 		              : read_system(c, err, err_len);
 		if (!result)
 			result = check_rules(c, err, err_len);
+		if (!result)
+			result = check_classes(c, err, err_len);
 	}
 	if (result) {
 		rein_config_free(c);
 		return result;
 	}
+	settle_ageing(c);
 	err[0] = 0;
 	*out = c;
 	return 0;
@@ -150,6 +192,24 @@ const struct rein_class *rein_config_class(const struct rein_config *c, const ch
 	struct rein_class *found;
 	HASH_FIND_STR(c->classes, name, found);
 	return found;
+}
+
+const struct rein_policy_params *rein_config_params(const struct rein_config *c,
+                                                    const struct rein_policy_ops *ops)
+{
+	static const struct rein_policy_params none;
+	unsigned i = policy_index(ops);
+	return i < REIN_CONFIG_POLICIES_MAX && rein_policies[i] ? &c->params[i] : &none;
+}
+
+enum rein_band rein_config_band(const struct rein_class *class, const struct rein_timing *timing,
+                                int prio)
+{
+	if (class->band != REIN_BAND_AUTO)
+		return (enum rein_band) class->band;
+	if (rein_timing_any(timing))
+		return REIN_BAND_REALTIME;
+	return prio > 0 ? REIN_BAND_INTERACTIVE : REIN_BAND_BATCH;
 }
 
 static bool exe_matches(const char *pattern, const char *exe)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * config.h: rein.conf: classes, rules and the daemon's own settings.
+ * config.h: rein.conf: classes, rules, the policies' parameters and the daemon's own settings.
  *
  * A configuration is read whole into a fresh struct rein_config or not at all: the caller swaps
  * pointers, so a reload that fails leaves the running one untouched. Immutable once loaded.
@@ -15,7 +15,10 @@
 #include <sys/types.h>
 
 #include "../common/abi.h"
+#include "../common/duration.h"
+#include "../common/timing.h"
 #include "../common/util.h"
+#include "../policy/policy.h"
 #include "hash.h"
 
 #define REIN_CONFIG_FILE "/etc/rein/rein.conf"
@@ -23,7 +26,9 @@
 #define REIN_CONFIG_FILES_MAX 64
 #define REIN_CONFIG_ERROR_LEN 512
 #define REIN_CLASS_DEFAULT "default"
-#define REIN_WEIGHT_MAX 10000
+#define REIN_CONFIG_POLICIES_MAX 16
+/* By what is declared: timing, else a priority above 0, else neither. */
+#define REIN_BAND_AUTO (-1)
 
 enum rein_mode { REIN_MODE_ADAPTIVE, REIN_MODE_SPIN, REIN_MODE_SLEEP };
 
@@ -31,12 +36,18 @@ struct rein_class {
 	char name[REIN_CLASS_LEN];
 	int prio;
 	uint32_t weight;
+	int latency_nice;
+	int band;                  /* enum rein_band, or REIN_BAND_AUTO */
+	struct rein_timing timing; /* what each program of the class reserves; all 0: nothing */
+	bool budget_hard;
 	uint64_t backlog_ns;
 	uint32_t backlog_launches;
 	uint32_t linger_us;
 	uint64_t patience_ns; /* how long others are held for it while it makes no progress */
 	bool gate_implicit;   /* its allocations, frees and module loads pass the gate too */
-	UT_hash_handle hh;    /* by name; iteration is in order of definition */
+	const char *file;     /* where it begins, for messages; NULL: nowhere */
+	int line;
+	UT_hash_handle hh; /* by name; iteration is in order of definition */
 };
 
 struct rein_rule {
@@ -55,7 +66,10 @@ struct rein_config {
 	const struct rein_policy_ops *policy; /* NULL: not said */
 	bool has_mode;
 	enum rein_mode mode;
-	uint64_t ageing_ns;
+	bool events;        /* event records are written and kept */
+	uint64_t ageing_ns; /* of [daemon]: as [policy prio] and [policy classes] have it */
+	struct rein_policy_params
+	    params[REIN_CONFIG_POLICIES_MAX]; /* in the order of rein_policies */
 	struct rein_class *classes;
 	struct rein_rule *rules;
 	char *file[REIN_CONFIG_FILES_MAX]; /* what was read, in order */
@@ -73,10 +87,18 @@ const struct rein_class *rein_config_class(const struct rein_config *c, const ch
 /* The class that the rules give to a program; never NULL. `exe` may be "". */
 const struct rein_class *rein_config_match(const struct rein_config *c, const char *exe, uid_t uid);
 
+/* The parameters of a policy of the table; never NULL. */
+const struct rein_policy_params *rein_config_params(const struct rein_config *c,
+                                                    const struct rein_policy_ops *ops);
+/* The band of a client with this timing and priority, as the class says or as declared. */
+enum rein_band rein_config_band(const struct rein_class *class, const struct rein_timing *timing,
+                                int prio);
+const char *rein_band_name(enum rein_band band);
+/* 0, or -EINVAL. */
+REIN_MUST_CHECK int rein_band_parse(const char *text, enum rein_band *out);
+
 const char *rein_mode_name(enum rein_mode mode);
 /* 0, or -EINVAL. */
 REIN_MUST_CHECK int rein_mode_parse(const char *text, enum rein_mode *out);
-/* "200us", "4ms", "2s", "150ns", "0" → ns; -EINVAL. A unit is required unless 0. */
-REIN_MUST_CHECK int rein_duration_parse(const char *text, uint64_t *out_ns);
 
 #endif

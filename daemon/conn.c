@@ -40,7 +40,8 @@ static void refuse(int fd, int err, const char *text)
 	welcome_init(&w);
 	w.error = -err;
 	snprintf(w.text, sizeof(w.text), "%s", text);
-	if (rein_sock_send(fd, &w, sizeof(w), NULL, 0))
+	w.header.size = REIN_WELCOME_SIZE_1; /* every peer takes that */
+	if (rein_sock_send(fd, &w, w.header.size, NULL, 0))
 		rein_debug("a refusal could not be sent");
 }
 
@@ -53,12 +54,14 @@ void rein_conn_close(struct rein_server *s, struct rein_conn *c, const char *why
 	c->dead = true;
 	if (c->client) {
 		rein_loop_leave(s->loop, &c->client->member);
+		rein_collector_leave(s->collector, c->client->source);
 		if (rein_server_may_log(s))
 			rein_info("left: id=%u pid=%d name=%s: %s",
 			          c->client->member.arbiter.policy.id, (int)c->who.pid,
 			          c->client->member.arbiter.name, why);
 		rein_client_free(c->client);
 		c->client = NULL;
+		s->admit.dirty = true;
 		s->n_clients--;
 		if (!s->n_clients)
 			s->empty_since_ns = rein_now_ns();
@@ -178,7 +181,20 @@ void rein_conn_accept(struct rein_server *s, bool control)
 
 /* ---------------------------------------------------------------- the greeting */
 
-static int send_welcome(struct rein_server *s, struct rein_conn *c, const struct rein_grant *g)
+static void say_promise(struct rein_msg_welcome *w, const struct rein_reservation *r)
+{
+	w->promise = r->promise;
+	w->timing = r->timing;
+	w->response_ns = r->response_ns;
+	if (r->promise == REIN_PROMISE_LATER) {
+		w->timing = r->wanted;
+		w->timing.deadline_ns = r->later_ns;
+	}
+	snprintf(w->promise_text, sizeof(w->promise_text), "%s", r->why);
+}
+
+static int send_welcome(struct rein_server *s, struct rein_conn *c, const struct rein_msg_hello *h,
+                        const struct rein_grant *g, const struct rein_reservation *r)
 {
 	struct rein_client *client = c->client;
 	struct rein_msg_welcome w;
@@ -186,24 +202,42 @@ static int send_welcome(struct rein_server *s, struct rein_conn *c, const struct
 	w.prio = g->prio;
 	snprintf(w.class_name, sizeof(w.class_name), "%s", g->class->name);
 	snprintf(w.text, sizeof(w.text), "%s", g->text);
+	say_promise(&w, r);
+	if (h->header.size < sizeof(*h)) /* a peer of minor 1 takes its size only */
+		w.header.size = REIN_WELCOME_SIZE_1;
 	if (!client) /* REIN_HELLO_CHECK */
-		return rein_sock_send(c->fd, &w, sizeof(w), NULL, 0);
+		return rein_sock_send(c->fd, &w, w.header.size, NULL, 0);
 	w.client_id = client->member.arbiter.policy.id;
-	const int fds[REIN_FD_N] = {[REIN_FD_BOARD] = s->board_fd,
-	                            [REIN_FD_CONTROL] = client->control_fd,
-	                            [REIN_FD_STATUS] = client->status_fd,
-	                            [REIN_FD_DOORBELL] = client->ring_fd};
-	int err = rein_sock_send(c->fd, &w, sizeof(w), fds, REIN_FD_N);
+	const int fds[REIN_FD_MAX] = {[REIN_FD_BOARD] = s->board_fd,
+	                              [REIN_FD_CONTROL] = client->control_fd,
+	                              [REIN_FD_STATUS] = client->status_fd,
+	                              [REIN_FD_DOORBELL] = client->ring_fd,
+	                              [REIN_FD_RINGS] = client->rings_fd};
+	int err = rein_sock_send(c->fd, &w, w.header.size, fds,
+	                         client->rings_fd < 0 ? REIN_FD_N : REIN_FD_MAX);
 	/* The mappings stay; the descriptors are the client's now. */
 	close(client->control_fd);
 	close(client->status_fd);
 	close(client->ring_fd);
-	client->control_fd = client->status_fd = client->ring_fd = -1;
+	if (client->rings_fd >= 0)
+		close(client->rings_fd);
+	client->control_fd = client->status_fd = client->ring_fd = client->rings_fd = -1;
 	return err;
 }
 
+/* Clients of one user that name one job have one id for it: the first one's. */
+static uint32_t job_of(const struct rein_server *s, const struct rein_client *client)
+{
+	const struct rein_conn *k = s->conns;
+	for (; client->job[0] && k; k = k->next)
+		if (k->client && k->who.uid == client->who.uid &&
+		    strcmp(k->client->job, client->job) == 0)
+			return k->client->job_id;
+	return client->member.arbiter.policy.id;
+}
+
 static int join(struct rein_server *s, struct rein_conn *c, const struct rein_msg_hello *h,
-                struct rein_grant *g)
+                struct rein_grant *g, const struct rein_reservation *r)
 {
 	int err = 0;
 	uint32_t id = ++s->next_id ? s->next_id : ++s->next_id;
@@ -213,6 +247,8 @@ static int join(struct rein_server *s, struct rein_conn *c, const struct rein_ms
 		         strerror(-err));
 		return err;
 	}
+	client->job_id = job_of(s, client);
+	client->reservation = *r;
 	rein_client_apply(client, g);
 	client->member.pid_fd = c->pidfd;
 	err = rein_loop_join(s->loop, &client->member, g->text, sizeof(g->text));
@@ -220,26 +256,59 @@ static int join(struct rein_server *s, struct rein_conn *c, const struct rein_ms
 		rein_client_free(client);
 		return err;
 	}
+	rein_trace_join(s, client);
 	c->client = client;
 	s->n_clients++;
+	s->admit.dirty = true;
 	return 0;
 }
 
-static void hello(struct rein_server *s, struct rein_conn *c, const struct rein_msg_hello *h,
-                  size_t len)
+/* Its name in messages, before it has joined. */
+static const char *name_of(const struct rein_conn *c, const struct rein_msg_hello *h,
+                           char name[REIN_NAME_LEN])
+{
+	const char *slash = strrchr(c->who.exe, '/');
+	rein_printable(name, REIN_NAME_LEN, h->name[0] ? h->name : slash ? slash + 1 : c->who.comm);
+	return name;
+}
+
+static void log_joined(struct rein_server *s, const struct rein_conn *c, const struct rein_grant *g)
+{
+	const struct rein_client *k = c->client;
+	if (!k || !rein_server_may_log(s))
+		return;
+	rein_info("joined: id=%u pid=%d uid=%u name=%s class=%s prio=%d",
+	          k->member.arbiter.policy.id, (int)c->who.pid, (unsigned)c->who.uid,
+	          k->member.arbiter.name, g->class->name, g->prio);
+	if (k->reservation.promise != REIN_PROMISE_UNASKED)
+		rein_info("reservation of id=%u: %s", k->member.arbiter.policy.id,
+		          k->reservation.why);
+}
+
+static void hello(struct rein_server *s, struct rein_conn *c, struct rein_msg_hello *h, size_t len)
 {
 	struct rein_grant g = {0};
+	struct rein_reservation r = {0};
+	char name[REIN_NAME_LEN];
 	int err = rein_hello_check(h, len, g.text, sizeof(g.text));
 	if (err == -EBADMSG) {
 		rein_conn_close(s, c, "not a greeting");
 		return;
 	}
 	if (!err) {
-		rein_grant(&g, s->config, &c->who, h->class_name, h->prio);
+		struct rein_wish wish = rein_wish_of(h);
+		rein_grant(&g, s->config, &c->who, &wish);
 		err = g.err;
 	}
+	if (!err) {
+		rein_admit_ask(s, NULL, c->who.pid, name_of(c, h, name), &g, &r);
+		if (rein_timing_any(&h->timing) && !rein_timing_any(&g.timing)) {
+			r.promise = REIN_PROMISE_REFUSED;
+			snprintf(r.why, sizeof(r.why), "%s", g.text);
+		}
+	}
 	if (!err && !(h->flags & REIN_HELLO_CHECK))
-		err = join(s, c, h, &g);
+		err = join(s, c, h, &g, &r);
 	if (err) {
 		refuse(c->fd, err, g.text);
 		if (rein_server_may_log(s))
@@ -248,16 +317,11 @@ static void hello(struct rein_server *s, struct rein_conn *c, const struct rein_
 		rein_conn_close(s, c, "refused");
 		return;
 	}
-	err = send_welcome(s, c, &g);
-	if (err) {
+	err = send_welcome(s, c, h, &g, &r);
+	if (err)
 		rein_conn_close(s, c, "it does not take the welcome");
-		return;
-	}
-	if (c->client && rein_server_may_log(s))
-		rein_info("joined: id=%u pid=%d uid=%u name=%s class=%s prio=%d",
-		          c->client->member.arbiter.policy.id, (int)c->who.pid,
-		          (unsigned)c->who.uid, c->client->member.arbiter.name, g.class->name,
-		          g.prio);
+	else
+		log_joined(s, c, &g);
 }
 
 /* ---------------------------------------------------------------- what arrives */
@@ -278,11 +342,14 @@ static void request(struct rein_server *s, struct rein_conn *c, const char *text
 void rein_conn_event(struct rein_server *s, struct rein_conn *c)
 {
 	static char text[REIN_CONTROL_MAX]; /* the session thread is one */
-	struct rein_msg_hello h;
+	union {
+		struct rein_msg_hello h;
+		char room[REIN_HELLO_MAX];
+	} greeting = {0};
 	if (c->dead)
 		return;
-	void *to = c->control ? (void *)text : (void *)&h;
-	size_t room = c->control ? sizeof(text) : sizeof(h);
+	void *to = c->control ? (void *)text : (void *)&greeting;
+	size_t room = c->control ? sizeof(text) : sizeof(greeting);
 	ssize_t n = rein_sock_recv(c->fd, to, room, NULL, NULL, 0);
 	if (n == -EAGAIN || n == -EINTR)
 		return;
@@ -293,5 +360,5 @@ void rein_conn_event(struct rein_server *s, struct rein_conn *c)
 	else if (c->client)
 		rein_conn_close(s, c, "it spoke after the greeting");
 	else
-		hello(s, c, &h, (size_t)n);
+		hello(s, c, &greeting.h, (size_t)n);
 }

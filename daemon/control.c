@@ -12,7 +12,9 @@
 #include "../common/version.h"
 #include "server.h"
 #include "snapshot.h"
+#include "supervise.h"
 
+#define TRACE_MAX_MS 3600000 /* an hour at a time */
 #define SCHEMA_VERSION 1
 #define ANSWER_ROOM 1024 /* of the answer, for what is not the list */
 
@@ -47,6 +49,12 @@ static json_t *files_json(const struct rein_config *c)
 
 /* ---------------------------------------------------------------- status */
 
+/* Why the policy is not the configured one; "" if it is, or was chosen since. */
+static const char *policy_why(const struct rein_server *s)
+{
+	return s->policy == s->options->policy ? rein_supervise_why() : "";
+}
+
 static json_t *op_status(struct rein_server *s, const json_t *request)
 {
 	struct rein_snapshot *snap = rein_snapshot_take(s);
@@ -63,14 +71,16 @@ static json_t *op_status(struct rein_server *s, const json_t *request)
 	struct rein_loop_stats stats;
 	rein_loop_stats(s->loop, &stats);
 	rein_snapshot_free(snap);
-	return json_pack("{s:b, s:i, s:s, s:f, s:s, s:s, s:s, s:o, s:i, s:i, s:I, s:I, s:I, s:o}",
-	                 "ok", 1, "pid", (int)getpid(), "version", REIN_VERSION, "uptime_s",
+	return json_pack("{s:b, s:i, s:i, s:s, s:f, s:s, s:s, s:s, s:s, s:o, s:i, s:i, s:I, s:I, "
+	                 "s:I, s:o}",
+	                 "ok", 1, "pid", (int)rein_supervise_pid(), "worker_pid", (int)getpid(),
+	                 "version", REIN_VERSION, "uptime_s",
 	                 (double)(rein_now_ns() - s->started_ns) / 1e9, "policy", s->policy->name,
-	                 "mode", rein_mode_name(rein_loop_mode(s->loop)), "run_dir",
-	                 s->options->run_dir, "config", files_json(s->config), "clients",
-	                 (int)s->n_clients, "clients_max", REIN_CLIENTS_MAX, "decisions",
-	                 (json_int_t)stats.decisions, "decide_p50_ns",
-	                 (json_int_t)stats.decide_p50_ns, "decide_p99_ns",
+	                 "policy_why", policy_why(s), "mode",
+	                 rein_mode_name(rein_loop_mode(s->loop)), "run_dir", s->options->run_dir,
+	                 "config", files_json(s->config), "clients", (int)s->n_clients,
+	                 "clients_max", REIN_CLIENTS_MAX, "decisions", (json_int_t)stats.decisions,
+	                 "decide_p50_ns", (json_int_t)stats.decide_p50_ns, "decide_p99_ns",
 	                 (json_int_t)stats.decide_p99_ns, "devices", devices);
 }
 
@@ -121,6 +131,37 @@ static json_t *declared_json(const struct rein_snapshot_client *c)
 	    c->deadline_ns ? json_real(((double)c->deadline_ns - now_ns) / 1e6) : json_null());
 }
 
+static json_t *ms_json(uint64_t ns)
+{
+	return ns ? json_real((double)ns / 1e6) : json_null();
+}
+
+/* A reservation and what became of it; null: none is wanted. */
+static json_t *reservation_json(const struct rein_client *k)
+{
+	static const char *const states[] = {[REIN_PROMISE_UNASKED] = "none",
+	                                     [REIN_PROMISE_GIVEN] = "given",
+	                                     [REIN_PROMISE_NONE] = "none",
+	                                     [REIN_PROMISE_LATER] = "refused",
+	                                     [REIN_PROMISE_REFUSED] = "refused"};
+	const struct rein_reservation *r = &k->reservation;
+	if (!rein_timing_any(&r->wanted))
+		return json_null();
+	return json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:s}", "deadline_ms",
+	                 ms_json(r->wanted.deadline_ns), "period_ms", ms_json(r->wanted.period_ns),
+	                 "budget_ms", ms_json(r->wanted.budget_ns), "guarantee",
+	                 r->withdrawn ? "withdrawn" : states[r->promise], "response_ms",
+	                 ms_json(r->response_ns), "later_ms", ms_json(r->later_ns), "why", r->why);
+}
+
+static json_t *measured_json(const struct rein_measured *m)
+{
+	return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o}", "met", (json_int_t)m->met, "missed",
+	                 (json_int_t)m->missed, "late_max_ms", ms_json(m->late_max_ns),
+	                 "response_p99_ms", ms_json(m->response_p99_ns), "cost_ms",
+	                 ms_json(m->cost_ns), "longest_ms", ms_json(m->longest_ns));
+}
+
 static json_t *client_json(struct rein_server *s, const struct rein_snapshot *snap,
                            const struct rein_snapshot_client *c)
 {
@@ -143,9 +184,26 @@ static json_t *client_json(struct rein_server *s, const struct rein_snapshot *sn
 	              (double)c->backlog_wait_ns / 1e6, "lapses", (json_int_t)c->lapses, "used_ms",
 	              (double)c->used_ns / 1e6, "share", c->share, "held_for",
 	              holder_json(s, c->holder), "declared", declared_json(c));
+	json_t *timing = json_pack("{s:i, s:s, s:s, s:f, s:o, s:o}", "latency_nice",
+	                           c->latency_nice, "band", rein_band_name(c->band), "job", k->job,
+	                           "backlog_us", (double)c->backlog_ns / 1e3, "reservation",
+	                           reservation_json(k), "measured", measured_json(&c->measured));
 	json_object_update(o, counts);
+	json_object_update(o, timing);
 	json_decref(counts);
+	json_decref(timing);
 	return o;
+}
+
+/* Processes that use the GPU and are no clients; looked for only while somebody reserves. */
+static json_t *bystanders_json(const struct rein_server *s)
+{
+	const struct rein_bystanders *b = &s->admit.bystanders;
+	json_t *list = json_array();
+	for (unsigned i = 0; i < b->n && i < REIN_BYSTANDERS_MAX; i++)
+		json_array_append_new(list, json_pack("{s:i, s:s}", "pid", (int)b->process[i].pid,
+		                                      "name", b->process[i].comm));
+	return list;
 }
 
 /* As many as fit into an answer; "next" is what to pass as "after" for the rest. */
@@ -173,6 +231,8 @@ static json_t *op_clients(struct rein_server *s, const json_t *request)
 	}
 	rein_snapshot_free(snap);
 	json_object_set_new(answer, "clients", list);
+	json_object_set_new(answer, "bystanders", bystanders_json(s));
+	json_object_set_new(answer, "policy_why", json_string(policy_why(s)));
 	return answer;
 }
 
@@ -195,51 +255,81 @@ static bool integer_of(const json_t *request, const char *key, json_int_t min, j
 	return false;
 }
 
-static json_t *op_set(struct rein_server *s, const json_t *request)
+/* A time in ms; *has says whether it is there. false: *out is an error answer. */
+static bool time_of(const json_t *request, const char *key, uint64_t *ns, bool *has, json_t **out)
 {
-	json_int_t id = 0, pid = 0, prio = REIN_PRIO_UNSET, weight = 0;
-	json_t *bad = NULL;
+	const json_t *v = json_object_get(request, key);
+	double ms = json_number_value(v);
+	if (!v)
+		return true;
+	if (!json_is_number(v) || !(ms >= 0 && ms <= (double)REIN_TIMING_MAX_NS / 1e6)) {
+		*out = no(EINVAL, "bad %s; accepted: 0 to %g, in ms", key,
+		          (double)REIN_TIMING_MAX_NS / 1e6);
+		return false;
+	}
+	*ns = (uint64_t)(ms * 1e6);
+	*has = true;
+	return true;
+}
+
+/* What of the request concerns the reservation, on top of what is wanted now. A 0 gives it up. */
+static bool timing_of(const json_t *request, const struct rein_client *c,
+                      struct rein_client_set *set, json_t **out)
+{
+	struct rein_timing t = c->reservation.wanted;
+	bool deadline = false, period = false, budget = false;
+	char why[160];
+	if (!time_of(request, "deadline_ms", &t.deadline_ns, &deadline, out) ||
+	    !time_of(request, "period_ms", &t.period_ns, &period, out) ||
+	    !time_of(request, "budget_ms", &t.budget_ns, &budget, out))
+		return false;
+	if (!deadline && !period && !budget)
+		return true;
+	if ((deadline && !t.deadline_ns) || (period && !t.period_ns) || (budget && !t.budget_ns))
+		t = (struct rein_timing){0};
+	if (rein_timing_check(&t, why, sizeof(why))) {
+		*out = no(EINVAL, "%s", why);
+		return false;
+	}
+	set->has_timing = true;
+	set->timing = t;
+	return true;
+}
+
+/* The request's changes in *set, but for timing. false: *out is an error answer. */
+static bool changes_of(const struct rein_server *s, const json_t *request,
+                       struct rein_client_set *set, json_t **out)
+{
+	json_int_t prio = REIN_PRIO_UNSET, weight = 0, nice = REIN_NICE_UNSET;
 	const json_t *class_json = json_object_get(request, "class");
 	const char *class_name = json_string_value(class_json);
-	if (!integer_of(request, "id", 1, UINT32_MAX, &id, &bad) ||
-	    !integer_of(request, "pid", 1, INT32_MAX, &pid, &bad) ||
-	    !integer_of(request, "prio", 0, REIN_PRIO_MAX, &prio, &bad) ||
-	    !integer_of(request, "weight", 1, REIN_WEIGHT_MAX, &weight, &bad))
-		return bad;
-	if (!id && !pid)
-		return no(EINVAL, "set needs pid or id");
-	if (prio == REIN_PRIO_UNSET && !weight && !class_json)
-		return no(EINVAL, "set needs prio, weight or class");
-	if (class_json && (!class_name || !rein_config_class(s->config, class_name)))
-		return no(EINVAL,
+	if (!integer_of(request, "prio", 0, REIN_PRIO_MAX, &prio, out) ||
+	    !integer_of(request, "weight", 1, REIN_WEIGHT_MAX, &weight, out) ||
+	    !integer_of(request, "latency_nice", REIN_NICE_MIN, REIN_NICE_MAX, &nice, out))
+		return false;
+	if (class_json && (!class_name || !rein_config_class(s->config, class_name))) {
+		*out = no(EINVAL,
 		          "unknown class '%.40s'; accepted: the classes of rein.conf (op classes "
 		          "lists them)",
 		          class_name ? class_name : "");
-	struct rein_client *c = client_by(s, (uint32_t)id, (pid_t)pid);
-	if (!c)
-		return no(ESRCH, "no client with %s %lld", id ? "id" : "pid",
-		          (long long)(id ? id : pid));
-	char old_class[REIN_CLASS_LEN];
-	memcpy(old_class, c->set_class, sizeof(old_class));
-	int old_prio = c->set_prio;
-	uint32_t old_weight = c->set_weight;
-	if (class_name) {
-		snprintf(c->set_class, sizeof(c->set_class), "%s", class_name);
-		c->set_prio = REIN_PRIO_UNSET; /* the class' own, unless said too */
-		c->set_weight = 0;
+		return false;
+	}
+	if (class_name) { /* everything is the class' own, unless said too */
+		*set = (struct rein_client_set){.prio = REIN_PRIO_UNSET,
+		                                .latency_nice = REIN_NICE_UNSET};
+		snprintf(set->class_name, sizeof(set->class_name), "%s", class_name);
 	}
 	if (prio != REIN_PRIO_UNSET)
-		c->set_prio = (int)prio;
+		set->prio = (int)prio;
 	if (weight)
-		c->set_weight = (uint32_t)weight;
-	char why[160] = "";
-	int err = rein_server_regrant(s, c, why, sizeof(why));
-	if (err) {
-		memcpy(c->set_class, old_class, sizeof(c->set_class));
-		c->set_prio = old_prio;
-		c->set_weight = old_weight;
-		return no(err, "%s", why);
-	}
+		set->weight = (uint32_t)weight;
+	if (nice != REIN_NICE_UNSET)
+		set->latency_nice = (int)nice;
+	return true;
+}
+
+static json_t *changed_client(struct rein_server *s, const struct rein_client *c)
+{
 	struct rein_snapshot *snap = rein_snapshot_take(s);
 	json_t *answer = NULL;
 	for (unsigned i = 0; snap && i < snap->n_clients && !answer; i++)
@@ -250,6 +340,44 @@ static json_t *op_set(struct rein_server *s, const json_t *request)
 		return no(ESRCH, "the program has just ended");
 	json_object_set_new(answer, "ok", json_true());
 	return answer;
+}
+
+static json_t *op_set(struct rein_server *s, const json_t *request)
+{
+	static const char *const keys[] = {"prio",        "weight",    "class",    "latency_nice",
+	                                   "deadline_ms", "period_ms", "budget_ms"};
+	json_int_t id = 0, pid = 0;
+	json_t *bad = NULL;
+	unsigned said = 0;
+	if (!integer_of(request, "id", 1, UINT32_MAX, &id, &bad) ||
+	    !integer_of(request, "pid", 1, INT32_MAX, &pid, &bad))
+		return bad;
+	if (!id && !pid)
+		return no(EINVAL, "set needs pid or id");
+	for (unsigned i = 0; i < REIN_ARRAY_LEN(keys); i++)
+		said += json_object_get(request, keys[i]) != NULL;
+	if (!said)
+		return no(EINVAL, "set needs prio, weight, class, latency_nice, deadline_ms, "
+		                  "period_ms or budget_ms");
+	struct rein_client_set set = {0};
+	if (!changes_of(s, request, &set, &bad)) /* a mistake is one whoever is meant */
+		return bad;
+	struct rein_client *c = client_by(s, (uint32_t)id, (pid_t)pid);
+	if (!c)
+		return no(ESRCH, "no client with %s %lld", id ? "id" : "pid",
+		          (long long)(id ? id : pid));
+	struct rein_client_set old = c->set;
+	set = old;
+	if (!changes_of(s, request, &set, &bad) || !timing_of(request, c, &set, &bad))
+		return bad;
+	char why[320] = "";
+	c->set = set;
+	int err = rein_server_regrant(s, c, true, why, sizeof(why));
+	if (err) {
+		c->set = old;
+		return no(err, "%s", why);
+	}
+	return changed_client(s, c);
 }
 
 /* ---------------------------------------------------------------- the rest */
@@ -276,17 +404,25 @@ static json_t *op_policy(struct rein_server *s, const json_t *request)
 	                 available);
 }
 
+static json_t *class_json(const struct rein_class *c)
+{
+	enum rein_band band = rein_config_band(c, &c->timing, c->prio);
+	return json_pack("{s:s, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:s, s:f, s:i, s:i, s:f, s:b}",
+	                 "name", c->name, "prio", c->prio, "weight", (int)c->weight, "latency_nice",
+	                 c->latency_nice, "band", rein_band_name(band), "deadline_ms",
+	                 ms_json(c->timing.deadline_ns), "period_ms", ms_json(c->timing.period_ns),
+	                 "budget_ms", ms_json(c->timing.budget_ns), "budget_mode",
+	                 c->budget_hard ? "hard" : "soft", "backlog_us",
+	                 (double)c->backlog_ns / 1e3, "backlog_launches", (int)c->backlog_launches,
+	                 "linger_us", (int)c->linger_us, "patience_ms",
+	                 (double)c->patience_ns / 1e6, "gate_implicit", c->gate_implicit);
+}
+
 static json_t *op_classes(struct rein_server *s, const json_t *request)
 {
 	json_t *classes = json_array(), *rules = json_array();
 	for (const struct rein_class *c = s->config->classes; c; c = c->hh.next)
-		json_array_append_new(
-		    classes, json_pack("{s:s, s:i, s:i, s:f, s:i, s:i, s:f, s:b}", "name", c->name,
-		                       "prio", c->prio, "weight", (int)c->weight, "backlog_us",
-		                       (double)c->backlog_ns / 1e3, "backlog_launches",
-		                       (int)c->backlog_launches, "linger_us", (int)c->linger_us,
-		                       "patience_ms", (double)c->patience_ns / 1e6, "gate_implicit",
-		                       c->gate_implicit));
+		json_array_append_new(classes, class_json(c));
 	for (const struct rein_rule *r = s->config->rules; r; r = r->hh.next) {
 		char exe[sizeof(r->exe)], user[sizeof(r->user)];
 		rein_printable(exe, sizeof(exe), r->exe);
@@ -309,6 +445,25 @@ static json_t *op_reload(struct rein_server *s, const json_t *request)
 	return json_pack("{s:b, s:o}", "ok", 1, "config", files_json(s->config));
 }
 
+/* What was recorded is in the files when this answers; with record_ms, and from now on for so long.
+ */
+static json_t *op_trace(struct rein_server *s, const json_t *request)
+{
+	json_int_t record_ms = 0;
+	json_t *bad = NULL;
+	struct rein_collector_stats stats;
+	if (!integer_of(request, "record_ms", 1, TRACE_MAX_MS, &record_ms, &bad))
+		return bad;
+	if (record_ms)
+		rein_trace_for(s, (uint64_t)record_ms * REIN_MS);
+	rein_collector_sync(s->collector);
+	rein_collector_stats(s->collector, &stats);
+	return json_pack("{s:b, s:b, s:b, s:b, s:I, s:I, s:I}", "ok", 1, "recording",
+	                 stats.recording, "failing", stats.failing, "configured", s->config->events,
+	                 "records", (json_int_t)stats.records, "lost", (json_int_t)stats.lost,
+	                 "bytes", (json_int_t)stats.bytes);
+}
+
 static json_t *op_stop(struct rein_server *s, const json_t *request)
 {
 	rein_info("asked to stop: ending");
@@ -323,7 +478,7 @@ static const struct {
 } ops[] = {
     {"status", false, op_status}, {"clients", false, op_clients}, {"set", true, op_set},
     {"policy", false, op_policy}, {"classes", false, op_classes}, {"reload", true, op_reload},
-    {"stop", true, op_stop},
+    {"trace", false, op_trace},   {"stop", true, op_stop},
 };
 
 static json_t *serve(struct rein_server *s, const struct rein_identity *who, const json_t *request)
@@ -334,7 +489,8 @@ static json_t *serve(struct rein_server *s, const struct rein_identity *who, con
 	for (unsigned i = 0; i < REIN_ARRAY_LEN(ops); i++) {
 		if (strcmp(ops[i].name, op) != 0)
 			continue;
-		bool changes = ops[i].changes || json_object_get(request, "set");
+		bool changes = ops[i].changes || json_object_get(request, "set") ||
+		               json_object_get(request, "record_ms");
 		if (changes && !who->privileged)
 			return no(EPERM,
 			          "%s needs root, the daemon's user or the group " REIN_GROUP, op);
@@ -342,7 +498,7 @@ static json_t *serve(struct rein_server *s, const struct rein_identity *who, con
 	}
 	return no(EINVAL,
 	          "unknown op '%.40s'; accepted: status, clients, set, policy, classes, "
-	          "reload, stop",
+	          "reload, trace, stop",
 	          op);
 }
 

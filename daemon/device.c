@@ -65,6 +65,7 @@ void rein_device_look(struct rein_arbiter *a, struct rein_arbiter_client *c, uin
 		uint8_t uuid[16];
 		memcpy(uuid, c->status->device[i].uuid, sizeof(uuid));
 		s->seen = true;
+		c->slots = i + 1 > c->slots ? i + 1 : c->slots;
 		s->device = device_get(a, uuid, c->uid, now_ns);
 		if (s->device < 0) {
 			if (a->say)
@@ -77,6 +78,8 @@ void rein_device_look(struct rein_arbiter *a, struct rein_arbiter_client *c, uin
 			rein_account_device(a, d, now_ns);
 			d->client[d->n++] = c;
 			c->n_devices++;
+			c->devices |= 1ull << d->index;
+			rein_job_refresh(a, c);
 		}
 		rein_store_release(&c->control->verdict[i].board_device, (uint32_t)s->device);
 		d->dirty = a->dirty = true;
@@ -85,7 +88,7 @@ void rein_device_look(struct rein_arbiter *a, struct rein_arbiter_client *c, uin
 
 void rein_device_mark(struct rein_arbiter *a, struct rein_arbiter_client *c)
 {
-	for (unsigned i = 0; i < REIN_DEVICES_MAX; i++)
+	for (unsigned i = 0; i < c->slots; i++)
 		if (c->slot[i].seen && c->slot[i].device >= 0)
 			a->device[c->slot[i].device]->dirty = a->dirty = true;
 }
@@ -119,7 +122,7 @@ static void device_drop(struct rein_arbiter *a, unsigned index)
 
 void rein_device_leave(struct rein_arbiter *a, struct rein_arbiter_client *c)
 {
-	for (unsigned i = 0; i < REIN_DEVICES_MAX; i++) {
+	for (unsigned i = 0; i < c->slots; i++) {
 		int index = c->slot[i].seen ? c->slot[i].device : -1;
 		struct rein_arbiter_device *d = index >= 0 ? a->device[index] : NULL;
 		c->slot[i].seen = false;
@@ -135,4 +138,5 @@ void rein_device_leave(struct rein_arbiter *a, struct rein_arbiter_client *c)
 			device_drop(a, (unsigned)index);
 	}
 	c->n_devices = 0;
+	c->devices = c->held_on = 0;
 }

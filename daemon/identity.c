@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -120,45 +121,118 @@ static void list_classes(const struct rein_config *config, char *buf, size_t len
 	}
 }
 
-void rein_grant(struct rein_grant *out, const struct rein_config *config,
-                const struct rein_identity *who, const char *class_name, int prio)
+/* Why less was granted: the first reason is enough. */
+REIN_PRINTF(2, 3) static void note(struct rein_grant *out, const char *fmt, ...)
 {
-	static const char needs[] = "needs root, the daemon's user, group " REIN_GROUP " or a rule";
+	va_list ap;
+	if (out->text[0])
+		return;
+	va_start(ap, fmt);
+	vsnprintf(out->text, sizeof(out->text), fmt, ap);
+	va_end(ap);
+}
+
+static bool reserves_more(const struct rein_timing *t, const struct rein_timing *than)
+{
+	if (!rein_timing_any(t) || !rein_timing_any(than))
+		return rein_timing_any(t);
+	return rein_timing_due(t) < rein_timing_due(than) || t->period_ns < than->period_ns ||
+	       t->budget_ns > than->budget_ns;
+}
+
+static bool class_is_more(const struct rein_class *class, const struct rein_class *than)
+{
+	return class->prio > than->prio || class->weight > than->weight ||
+	       class->latency_nice < than->latency_nice ||
+	       reserves_more(&class->timing, &than->timing) ||
+	       rein_config_band(class, &class->timing, class->prio) <
+	           rein_config_band(than, &than->timing, than->prio);
+}
+
+static const char needs[] = "needs root, the daemon's user, group " REIN_GROUP " or a rule";
+
+static void grant_class(struct rein_grant *out, const struct rein_config *config,
+                        const struct rein_identity *who, const char *class_name,
+                        const struct rein_class *base)
+{
+	const struct rein_class *asked = rein_config_class(config, class_name);
+	if (!asked) {
+		char known[100];
+		list_classes(config, known, sizeof(known));
+		out->err = -EINVAL;
+		note(out, "unknown class '%.20s'; known: %s", class_name, known);
+		return;
+	}
+	if (class_is_more(asked, base) && !who->privileged)
+		note(out, "class '%s' %s; granted '%s'", asked->name, needs, base->name);
+	else
+		out->class = asked;
+}
+
+/* What was asked for beside the class. */
+static void grant_wishes(struct rein_grant *out, const struct rein_identity *who,
+                         const struct rein_wish *w, const struct rein_class *base)
+{
+	const struct rein_class *class = out->class;
+	bool any = who->privileged;
+	if (w->prio != REIN_PRIO_UNSET) {
+		if (any || w->prio <= class->prio || w->prio <= base->prio)
+			out->prio = w->prio;
+		else
+			note(out, "priority %d %s; granted %d", w->prio, needs, out->prio);
+	}
+	if (w->weight) {
+		if (any || w->weight <= class->weight || w->weight <= base->weight)
+			out->weight = w->weight;
+		else
+			note(out, "weight %u %s; granted %u", w->weight, needs, out->weight);
+	}
+	if (w->latency_nice != REIN_NICE_UNSET) {
+		if (any || w->latency_nice >= class->latency_nice ||
+		    w->latency_nice >= base->latency_nice)
+			out->latency_nice = w->latency_nice;
+		else
+			note(out, "latency_nice %d %s; granted %d", w->latency_nice, needs,
+			     out->latency_nice);
+	}
+	if (rein_timing_any(&w->timing)) {
+		if (any || !reserves_more(&w->timing, &class->timing) ||
+		    !reserves_more(&w->timing, &base->timing))
+			out->timing = w->timing;
+		else
+			note(out, "a reservation %s; granted %s", needs,
+			     rein_timing_any(&class->timing) ? "the class'" : "none");
+	}
+}
+
+void rein_grant(struct rein_grant *out, const struct rein_config *config,
+                const struct rein_identity *who, const struct rein_wish *wish)
+{
 	const struct rein_class *base = rein_config_match(config, who->exe, who->uid);
 	memset(out, 0, sizeof(*out));
 	out->class = base;
-	out->prio = base->prio;
-	if (prio != REIN_PRIO_UNSET && (prio < 0 || prio > REIN_PRIO_MAX)) {
+	if (wish->prio != REIN_PRIO_UNSET && (wish->prio < 0 || wish->prio > REIN_PRIO_MAX)) {
 		out->err = -EINVAL;
-		snprintf(out->text, sizeof(out->text),
-		         "priority %d does not exist; accepted: 0 to %d, higher is more urgent",
-		         prio, REIN_PRIO_MAX);
+		out->prio = base->prio;
+		note(out, "priority %d does not exist; accepted: 0 to %d, higher is more urgent",
+		     wish->prio, REIN_PRIO_MAX);
 		return;
 	}
-	if (class_name[0]) {
-		const struct rein_class *asked = rein_config_class(config, class_name);
-		if (!asked) {
-			char known[100];
-			list_classes(config, known, sizeof(known));
-			out->err = -EINVAL;
-			snprintf(out->text, sizeof(out->text), "unknown class '%.20s'; known: %s",
-			         class_name, known);
-			return;
-		}
-		bool more = asked->prio > base->prio || asked->weight > base->weight;
-		if (more && !who->privileged)
-			snprintf(out->text, sizeof(out->text), "class '%s' %s; granted '%s'",
-			         asked->name, needs, base->name);
-		else
-			out->class = asked;
-	}
+	if (wish->class_name[0])
+		grant_class(out, config, who, wish->class_name, base);
 	out->prio = out->class->prio;
-	if (prio == REIN_PRIO_UNSET)
+	out->weight = out->class->weight;
+	out->latency_nice = out->class->latency_nice;
+	out->timing = out->class->timing;
+	if (out->err)
 		return;
-	int ceiling = base->prio > out->class->prio ? base->prio : out->class->prio;
-	if (prio <= ceiling || who->privileged)
-		out->prio = prio;
-	else
-		snprintf(out->text, sizeof(out->text), "priority %d %s; granted %d", prio, needs,
-		         out->prio);
+	grant_wishes(out, who, wish, base);
+	rein_grant_settle(out, wish->prio != REIN_PRIO_UNSET);
+}
+
+void rein_grant_settle(struct rein_grant *g, bool has_prio)
+{
+	g->band = rein_config_band(g->class, &g->timing, g->prio);
+	g->declared = has_prio || g->prio > 0 || rein_timing_any(&g->timing) ||
+	              strcmp(g->class->name, REIN_CLASS_DEFAULT) != 0;
 }

@@ -32,16 +32,32 @@ gid_t rein_identity_group(void);
 /* Copies text, replacing what is not printable ASCII: names reach terminals and JSON. */
 void rein_printable(char *to, size_t len, const char *from);
 
+struct rein_wish {                 /* what a program asks for */
+	const char *class_name;    /* "" = by the rules */
+	int prio;                  /* REIN_PRIO_UNSET = the class' */
+	uint32_t weight;           /* 0 = the class' */
+	int latency_nice;          /* REIN_NICE_UNSET = the class' */
+	struct rein_timing timing; /* all 0 = the class' */
+};
+
 struct rein_grant {
 	int err; /* 0, or a negative errno: refused, `text` says why */
 	const struct rein_class *class;
 	int prio;
+	uint32_t weight;
+	int latency_nice;
+	struct rein_timing timing; /* what it may reserve; whether it can be kept is admit.h's */
+	enum rein_band band;
+	bool declared;  /* somebody gave it a class, a priority or timing */
 	char text[160]; /* "" or why less was granted than asked for */
 };
 
-/* What a process gets that asks for a class ("" = by the rules) and a priority (REIN_PRIO_UNSET =
- * the class'). The rules' class is everybody's right; more needs privilege; less never does. */
+/* What a process gets that asks for that. The rules' class is everybody's right; more needs
+ * privilege; less never does. More is: a higher priority or weight, a lower latency_nice, a more
+ * urgent band, a reservation that the class does not have. */
 void rein_grant(struct rein_grant *out, const struct rein_config *config,
-                const struct rein_identity *who, const char *class_name, int prio);
+                const struct rein_identity *who, const struct rein_wish *wish);
+/* Band and `declared`, after something else in it was changed; has_prio: somebody said one. */
+void rein_grant_settle(struct rein_grant *g, bool has_prio);
 
 #endif

@@ -14,6 +14,7 @@
 #include "../common/log.h"
 #include "histogram.h"
 #include "sched.h"
+#include "vitals.h"
 
 #define SAY_LINES 32u /* power of two */
 #define EVENTS 64
@@ -41,6 +42,9 @@ struct rein_loop {
 	uint64_t urgent_ns; /* when an urgent client's word last changed */
 	uint64_t armed_ns;  /* what the timer is set to; UINT64_MAX: not set */
 	unsigned muted;
+
+	/* the session's: which step it sees the arbiter in, since when, and when it last looked */
+	uint64_t watched_step_ns, watched_since_ns, looked_ns;
 
 	/* one writer (arbiter), one reader (session) */
 	rein_a32 said, heard;
@@ -79,6 +83,39 @@ bool rein_loop_heard(struct rein_loop *l, char line[REIN_LOOP_SAY_LEN])
 	return true;
 }
 
+/* ---------------------------------------------------------------- is it alive? */
+
+static void step_begins(const struct rein_loop *l)
+{
+	rein_store_relaxed(&rein_vitals->policy, (uint64_t)(uintptr_t)l->arbiter->policy->ops);
+	rein_store_release(&rein_vitals->step_since_ns, rein_now_ns());
+}
+
+static void step_ends(void)
+{
+	rein_store_release(&rein_vitals->step_since_ns, 0);
+}
+
+/* Counts from the first look that saw this step, and from anew after a pause in the looks: while
+ * the whole process is stopped, or gets no processor, nothing hangs. */
+void rein_loop_watch(struct rein_loop *l, uint64_t now_ns)
+{
+	uint64_t step_ns = rein_load_acquire(&rein_vitals->step_since_ns);
+	bool paused = now_ns - l->looked_ns > 2 * REIN_LOOP_WATCH_NS;
+	l->looked_ns = now_ns;
+	if (!step_ns || step_ns != l->watched_step_ns || paused) {
+		l->watched_step_ns = step_ns;
+		l->watched_since_ns = now_ns;
+		return;
+	}
+	if (now_ns - l->watched_since_ns < REIN_LOOP_HANG_NS)
+		return;
+	const struct rein_policy_ops *policy = rein_vitals_policy(rein_vitals);
+	rein_error("policy '%s' hangs: ending; the programs go on when their leases lapse",
+	           policy ? policy->name : "none");
+	_exit(REIN_EXIT_HUNG);
+}
+
 /* ---------------------------------------------------------------- calls */
 
 void rein_loop_call(struct rein_loop *l,
@@ -88,22 +125,19 @@ void rein_loop_call(struct rein_loop *l,
 	l->arg = arg;
 	rein_store_release(&l->call, CALL_PENDING);
 	eventfd_write(l->wake_fd, 1);
-	for (unsigned tick = 0; rein_load_acquire(&l->call) != CALL_DONE; tick++) {
-		if (tick == REIN_LOOP_CALL_TICKS) {
-			rein_error("the arbiter hangs in the policy: ending; the programs go on "
-			           "when their leases lapse");
-			_exit(1);
-		}
-		rein_futex_wait(&l->call, CALL_PENDING, rein_now_ns() + 100 * REIN_MS);
+	while (rein_load_acquire(&l->call) != CALL_DONE) {
+		uint64_t now_ns = rein_now_ns();
+		rein_loop_watch(l, now_ns);
+		rein_futex_wait(&l->call, CALL_PENDING, now_ns + 100 * REIN_MS);
 	}
 	rein_store_relaxed(&l->call, CALL_NONE);
 }
 
-static void serve_call(struct rein_loop *l)
+static void serve_call(struct rein_loop *l, uint64_t now_ns)
 {
 	if (rein_load_acquire(&l->call) != CALL_PENDING)
 		return;
-	l->fn(l->arbiter, l->arg, rein_now_ns());
+	l->fn(l->arbiter, l->arg, now_ns);
 	rein_store_release(&l->call, CALL_DONE);
 	rein_futex_wake_all(&l->call);
 }
@@ -156,7 +190,7 @@ static void rang(struct rein_loop *l, struct rein_member *m, uint64_t now_ns)
 	char drop[REIN_DOORBELL_BYTES];
 	for (int i = 0; i < DRAINS_MAX && read(m->doorbell_fd, drop, sizeof(drop)) > 0; i++)
 		;
-	if (++m->rings > RINGS_MAX && m->arbiter.policy.prio == 0) {
+	if (++m->rings > RINGS_MAX && !rein_arbiter_is_urgent(&m->arbiter)) {
 		char line[REIN_LOOP_SAY_LEN];
 		epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, m->doorbell_fd, NULL);
 		m->muted = true;
@@ -257,7 +291,7 @@ static bool interrupted(struct rein_loop *l)
 static bool has_urgent(const struct rein_loop *l)
 {
 	for (unsigned i = 0; i < l->arbiter->n; i++)
-		if (l->arbiter->client[i]->policy.prio > 0)
+		if (rein_arbiter_is_urgent(l->arbiter->client[i]))
 			return true;
 	return false;
 }
@@ -337,7 +371,8 @@ static void *loop_main(void *arg)
 	struct rein_loop *l = arg;
 	rein_sched_init(&l->sched);
 	while (!rein_load_acquire(&l->stop)) {
-		serve_call(l);
+		step_begins(l);
+		serve_call(l, rein_now_ns());
 		uint64_t now_ns = rein_now_ns();
 		uint64_t before = l->arbiter->decisions;
 		if (rein_arbiter_urgent_changed(l->arbiter))
@@ -350,6 +385,7 @@ static void *loop_main(void *arg)
 			unmute(l, now_ns);
 			next_ns = next_ns < now_ns + REIN_S ? next_ns : now_ns + REIN_S;
 		}
+		step_ends();
 		if (may_spin(l, now_ns))
 			spin(l, next_ns, now_ns);
 		else

@@ -25,7 +25,8 @@
 #define REIN_LOOP_SPIN_NS 200000ull
 #define REIN_LOOP_SAY_LEN 320
 #define REIN_DOORBELL_BYTES 4096
-#define REIN_LOOP_CALL_TICKS 50 /* of 100 ms: then the arbiter counts as hung */
+#define REIN_LOOP_HANG_NS 1000000000ull /* one step of the arbiter as long as that is a hang */
+#define REIN_LOOP_WATCH_NS 250000000ull /* how often the session looks, while clients are there */
 
 struct rein_member { /* a client as the loop knows it; the core's part stands first */
 	struct rein_arbiter_client arbiter;
@@ -48,8 +49,11 @@ REIN_MUST_CHECK int rein_loop_start(struct rein_loop **out, struct rein_board *b
  * are about to be dropped with the whole process: their memory must still be mapped. */
 void rein_loop_stop(struct rein_loop *l);
 
-/* Runs fn(arbiter, arg, now) on the arbiter's thread and returns when it has run. If the arbiter
- * does not answer for seconds, a policy hangs: the process ends, and leases cover the gap. */
+/* Ends the process (REIN_EXIT_HUNG) if the arbiter has been in one step for REIN_LOOP_HANG_NS: a
+ * policy hangs. Leases cover the gap, and the supervisor starts again. Session thread only. */
+void rein_loop_watch(struct rein_loop *l, uint64_t now_ns);
+
+/* Runs fn(arbiter, arg, now) on the arbiter's thread and returns when it has run; watches. */
 void rein_loop_call(struct rein_loop *l,
                     void (*fn)(struct rein_arbiter *a, void *arg, uint64_t now_ns), void *arg);
 

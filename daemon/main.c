@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * main.c: reind starts here.
+ * main.c: reind starts here: the command line, the background, and a worker's life.
  *
  * In the background the parent waits on a pipe until the child listens or has failed, so that
  * whoever started it can connect as soon as it returns, and sees the error on the same terminal.
@@ -15,6 +15,7 @@
 #include "../common/version.h"
 #include "notify.h"
 #include "server.h"
+#include "supervise.h"
 
 #define EXIT_RUNTIME 1
 
@@ -44,24 +45,60 @@ static int daemonise(void)
 	_exit(n == 1 ? status : EXIT_RUNTIME);
 }
 
-/* From the terminal to a log file in the run directory. */
-static int detach_output(const struct rein_options *o)
+/* From the terminal to a log file in the run directory, a new one for a new daemon. */
+static int detach_output(const struct rein_options *o, int fresh)
 {
 	char path[256];
 	snprintf(path, sizeof(path), "%s/reind.log", o->run_dir);
 	REIN_AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	REIN_AUTO_CLOSE int log =
-	    open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0644);
+	    open(path, O_WRONLY | O_CREAT | fresh | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(log < 0 ? null : log, 2) < 0)
 		return -errno;
 	return 0;
 }
 
+/* In the worker. */
+static int work(const struct rein_options *o, int ready_fd)
+{
+	static struct rein_server server;
+	char err[REIN_CONFIG_ERROR_LEN];
+	bool first = rein_supervise_starts() == 1;
+	if (rein_server_start(&server, o, err, sizeof(err))) {
+		rein_error("%s", err);
+		return EXIT_RUNTIME; /* the pipe's end closes: the supervisor knows */
+	}
+	if (o->background && first && detach_output(o, O_TRUNC))
+		rein_warn("the output stays on the terminal");
+	rein_info("version=%s run_dir=%s policy=%s mode=%s config_files=%u", REIN_VERSION,
+	          o->run_dir, server.policy->name, rein_mode_name(rein_loop_mode(server.loop)),
+	          server.config->n_files);
+	rein_notify("READY=1");
+	if (write(ready_fd, "", 1) != 1)
+		rein_debug("nobody waits for the start");
+	close(ready_fd);
+	rein_server_run(&server);
+	rein_notify("STOPPING=1");
+	rein_server_stop(&server);
+	return 0;
+}
+
+/* In the supervisor, when the first worker serves: whoever started us may go on. */
+static void ready(const struct rein_options *o, void *arg)
+{
+	const int *report_fd = arg;
+	if (*report_fd < 0)
+		return;
+	if (detach_output(o, 0))
+		rein_warn("the output stays on the terminal");
+	if (write(*report_fd, "", 1) != 1)
+		rein_debug("nobody waits for the start");
+	close(*report_fd);
+}
+
 int main(int argc, char **argv)
 {
 	static struct rein_options options;
-	static struct rein_server server;
-	char err[REIN_CONFIG_ERROR_LEN];
 	int status, report_fd = -1;
 
 	if (rein_options_parse(&options, argc, argv, &status))
@@ -75,23 +112,5 @@ int main(int argc, char **argv)
 			return EXIT_RUNTIME;
 		}
 	}
-	if (rein_server_start(&server, &options, err, sizeof(err))) {
-		rein_error("%s", err);
-		return EXIT_RUNTIME; /* the pipe's end closes: the parent fails too */
-	}
-	if (report_fd >= 0) {
-		if (detach_output(&options))
-			rein_warn("the output stays on the terminal");
-		if (write(report_fd, "", 1) != 1)
-			rein_debug("nobody waits for the start");
-		close(report_fd);
-	}
-	rein_info("version=%s run_dir=%s policy=%s mode=%s config_files=%u", REIN_VERSION,
-	          options.run_dir, server.policy->name, rein_mode_name(rein_loop_mode(server.loop)),
-	          server.config->n_files);
-	rein_notify("READY=1");
-	rein_server_run(&server);
-	rein_notify("STOPPING=1");
-	rein_server_stop(&server);
-	return 0;
+	return rein_supervise(&options, work, ready, &report_fd);
 }

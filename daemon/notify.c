@@ -10,6 +10,7 @@
 #include "../common/clock.h"
 #include "../common/env.h"
 #include "../common/util.h"
+#include "supervise.h"
 
 void rein_notify(const char *state)
 {
@@ -32,7 +33,8 @@ uint64_t rein_notify_watchdog_ns(void)
 {
 	const char *usec = rein_env(REIN_ENV_WATCHDOG_USEC);
 	const char *pid = rein_env(REIN_ENV_WATCHDOG_PID);
-	if (!usec || !rein_env(REIN_ENV_NOTIFY_SOCKET) || (pid && atol(pid) != (long)getpid()))
+	if (!usec || !rein_env(REIN_ENV_NOTIFY_SOCKET) ||
+	    (pid && atol(pid) != (long)rein_supervise_pid()))
 		return 0;
 	return strtoull(usec, NULL, 10) * REIN_US / 2;
 }

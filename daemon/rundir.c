@@ -3,13 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "../common/wire.h"
+#include "supervise.h"
 
-#define LOCK_TRIES 10
+#define LOCK_TRIES 100
+#define DYING_US 20000
 
 static int dir_make(const char *dir, char *err, size_t err_len)
 {
@@ -39,13 +44,31 @@ static int dir_make(const char *dir, char *err, size_t err_len)
 	return 0;
 }
 
+/* The pid in the pidfile; 0: none. */
+static pid_t holder(int fd)
+{
+	char text[16] = "";
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	text[n > 0 ? n : 0] = 0;
+	long pid = strtol(text, NULL, 10);
+	return pid > 0 && pid <= INT_MAX ? (pid_t)pid : 0;
+}
+
+/* A killed daemon's worker is killed with it, but its locks end a moment later. */
+static bool is_dying(int fd)
+{
+	pid_t pid = holder(fd);
+	REIN_AUTO_CLOSE int process = pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	struct pollfd p = {.fd = process, .events = POLLIN};
+	return pid && ((process < 0 && errno == ESRCH) || poll(&p, 1, 0) == 1);
+}
+
 static void who_holds(int fd, const char *dir, char *err, size_t err_len)
 {
-	char pid[16] = "";
-	ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
-	pid[n > 0 ? n : 0] = 0;
-	pid[strspn(pid, "0123456789")] = 0;
-	snprintf(err, err_len, "another reind (pid %s) serves %s", pid[0] ? pid : "unknown", dir);
+	char pid[16] = "unknown";
+	if (holder(fd))
+		snprintf(pid, sizeof(pid), "%d", (int)holder(fd));
+	snprintf(err, err_len, "another reind (pid %s) serves %s", pid, dir);
 }
 
 /* A daemon that ends unlinks the file under its lock: what we locked must still be the file. */
@@ -75,13 +98,17 @@ int rein_rundir_lock(const char *dir, char *err, size_t err_len)
 			return -e;
 		}
 		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+			if (is_dying(fd)) {
+				usleep(DYING_US);
+				continue;
+			}
 			who_holds(fd, dir, err, err_len);
 			return -EBUSY;
 		}
 		if (!still_there(fd, path))
 			continue;
 		char pid[16];
-		int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+		int n = snprintf(pid, sizeof(pid), "%d\n", (int)rein_supervise_pid());
 		if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) != n) {
 			int e = errno;
 			snprintf(err, err_len, "cannot write %s: %s", path, strerror(e));

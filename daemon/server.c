@@ -18,10 +18,13 @@
 #include "../common/sock.h"
 #include "notify.h"
 #include "rundir.h"
+#include "supervise.h"
 
 #define EVENTS 64
 #define LOG_LINES_PER_S 20
 #define TICK_MS 1000
+#define ADMIT_TICK_MS 250 /* while deadlines are promised */
+#define ADMIT_DIRTY_MS 10 /* while an analysis is due and may not begin yet */
 #define FILES_WANTED 8192 /* three per client, and ours */
 
 bool rein_server_may_log(struct rein_server *s)
@@ -68,24 +71,65 @@ static void do_set_policy(struct rein_arbiter *a, void *arg, uint64_t now_ns)
 
 int rein_server_set_policy(struct rein_server *s, const struct rein_policy_ops *ops)
 {
-	struct set_policy p = {.ops = ops, .params = {.ageing_ns = s->config->ageing_ns}};
+	struct set_policy p = {.ops = ops, .params = *rein_config_params(s->config, ops)};
 	rein_loop_call(s->loop, do_set_policy, &p);
 	if (!p.err) {
 		if (s->policy != ops)
 			rein_info("policy: %s", ops->name);
 		s->policy = ops;
+		s->admit.dirty = true;
 	}
 	return p.err;
 }
 
-int rein_server_regrant(struct rein_server *s, struct rein_client *c, char *err, size_t err_len)
+static int tell(struct rein_server *s, struct rein_client *c, const struct rein_grant *g, char *err,
+                size_t err_len)
+{
+	struct rein_arbiter_params params = rein_client_params(c, g);
+	return rein_loop_set(s->loop, &c->member, &params, err, (unsigned)err_len);
+}
+
+void rein_server_update(struct rein_server *s, struct rein_client *c)
 {
 	struct rein_grant g;
+	char why[160] = "";
 	rein_client_grant(c, s->config, &g);
-	struct rein_arbiter_params params = rein_client_params(c, &g);
-	int result = rein_loop_set(s->loop, &c->member, &params, err, (unsigned)err_len);
+	if (tell(s, c, &g, why, sizeof(why)) && rein_server_may_log(s))
+		rein_warn("client %u keeps its parameters: %s", c->member.arbiter.policy.id, why);
+}
+
+/* The line of a refusal, for `rein set`. */
+static void say_refused(const struct rein_reservation *r, char *err, size_t err_len)
+{
+	char later[REIN_TIME_TEXT_LEN];
+	if (r->promise == REIN_PROMISE_LATER)
+		snprintf(err, err_len, "not with that deadline, %s could be kept: %s",
+		         rein_time_text(later, r->later_ns), r->why);
+	else
+		snprintf(err, err_len, "%s", r->why);
+}
+
+int rein_server_regrant(struct rein_server *s, struct rein_client *c, bool strict, char *err,
+                        size_t err_len)
+{
+	struct rein_grant g;
+	struct rein_reservation old = c->reservation, *r = &c->reservation;
+	int result = 0;
+	rein_client_grant(c, s->config, &g);
+	if (!rein_timing_equal(&g.timing, &old.wanted))
+		rein_admit_ask(s, c, c->who.pid, c->member.arbiter.name, &g, r);
+	bool refused = r->promise == REIN_PROMISE_LATER || r->promise == REIN_PROMISE_REFUSED;
+	if (strict && refused && !rein_timing_equal(&g.timing, &old.wanted)) {
+		say_refused(r, err, err_len);
+		result = -EBUSY;
+	}
 	if (!result)
+		result = tell(s, c, &g, err, err_len);
+	if (result)
+		*r = old;
+	else
 		snprintf(c->class_name, sizeof(c->class_name), "%s", g.class->name);
+	s->admit.dirty = true;
 	return result;
 }
 
@@ -105,9 +149,10 @@ int rein_server_reload(struct rein_server *s, char *err, size_t err_len)
 		return result;
 	}
 	rein_loop_set_mode(s->loop, mode_of(s, fresh));
+	rein_trace_apply(s);
 	for (struct rein_conn *c = s->conns; c; c = c->next) {
 		char why[160] = "";
-		if (c->client && rein_server_regrant(s, c->client, why, sizeof(why)))
+		if (c->client && rein_server_regrant(s, c->client, false, why, sizeof(why)))
 			rein_warn("client %u keeps its parameters: %s",
 			          c->client->member.arbiter.policy.id, why);
 	}
@@ -131,7 +176,7 @@ static int board_make(struct rein_server *s)
 	b->header.major = REIN_ABI_MAJOR;
 	b->header.minor = REIN_ABI_MINOR;
 	b->header.size = sizeof(*b);
-	b->daemon_pid = (uint32_t)getpid();
+	b->daemon_pid = (uint32_t)rein_supervise_pid();
 	if (getrandom(&b->instance, sizeof(b->instance), 0) != sizeof(b->instance) || !b->instance)
 		b->instance = (uint32_t)rein_now_ns() | 1;
 	b->header.magic = REIN_ABI_MAGIC;
@@ -236,14 +281,16 @@ int rein_server_start(struct rein_server *s, const struct rein_options *o, char 
 	s->policy = policy_of(s, s->config);
 	result = board_make(s);
 	if (!result) {
-		struct rein_policy_params params = {.ageing_ns = s->config->ageing_ns};
-		result =
-		    rein_loop_start(&s->loop, s->board, s->policy, &params, mode_of(s, s->config));
+		result = rein_loop_start(&s->loop, s->board, s->policy,
+		                         rein_config_params(s->config, s->policy),
+		                         mode_of(s, s->config));
 	}
 	if (result)
 		snprintf(err, err_len, "cannot start the arbiter: %s", strerror(-result));
 	else
 		result = listen_all(s, err, err_len);
+	if (!result)
+		result = rein_trace_start(s, err, err_len);
 	if (!result) {
 		result = watch_all(s);
 		if (result)
@@ -259,6 +306,7 @@ out:
 
 void rein_server_stop(struct rein_server *s)
 {
+	rein_admit_fini(&s->admit);
 	if (s->loop)
 		rein_loop_stop(s->loop); /* opens all gates; clients are still mapped */
 	struct rein_conn *c, *next;
@@ -272,6 +320,8 @@ void rein_server_stop(struct rein_server *s)
 		free(c);
 	}
 	rein_conn_bury(s);
+	if (s->collector)
+		rein_collector_stop(s->collector);
 	if (s->lock_fd >= 0)
 		rein_rundir_clean(s->options->run_dir);
 	int fds[] = {s->client_fd, s->control_fd, s->signal_fd, s->epoll_fd,
@@ -330,17 +380,13 @@ static void on_event(struct rein_server *s, const struct rein_watch *w)
 	}
 }
 
-static void ping(struct rein_arbiter *a, void *arg, uint64_t now_ns)
-{
-	*(uint64_t *)arg = a->decisions;
-}
-
 static void on_tick(struct rein_server *s, uint64_t now_ns)
 {
-	uint64_t idle_ns = s->options->exit_idle_ns, decisions;
+	uint64_t idle_ns = s->options->exit_idle_ns;
 	rein_conn_timeouts(s, now_ns);
+	rein_trace_tick(s, now_ns);
 	if (s->n_clients)
-		rein_loop_call(s->loop, ping, &decisions); /* ends the process if it hangs */
+		rein_loop_watch(s->loop, now_ns);
 	if (s->watchdog_ns && now_ns - s->notified_ns >= s->watchdog_ns / 2) {
 		rein_notify("WATCHDOG=1");
 		s->notified_ns = now_ns;
@@ -354,10 +400,13 @@ static void on_tick(struct rein_server *s, uint64_t now_ns)
 /* How long to sleep when nothing happens; -1: for ever. */
 static int tick_ms(const struct rein_server *s)
 {
-	uint64_t ms = TICK_MS;
+	uint64_t ms = s->admit.dirty ? ADMIT_DIRTY_MS : s->admit.reserved ? ADMIT_TICK_MS : TICK_MS;
 	if (s->watchdog_ns && s->watchdog_ns / (2 * REIN_MS) < ms)
 		ms = s->watchdog_ns / (2 * REIN_MS);
-	bool needed = s->watchdog_ns || s->n_client_conns || s->options->exit_idle_ns;
+	if (s->n_clients && REIN_LOOP_WATCH_NS / REIN_MS < ms)
+		ms = REIN_LOOP_WATCH_NS / REIN_MS;
+	bool needed =
+	    s->watchdog_ns || s->n_client_conns || s->options->exit_idle_ns || s->trace_until_ns;
 	return needed ? (int)(ms ? ms : 1) : -1;
 }
 
@@ -376,6 +425,7 @@ void rein_server_run(struct rein_server *s)
 			}
 		rein_conn_bury(s);
 		uint64_t now_ns = rein_now_ns();
+		rein_admit_step(s, now_ns);
 		if (now_ns - tick_ns >= (uint64_t)TICK_MS * REIN_MS / 4) {
 			on_tick(s, now_ns);
 			tick_ns = now_ns;

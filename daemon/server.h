@@ -10,6 +10,7 @@
 #ifndef REIN_SERVER_H
 #define REIN_SERVER_H
 
+#include "admit.h"
 #include "client.h"
 #include "options.h"
 
@@ -48,6 +49,8 @@ struct rein_server {
 	const struct rein_options *options;
 	struct rein_config *config;
 	struct rein_loop *loop;
+	struct rein_collector *collector;
+	uint64_t trace_until_ns; /* recorded until then even if not configured; 0: not */
 	struct rein_board *board;
 	int board_fd, lock_fd, epoll_fd, signal_fd, spare_fd;
 	int client_fd, control_fd; /* listening */
@@ -56,9 +59,11 @@ struct rein_server {
 	unsigned n_clients, n_client_conns, n_control_conns;
 	uint32_t next_id;
 	const struct rein_policy_ops *policy; /* in use */
+	struct rein_admit admit;
 	uint64_t started_ns, empty_since_ns, watchdog_ns, notified_ns;
 	uint64_t log_second;
 	unsigned log_lines;
+	bool traced; /* events are recorded */
 	bool stopping;
 };
 
@@ -76,11 +81,23 @@ REIN_MUST_CHECK int rein_server_reload(struct rein_server *s, char *err, size_t 
 /* Switches the policy live. */
 REIN_MUST_CHECK int rein_server_set_policy(struct rein_server *s,
                                            const struct rein_policy_ops *ops);
-/* Recomputes what a client is granted and tells the arbiter. */
-REIN_MUST_CHECK int rein_server_regrant(struct rein_server *s, struct rein_client *c, char *err,
-                                        size_t err_len);
+/* Recomputes what a client is granted and tells the arbiter. `strict`: a reservation that cannot be
+ * kept is an error, and nothing changes; else the client goes on without. */
+REIN_MUST_CHECK int rein_server_regrant(struct rein_server *s, struct rein_client *c, bool strict,
+                                        char *err, size_t err_len);
+/* Tells the arbiter what a client has now; its wishes are not looked at again. */
+void rein_server_update(struct rein_server *s, struct rein_client *c);
 /* For lines that a peer can cause at will: at most a few per second. */
 bool rein_server_may_log(struct rein_server *s);
+
+/* trace.c: event recording. _start: the observer thread; 0 or -errno with one line in err. _apply:
+ * on or off, as configured and as asked for. _for: on for so long from now, at least. */
+REIN_MUST_CHECK int rein_trace_start(struct rein_server *s, char *err, size_t err_len);
+void rein_trace_apply(struct rein_server *s);
+void rein_trace_for(struct rein_server *s, uint64_t ns);
+void rein_trace_tick(struct rein_server *s, uint64_t now_ns);
+/* A client that has joined and whose descriptors are not sent yet. */
+void rein_trace_join(struct rein_server *s, struct rein_client *c);
 
 /* conn.c: connections */
 void rein_conn_accept(struct rein_server *s, bool control);

@@ -21,6 +21,11 @@ static void copy_client(const struct rein_arbiter *a, const struct rein_arbiter_
 	out->holder = c->held ? c->holder : 0;
 	out->prio = c->policy.prio;
 	out->weight = c->policy.weight;
+	out->latency_nice = c->policy.latency_nice;
+	out->job = c->policy.job;
+	out->band = c->policy.band;
+	out->backlog_ns = c->policy.backlog_ns;
+	rein_arbiter_measured(c, &out->measured);
 	out->held = c->held;
 	out->waiting = c->demand & REIN_DEMAND_WAITING;
 	out->working = c->demand & REIN_DEMAND_ACTIVE;

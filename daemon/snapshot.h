@@ -4,7 +4,7 @@
 #ifndef REIN_SNAPSHOT_H
 #define REIN_SNAPSHOT_H
 
-#include "../common/abi.h"
+#include "arbiter.h"
 
 struct rein_server;
 
@@ -12,8 +12,11 @@ struct rein_server;
 
 struct rein_snapshot_client {
 	uint32_t id, holder;
-	int prio;
-	uint32_t weight;
+	int prio, latency_nice;
+	uint32_t weight, job;
+	enum rein_band band;
+	uint64_t backlog_ns; /* in effect */
+	struct rein_measured measured;
 	bool held, waiting, working, metered;
 	uint64_t devices; /* bit i: device[i] of the snapshot */
 	uint64_t submissions, requests, gate_waits, gate_wait_ns, backlog_waits, backlog_wait_ns;

@@ -16,10 +16,12 @@
 #include "helper.h"
 #include "ours.h"
 #include "stream.h"
+#include "trace.h"
 
 _Alignas(REIN_AREA_ALIGN) union rein_board_area rein_board_area;
 _Alignas(REIN_AREA_ALIGN) union rein_control_area rein_control_area;
 _Alignas(REIN_AREA_ALIGN) union rein_status_area rein_status_area;
+_Alignas(REIN_AREA_ALIGN) union rein_rings_area rein_rings_area;
 
 static rein_a32 attached;
 static rein_a64 submissions_before;
@@ -61,7 +63,7 @@ int rein_attach_bell(int fd)
 		rein_store_release(&bell_ino, file.ino);
 		return 0;
 	}
-	int kept = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int kept = fcntl(fd, F_DUPFD_CLOEXEC, REIN_OURS_FROM);
 	if (kept < 0)
 		return -errno;
 	rein_store_relaxed(&bell_dev, file.dev);
@@ -70,14 +72,21 @@ int rein_attach_bell(int fd)
 	return 0;
 }
 
+bool rein_attach_rings(void)
+{
+	struct rein_ours file = bell_file();
+	return rein_ours_still(&file);
+}
+
+/* By the bare system call: send() would be a point where a thread can be cancelled, in the middle
+ * of a launch. */
 void rein_attach_ring(void)
 {
 	char one = 1;
 	struct rein_ours file = bell_file();
 	if (!rein_ours_still(&file))
 		return;
-	ssize_t ignored = send(file.fd, &one, sizeof(one), MSG_NOSIGNAL | MSG_DONTWAIT);
-	(void)ignored;
+	(void)syscall(SYS_sendto, file.fd, &one, sizeof(one), MSG_NOSIGNAL | MSG_DONTWAIT, NULL, 0);
 }
 
 /* ---------------------------------------------------------------- mapping */
@@ -152,8 +161,21 @@ static void publish_devices(void)
 	}
 }
 
-/* Status before control: whoever finds the new gate closed must find the daemon's ear too. */
-int rein_attach_map(const int *fds)
+/* A program without records is better than none with rings: what is no ring is left out. */
+static void map_rings(int fd)
+{
+	struct rein_ring_area *rings = map_checked(fd, sizeof(*rings), PROT_READ | PROT_WRITE);
+	if (!rings)
+		return;
+	bool ticks = rings->head.offers & REIN_RING_OFFERS_TICKS && rein_ticks_allowed();
+	rein_store_relaxed(&rein_trace_clock, ticks ? REIN_TRACE_TICKS : 0);
+	(void)put_object(REIN_RINGS, sizeof(*rings), PROT_READ | PROT_WRITE, fd);
+	drop(rings, sizeof(*rings));
+}
+
+/* Rings and status before control: whoever finds the new gate closed must find the daemon's ear
+ * too. */
+int rein_attach_map(const int *fds, unsigned n_fds)
 {
 	struct rein_board *board = map_checked(fds[REIN_FD_BOARD], sizeof(*board), PROT_READ);
 	struct rein_control *control =
@@ -164,6 +186,8 @@ int rein_attach_map(const int *fds)
 	if (!err) {
 		copy_model(&status->kmodel, &REIN_STATUS->kmodel);
 		rein_store_relaxed(&submissions_before, rein_rows_returned());
+		if (n_fds > REIN_FD_RINGS)
+			map_rings(fds[REIN_FD_RINGS]);
 		if (!put_object(REIN_STATUS, sizeof(*status), PROT_READ | PROT_WRITE,
 		                fds[REIN_FD_STATUS]) ||
 		    !put_object(REIN_BOARD, sizeof(*board), PROT_READ, fds[REIN_FD_BOARD]) ||
@@ -201,6 +225,7 @@ void rein_attach_unmap(void)
 	(void)put_zeros(REIN_STATUS, sizeof(struct rein_status));
 	copy_model(&REIN_STATUS->kmodel, &saved_model);
 	(void)put_zeros(REIN_BOARD, sizeof(struct rein_board));
+	(void)put_zeros(REIN_RINGS, sizeof(struct rein_ring_area));
 	drop(alias, sizeof(*alias));
 	alias = NULL;
 }
@@ -251,6 +276,7 @@ void rein_attach_let_go(void)
 	(void)put_zeros(REIN_CONTROL, sizeof(struct rein_control));
 	(void)put_zeros(REIN_STATUS, sizeof(struct rein_status));
 	(void)put_zeros(REIN_BOARD, sizeof(struct rein_board));
+	(void)put_zeros(REIN_RINGS, sizeof(struct rein_ring_area));
 	drop(alias, sizeof(*alias));
 	alias = NULL;
 	struct rein_ours file = bell_file();

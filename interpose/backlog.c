@@ -219,6 +219,7 @@ static bool try_enter(struct rein_ticket *t)
 static void give_up(struct rein_ticket *t, uint64_t now)
 {
 	unsigned n = rein_rows_count();
+	t->lapsed = true;
 	rein_add_relaxed(&REIN_STATUS->total.lapses, 1);
 	rein_mark_write_off(now - rein_backlog_patience_ns);
 	for (unsigned i = 0; i < n; i++) {
@@ -253,8 +254,10 @@ static void sleep_for_room(const struct rein_mark_watch *w, uint32_t gate)
 	rein_futex_wait(&REIN_GATE_WORD, gate, now + ns);
 }
 
-static void count_wait(uint64_t began)
+static void count_wait(const struct rein_ticket *t, uint64_t began, bool lapsed)
 {
+	rein_trace_wait(REIN_TRACE_BACKLOG, lapsed ? REIN_TRACE_LAPSED : 0, began,
+	                rein_load_relaxed(&t->row->id), 0);
 	rein_add_relaxed(&REIN_STATUS->total.backlog_waits, 1);
 	rein_add_relaxed(&REIN_STATUS->total.backlog_wait_ns, rein_now_ns() - began);
 }
@@ -336,7 +339,7 @@ bool rein_backlog_enter(struct rein_ticket *t, uint32_t gate)
 	bool entered = wait_for_room(t, gate);
 	no_longer_first(t);
 	rein_add_seqcst(&waiting, (uint32_t)-1);
-	count_wait(began);
+	count_wait(t, began, t->lapsed);
 	return entered;
 }
 
@@ -344,8 +347,8 @@ void rein_backlog_sample_next(uint64_t begun)
 {
 	static uint64_t last_ns, last_begun; /* the helper's */
 	uint64_t now = rein_now_ns();
-	if (rein_load_relaxed(&REIN_GATE_WORD) || now - last_ns < SAMPLES_APART_NS ||
-	    begun - last_begun < SAMPLES_APART)
+	if (rein_load_relaxed(&REIN_GATE_WORD) & ~REIN_GATE_TRACED ||
+	    now - last_ns < SAMPLES_APART_NS || begun - last_begun < SAMPLES_APART)
 		return;
 	if (rein_mark_pending())
 		(void)rein_mark_look(true); /* the one before */

@@ -5,6 +5,7 @@
 #include "helper.h"
 #include "request.h"
 #include "stream.h"
+#include "trace.h"
 
 rein_a64 rein_attention = REIN_ATT_UNRESOLVED | REIN_ATT_IDLE | REIN_ATT_SURE;
 
@@ -65,6 +66,7 @@ bool rein_demand_active(void)
 	ring_if_asleep();
 	if (!(rein_and_seqcst(&rein_attention, ~REIN_ATT_IDLE) & REIN_ATT_IDLE))
 		return false; /* another thread was first */
+	rein_trace_mark(REIN_TRACE_ACTIVE, 0, 0, 0);
 	rein_requests_active();
 	rein_helper_wake();
 	return true;
@@ -101,17 +103,38 @@ static bool nothing_left(void)
 	return !rein_requests_any() && rein_rows_all_completed();
 }
 
+/* Held, when all that the driver was given has completed, the first time that this is seen: what
+ * still ran behind a closed gate is charged to us and not to who was let through. */
+static void note_drained(void)
+{
+	static rein_a64 known; /* what had been given to it then */
+	uint64_t returned = 0;
+	if (!(rein_load_relaxed(&REIN_GATE_WORD) & REIN_GATE_CLOSED))
+		return;
+	for (unsigned i = 0; i < rein_rows_count(); i++) {
+		const struct rein_row *row = rein_row_at(i);
+		uint64_t given = rein_load_seqcst(&row->returned);
+		if (rein_load_seqcst(&row->completed) < given)
+			return;
+		returned += given;
+	}
+	if (rein_swap_seqcst(&known, returned) != returned)
+		rein_store_release(&REIN_STATUS->drained_ns, rein_now_ns());
+}
+
 /* Whoever finds another's attempt under way leaves it to that one, which therefore looks again
- * after it has given up. */
+ * after it has given up. Queries of an idle client are many: they look at no row. */
 void rein_demand_try_idle(void)
 {
-	while (nothing_left()) {
+	note_drained();
+	while (!(rein_load_seqcst(&rein_attention) & REIN_ATT_IDLE) && nothing_left()) {
 		uint64_t number = attempt();
 		if (!number)
 			return;
 		bool idle = nothing_left();
 		if (!conclude(number, idle) || !idle)
 			continue;
+		rein_trace_mark(REIN_TRACE_IDLE, 0, 0, 0);
 		rein_demand_totals();
 		rein_demand_publish();
 		if (rein_load_relaxed(&REIN_CONTROL->flags) & REIN_CONTROL_NOTIFY_IDLE)
@@ -136,6 +159,7 @@ void rein_demand_wait_over(void)
 
 void rein_demand_totals(void)
 {
+	note_drained();
 	rein_store_relaxed(&REIN_STATUS->total.submissions,
 	                   rein_rows_returned() - rein_attach_submissions_before());
 	rein_add_relaxed(&REIN_STATUS->total.heartbeats, 1);

@@ -57,6 +57,18 @@ void rein_event_forget(CUevent event)
 		(void)rein_swap_seqcst(word, 0);
 }
 
+#define LAUNCH_COMPLETION_EVENT 12 /* since CUDA 12.3; its value begins with the event too */
+
+void rein_event_launched(const CUlaunchConfig *config)
+{
+	for (unsigned i = 0; config->attrs && i < config->numAttrs; i++) {
+		const CUlaunchAttribute *a = &config->attrs[i];
+		if (a->id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT ||
+		    (int)a->id == LAUNCH_COMPLETION_EVENT)
+			rein_event_forget(a->value.programmaticEvent.event);
+	}
+}
+
 void rein_event_note(CUevent event, struct rein_row *row, uint64_t target)
 {
 	rein_a64 *word = event ? find_or_claim(event) : NULL;

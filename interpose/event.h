@@ -23,6 +23,8 @@
 void rein_event_forget(CUevent event);
 /* After it succeeded; `target`: the row's `returned` before it. */
 void rein_event_note(CUevent event, struct rein_row *row, uint64_t target);
+/* A launch whose attributes record events in its stream, before its end: they prove nothing. */
+void rein_event_launched(const CUlaunchConfig *config);
 /* The event was destroyed. */
 void rein_event_drop(CUevent event);
 

@@ -11,6 +11,7 @@ numbers from the PFN_ typedefs. Written to --out:
   exports.map       the linker's version script for librein.so
   standin.map       and for the stand-in, build/libcuda.so.1
   standin_calls.c   its exports that are not hooked: each calls the driver
+  entry_names.h     the symbols' names, for whoever reads event records
   cuda_versions.h   (name, version, per-thread) -> symbol, for cuGetProcAddress
   softgpu_missing.c a weak definition of every symbol that fails with its name
 
@@ -317,8 +318,41 @@ def unsure_symbols(header, rows):
     return unsure
 
 
+def entry_id(name):
+    """rein_trace_entry() of common/ring.c: 32-bit FNV-1a."""
+    h = 2166136261
+    for byte in name.encode():
+        h = ((h ^ byte) * 16777619) & 0xffffffff
+    return h
+
+
+def traced_hook(s, stream, lines):
+    """Between the fast half and the slow one: with a record."""
+    done = ("rein_submit_fast_done(t.row)" if "nowork" in s.options
+            else "rein_submit_traced_done(&t, &w, r)")
+    work = "" if "nowork" in s.options else f"""
+	const struct rein_work w = {{
+		{lines},
+	}};"""
+    return f"""
+TRACED static {s.prototype("traced_")}
+{{
+	CUstream target = {stream};{work}
+	struct rein_traced t;
+	if (REIN_UNLIKELY(!rein_submit_traced(&t, target, {s.option_bits()})))
+		return {s.call("slow_" + s.name)};
+	CUresult r = {s.call("real." + s.name)};
+	{done};
+	return r;
+}}
+"""
+
+
 def submit_hook(s):
     stream, _ = s.stream()
+    events = ""
+    if "config" in s.options:
+        events = "\n\tif ({0} && {0}->numAttrs)\n\t\trein_event_launched({0});".format(s.arg("config"))
     fields = [f".entry = REIN_E_{s.name}", ".stream = target"] + s.work()
     lines = ",\n\t\t".join(fields)
     return f"""
@@ -334,13 +368,13 @@ SLOW static {s.prototype("slow_")}
 	rein_submit_slow_done(&t, r);
 	return r;
 }}
-
+{"" if "blocking" in s.options else traced_hook(s, stream, lines)}
 FAST {s.prototype("hook_")}
 {{
-	CUstream target = {stream};
+	CUstream target = {stream};{events}
 	struct rein_row *row = rein_submit_fast(target, {s.option_bits()});
 	if (REIN_UNLIKELY(row == NULL))
-		return {s.call("slow_" + s.name)};
+		return {s.call(("slow_" if "blocking" in s.options else "traced_") + s.name)};
 	CUresult r = {s.call("real." + s.name)};
 	rein_submit_fast_done(row);
 	return r;
@@ -358,6 +392,7 @@ def sync_hook(s):
 {{
 	struct rein_sync s;
 	rein_need_real();
+	s.entry = REIN_E_{s.name};
 	rein_sync_begin(&s, REIN_SYNC_{kind.upper()}, {handle}, {bits});
 	CUresult r = {s.call("real." + s.name)};
 	rein_sync_end(&s, r);
@@ -383,11 +418,12 @@ def implicit_hook(s):
 
 def hooks_c(symbols):
     out = ["// SPDX-License-Identifier: Apache-2.0\n", BANNER,
-           '#include "interpose/submit.h"\n\n#include <string.h>\n\n'
+           '#include "interpose/event.h"\n#include "interpose/submit.h"\n\n#include <string.h>\n\n'
            "/* The slow half apart: the fast half, with all of rein_submit_fast() in it, then\n"
            " * has a small frame and leaves with a jump. */\n"
            "#define FAST __attribute__((flatten))\n"
-           "#define SLOW __attribute__((noinline, cold))\n",
+           "#define SLOW __attribute__((noinline, cold))\n"
+           "#define TRACED __attribute__((noinline))\n",
            "#define EXPORT(name, hook) \\\n\textern __typeof__(name) name \\\n"
            '\t\t__attribute__((alias(#hook), visibility("default")))\n']
     for s in symbols.values():
@@ -402,7 +438,8 @@ def hooks_c(symbols):
     out.append("\n/* Both tables in the order of enum rein_entry_id: by name, as in strcmp. */\n"
                "const struct rein_entry rein_entries[REIN_E_COUNT] = {\n")
     for s in symbols.values():
-        out.append(f'\t{{"{s.name}", REIN_CLASS_{s.class_name.upper()}, {s.option_bits()}}},\n')
+        out.append(f'\t{{"{s.name}", REIN_CLASS_{s.class_name.upper()}, {s.option_bits()}, '
+                   f'{entry_id(s.name):#010x}u}},\n')
     out.append("};\n\nstatic void *const hooks[REIN_E_COUNT] = {\n")
     for s in symbols.values():
         if s.hooked():
@@ -457,6 +494,18 @@ def cuda_entries_h(symbols):
     return (BANNER + "#ifndef REIN_CUDA_ENTRIES_H\n#define REIN_CUDA_ENTRIES_H\n\n"
             f"enum rein_entry_id {{\n{ids}\tREIN_E_COUNT\n}};\n\n"
             "extern const struct rein_entry rein_entries[REIN_E_COUNT];\n\n#endif\n")
+
+
+def entry_names_h(symbols):
+    by_id = sorted((entry_id(name), name) for name in symbols)
+    for (one, name), (other, twin) in zip(by_id, by_id[1:]):
+        if one == other:
+            fail(f"{name} and {twin} have the same rein_trace_entry()")
+    lines = "".join(f'\t{{{i:#010x}u, "{n}"}},\n' for i, n in by_id)
+    return (BANNER + "#ifndef REIN_ENTRY_NAMES_H\n#define REIN_ENTRY_NAMES_H\n\n#include <stdint.h>\n\n"
+            "/* By id: rein_trace_entry() of the name. */\n"
+            "static const struct rein_entry_name {\n\tuint32_t id;\n\tconst char *name;\n} "
+            f"rein_entry_names[] = {{\n{lines}}};\n\n#endif\n")
 
 
 def cuda_versions_h(rows, unsure):
@@ -539,6 +588,7 @@ def main():
     files = {
         "cuda_real.h": cuda_real_h(symbols),
         "cuda_entries.h": cuda_entries_h(symbols),
+        "entry_names.h": entry_names_h(symbols),
         "hooks.c": hooks_c(symbols),
         "exports.map": exports_map(header, symbols),
         "cuda_versions.h": cuda_versions_h(versions, unsure),

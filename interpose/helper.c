@@ -83,7 +83,8 @@ static bool askable(const struct rein_row *row)
 {
 	uint64_t handle = rein_load_relaxed(&row->handle);
 	return rein_load_acquire(&row->state) == REIN_ROW_LIVE &&
-	       handle != REIN_HANDLE_PER_THREAD && handle != REIN_HANDLE_OVERFLOW;
+	       handle != REIN_HANDLE_PER_THREAD && handle != REIN_HANDLE_OVERFLOW &&
+	       rein_context_pushable(rein_load_relaxed(&row->context));
 }
 
 static CUresult ask(const struct rein_row *row)
@@ -114,24 +115,40 @@ static bool look_at_row(struct rein_row *row)
 	return news;
 }
 
+/*
+ * Nobody can ask about another thread's per-thread default stream, a green context's streams, or a
+ * destroyed stream without a mark. What had no submission for a lease counts as over, whatever
+ * other streams are given: their requests would else never end. The daemon would take a quiet
+ * client for stalled anyway, and waiting for the context in the driver would hold up whoever
+ * destroys a stream or begins a capture meanwhile.
+ */
+static bool give_up_on(unsigned i, uint64_t now, bool last_resort)
+{
+	static struct {
+		uint64_t returned, since_ns;
+	} seen[REIN_ROWS];
+	struct rein_row *row = rein_row_at(i);
+	uint64_t returned = rein_load_seqcst(&row->returned);
+	if (!rein_row_outstanding(row) || askable(row))
+		return false;
+	if (seen[i].returned != returned) {
+		seen[i].returned = returned;
+		seen[i].since_ns = now;
+	}
+	last_resort |= now - seen[i].since_ns >= LAST_RESORT_NS && !rein_sync_under_way();
+	return last_resort && !rein_mark_tells(row) && rein_row_complete(row, returned);
+}
+
 bool rein_helper_look(bool last_resort)
 {
+	uint64_t now = rein_now_ns();
 	bool news = rein_mark_look(true).done > 0;
 	unsigned n = rein_rows_count();
 	for (unsigned i = 0; i < n; i++)
 		if (rein_row_outstanding(rein_row_at(i)))
 			news |= look_at_row(rein_row_at(i));
-	/*
-	 * Nobody can ask about another thread's per-thread default stream, or a destroyed stream
-	 * without a mark. After a lease of quiet they count as over: the daemon would take their
-	 * client for stalled anyway, and waiting for the context in the driver would hold up
-	 * whoever destroys a stream or begins a capture meanwhile.
-	 */
-	for (unsigned i = 0; i < n && last_resort; i++) {
-		struct rein_row *row = rein_row_at(i);
-		if (rein_row_outstanding(row) && !askable(row))
-			news |= rein_row_complete(row, rein_load_seqcst(&row->returned));
-	}
+	for (unsigned i = 0; i < n; i++)
+		news |= give_up_on(i, now, last_resort);
 	rein_demand_try_idle();
 	return news;
 }
@@ -213,7 +230,7 @@ static bool watch_request(void)
 		} else if (!any_outstanding()) {
 			rein_demand_try_idle();
 			tick = longer(tick, TICK_MAX_NS);
-		} else if (rein_helper_look(quiet >= LAST_RESORT_NS && !rein_sync_under_way())) {
+		} else if (rein_helper_look(false)) {
 			unaided = false;
 			tick = linger_ns();
 		} else {
@@ -222,7 +239,7 @@ static bool watch_request(void)
 	}
 }
 
-static void *helper_main(void *unused)
+void *rein_helper_main(void *unused)
 {
 	CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
 	unsigned streak = 0;
@@ -247,17 +264,4 @@ static void *helper_main(void *unused)
 		} while (!wanted() && rein_rows_begun() != begun && rein_attach_on());
 	}
 	return NULL;
-}
-
-int rein_helper_start(void)
-{
-	pthread_t thread;
-	pthread_attr_t attr;
-	int err = pthread_attr_init(&attr);
-	if (err)
-		return -err;
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	err = pthread_create(&thread, &attr, helper_main, NULL);
-	pthread_attr_destroy(&attr);
-	return -err;
 }

@@ -18,8 +18,8 @@
 
 #include "shim.h"
 
-/* Starts the thread; once, after cuInit. 0 or -errno. */
-int rein_helper_start(void);
+/* The thread; warden.c starts it, once, after cuInit. */
+void *rein_helper_main(void *unused);
 /* The client became active or was attached. */
 void rein_helper_wake(void);
 /* The process ends: no driver call any more. */
@@ -30,7 +30,7 @@ void rein_helper_allow(void);
 bool rein_helper_inhibited(void);
 
 /* One look at everything, as the thread does it; true: something completed. For the thread and for
- * tests. `last_resort`: what cannot be asked about counts as over. */
+ * tests. `last_resort`: what cannot be asked about counts as over at once, not after a lease. */
 bool rein_helper_look(bool last_resort);
 
 #endif

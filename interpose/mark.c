@@ -204,6 +204,8 @@ static CUresult query(const struct rein_mark *m, bool push)
 		return CUDA_SUCCESS; /* a synchronisation has said so */
 	if (!push)
 		return real.cuEventQuery(m->end);
+	if (!rein_context_pushable(m->context))
+		return CUDA_ERROR_NOT_READY;
 	if (real.cuCtxPushCurrent_v2((CUcontext)(uintptr_t)m->context) != CUDA_SUCCESS)
 		return CUDA_ERROR_CONTEXT_IS_DESTROYED;
 	CUresult r = real.cuEventQuery(m->end);
@@ -263,6 +265,21 @@ struct rein_mark_watch rein_mark_look(bool push)
 	if (rein_add_seqcst(&looking, (uint32_t)-1) == 1 && rein_helper_inhibited())
 		rein_futex_wake_all(&looking);
 	return w;
+}
+
+bool rein_mark_tells(const struct rein_row *row)
+{
+	bool tells = false;
+	uint64_t returned = rein_load_seqcst(&row->returned);
+	for (unsigned i = 0; i < REIN_MARKS && !tells; i++) {
+		struct rein_mark *m = &marks[i];
+		uint32_t state = MARKED;
+		if (rein_load_relaxed(&m->state) != MARKED || !rein_cas(&m->state, &state, OWNED))
+			continue;
+		tells = m->row == row && m->target >= returned && rein_context_pushable(m->context);
+		rein_store_release(&m->state, MARKED);
+	}
+	return tells;
 }
 
 bool rein_mark_pending(void)

@@ -56,6 +56,8 @@ bool rein_mark_end(struct rein_mark *m, struct rein_row *row, CUstream stream, u
  * the calling thread has no context of its own. */
 struct rein_mark_watch rein_mark_look(bool push);
 bool rein_mark_pending(void);
+/* Whether a mark will tell the helper when all that the row was given has completed. */
+bool rein_mark_tells(const struct rein_row *row);
 /* Gives back the reservations of the marks recorded before `before_ns`: their streams wait for
  * something that may be up to whoever waits for room now. Until such a mark completes its row
  * counts as stuck. */

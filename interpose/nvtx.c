@@ -17,13 +17,16 @@
  * 13.0's nvtx3/nvtxDetail/nvtxTypes.h (export tables, callback numbers), nvToolsExt.h (attributes,
  * messages) and nvtxImplCore.h (signatures); these numbers and layouts are NVTX's ABI.
  */
+#include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <wchar.h>
 
 #include "../common/env.h"
 #include "../common/log.h"
 #include "request.h"
+#include "resolve.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -214,8 +217,9 @@ static enum meaning understand(const char *name, uint64_t *deadline_ns)
 #define STACKS 8 /* domains in which one thread has ranges open at a time */
 #define OPEN 16  /* ranges of ours that one thread has open at a time */
 
-/* A thread's open ranges: how deep each domain is, and which of those are ours. */
-static __thread struct {
+/* A thread's open ranges: how deep each domain is, and which of those are ours. On the heap, for a
+ * program that opens the stand-in late has little static room for threads' data left. */
+static __thread struct ranges {
 	struct {
 		const void *domain;
 		uint32_t depth;
@@ -227,7 +231,16 @@ static __thread struct {
 		bool background, was_background;
 	} open[OPEN];
 	uint32_t n_open;
-} mine __attribute__((tls_model("initial-exec")));
+} * mine __attribute__((tls_model("initial-exec")));
+
+static bool has_ranges(void)
+{
+	int saved = errno;
+	if (!mine && (mine = calloc(1, sizeof(*mine))))
+		rein_requests_watch_thread(); /* frees it */
+	errno = saved;
+	return mine;
+}
 
 /* How deep the domain is; one that is not in use has no place yet. NULL: the thread uses too many
  * domains at once; their ranges mean nothing. */
@@ -235,57 +248,56 @@ static uint32_t *depth_of(const void *domain)
 {
 	unsigned vacant = STACKS;
 	for (unsigned i = STACKS; i-- > 0;) {
-		if (mine.stack[i].depth && mine.stack[i].domain == domain)
-			return &mine.stack[i].depth;
-		if (!mine.stack[i].depth)
+		if (mine->stack[i].depth && mine->stack[i].domain == domain)
+			return &mine->stack[i].depth;
+		if (!mine->stack[i].depth)
 			vacant = i;
 	}
 	if (vacant == STACKS)
 		return NULL;
-	mine.stack[vacant].domain = domain;
-	return &mine.stack[vacant].depth;
+	mine->stack[vacant].domain = domain;
+	return &mine->stack[vacant].depth;
 }
 
 static int push(const void *domain, const char *name)
 {
 	uint64_t deadline_ns;
-	uint32_t *depth = depth_of(domain);
+	uint32_t *depth = has_ranges() ? depth_of(domain) : NULL;
 	enum meaning meaning = understand(name, &deadline_ns);
 	if (!depth)
 		return NOT_TRACKED;
-	if (meaning != NOTHING && mine.n_open < OPEN) {
-		unsigned i = mine.n_open++;
-		mine.open[i].domain = domain;
-		mine.open[i].depth = *depth;
-		mine.open[i].background = meaning == BACKGROUND;
-		mine.open[i].request = 0;
-		rein_requests_watch_thread();
+	if (meaning != NOTHING && mine->n_open < OPEN) {
+		unsigned i = mine->n_open++;
+		mine->open[i].domain = domain;
+		mine->open[i].depth = *depth;
+		mine->open[i].background = meaning == BACKGROUND;
+		mine->open[i].request = 0;
 		if (meaning == BACKGROUND)
-			mine.open[i].was_background = rein_requests_background(1);
+			mine->open[i].was_background = rein_requests_background(1);
 		else
-			mine.open[i].request = rein_requests_begin(0, deadline_ns);
+			mine->open[i].request = rein_requests_begin(0, deadline_ns);
 	}
 	return (int)(*depth)++;
 }
 
 static void end_range(unsigned i)
 {
-	if (mine.open[i].background)
-		(void)rein_requests_background(mine.open[i].was_background);
+	if (mine->open[i].background)
+		(void)rein_requests_background(mine->open[i].was_background);
 	else
-		rein_requests_end(mine.open[i].request);
-	mine.n_open--;
-	memmove(&mine.open[i], &mine.open[i + 1], (mine.n_open - i) * sizeof(mine.open[0]));
+		rein_requests_end(mine->open[i].request);
+	mine->n_open--;
+	memmove(&mine->open[i], &mine->open[i + 1], (mine->n_open - i) * sizeof(mine->open[0]));
 }
 
 static int pop(const void *domain)
 {
-	uint32_t *depth = depth_of(domain);
+	uint32_t *depth = mine ? depth_of(domain) : NULL;
 	if (!depth || !*depth)
 		return NOT_TRACKED;
 	(*depth)--;
-	for (unsigned i = mine.n_open; i-- > 0;)
-		if (mine.open[i].domain == domain && mine.open[i].depth == *depth) {
+	for (unsigned i = mine->n_open; i-- > 0;)
+		if (mine->open[i].domain == domain && mine->open[i].depth == *depth) {
 			end_range(i);
 			break;
 		}
@@ -294,8 +306,10 @@ static int pop(const void *domain)
 
 void rein_nvtx_thread_ends(void)
 {
-	while (mine.n_open)
-		end_range(mine.n_open - 1);
+	while (mine && mine->n_open)
+		end_range(mine->n_open - 1);
+	free(mine);
+	mine = NULL;
 }
 
 /* ---------------------------------------------------------------- what NVTX calls */
@@ -422,5 +436,6 @@ EXPORT int InitializeInjectionNvtx2(const void *(*get_export_table)(uint32_t id)
 	bool ranges = attach(callbacks, MODULE_CORE, core_hooks, REIN_ARRAY_LEN(core_hooks));
 	bool domain_ranges =
 	    attach(callbacks, MODULE_CORE2, core2_hooks, REIN_ARRAY_LEN(core2_hooks));
+	rein_driver_meet();
 	return ranges || domain_ranges;
 }

@@ -83,6 +83,50 @@ CUresult hook_cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev)
 	return r;
 }
 
+#ifdef REIN_HAS_cuCtxFromGreenCtx
+CUresult hook_cuCtxFromGreenCtx(CUcontext *pctx, CUgreenCtx green)
+{
+	rein_need_real();
+	CUresult r = real.cuCtxFromGreenCtx(pctx, green);
+	if (r == CUDA_SUCCESS && pctx && rein_shim_on()) {
+		int saved = errno;
+		rein_context_note_green(*pctx);
+		errno = saved;
+	}
+	return r;
+}
+#endif
+
+/* Contexts come from calls that cuda.h does not have (OpenGL interoperability) too; whoever uses
+ * one makes it current first. */
+static CUresult made_current(CUresult r, CUcontext ctx)
+{
+	if (r == CUDA_SUCCESS && ctx && rein_shim_on()) {
+		int saved = errno;
+		rein_context_note(ctx, -1);
+		errno = saved;
+	}
+	return r;
+}
+
+CUresult hook_cuCtxSetCurrent(CUcontext ctx)
+{
+	rein_need_real();
+	return made_current(real.cuCtxSetCurrent(ctx), ctx);
+}
+
+CUresult hook_cuCtxPushCurrent(CUcontext ctx)
+{
+	rein_need_real();
+	return made_current(real.cuCtxPushCurrent(ctx), ctx);
+}
+
+CUresult hook_cuCtxPushCurrent_v2(CUcontext ctx)
+{
+	rein_need_real();
+	return made_current(real.cuCtxPushCurrent_v2(ctx), ctx);
+}
+
 /* Nobody asks about streams or events until resume(). */
 static void pause_queries(void)
 {
@@ -126,6 +170,27 @@ CUresult hook_cuCtxDestroy_v2(CUcontext ctx)
 {
 	rein_need_real();
 	return destroy_context(real.cuCtxDestroy_v2, ctx);
+}
+
+/* Ends the context with its last reference; it is current, and then is no more. */
+CUresult hook_cuCtxDetach(CUcontext ctx)
+{
+	CUcontext current = NULL;
+	rein_need_real();
+	if (!ctx || !rein_shim_on())
+		return real.cuCtxDetach(ctx);
+	pause_queries();
+	rein_context_leaving(ctx);
+	CUresult r = real.cuCtxDetach(ctx);
+	if (r == CUDA_SUCCESS &&
+	    (real.cuCtxGetCurrent(&current) != CUDA_SUCCESS || current != ctx)) {
+		rein_mark_forget(ctx);
+		rein_context_gone(ctx);
+	} else {
+		rein_context_back(ctx);
+	}
+	resume_queries();
+	return r;
 }
 
 /* A release ends the context only with its last reference: known after the fact. */
@@ -191,8 +256,10 @@ CUresult hook_cuGreenCtxDestroy(CUgreenCtx green)
 		names[1] = NULL;
 	pause_queries();
 	for (int i = 0; i < 2; i++)
-		if (names[i])
+		if (names[i]) {
 			rein_context_leaving(names[i]);
+			rein_mark_forget(names[i]);
+		}
 	CUresult r = real.cuGreenCtxDestroy(green);
 	for (int i = 0; i < 2; i++) {
 		if (names[i] && r == CUDA_SUCCESS)

@@ -146,7 +146,7 @@ static void wait_begin(struct order *o, enum rein_entry_id entry, CUstream strea
 	if (!rein_shim_on())
 		return;
 	bool shared = rein_event_kinds(event) & REIN_EVENT_SHARED;
-	if (shared || rein_load_relaxed(&REIN_GATE_WORD))
+	if (shared || rein_load_relaxed(&REIN_GATE_WORD) & ~REIN_GATE_TRACED)
 		submit(o, entry, stream, shared);
 }
 

@@ -2,7 +2,8 @@
 /*
  * ours.h: descriptors in somebody else's process. The application may close what it does not know
  * and get the number again for a file of its own; so nothing is written, duplicated or closed
- * without a look at whether the number is still our file.
+ * without a look at whether the number is still our file. Nor are the numbers of stdin, stdout and
+ * stderr taken, which a program may have closed and still use.
  */
 #ifndef REIN_OURS_H
 #define REIN_OURS_H
@@ -10,6 +11,8 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define REIN_OURS_FROM 3
 
 struct rein_ours {
 	int fd; /* -1: none */

@@ -8,11 +8,16 @@
 #include "resolve.h"
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <string.h>
 
 #include "../common/env.h"
 #include "../common/log.h"
 #include "demand.h"
 #include "elf_objects.h"
+#include "request.h"
+
+#include "../include/rein.h"
 
 #define DRIVER_FILE "libcuda.so" /* how file names of drivers start; libcudart's do not */
 #define DRIVER_SONAME "libcuda.so.1"
@@ -50,18 +55,25 @@ static void *next_dlsym(void *handle, const char *name)
 /* ---------------------------------------------------------------- the driver */
 
 /* The linked one, else the one that holds the address that the application was just given, else
- * one loaded already, else the one that the loader finds. */
-static void *open_driver(const void *hint, struct rein_elf_object *driver)
+ * one loaded already. NULL: there is none yet. */
+static void *loaded_driver(const void *hint, struct rein_elf_object *driver)
 {
-	static rein_a32 complained;
 	void *linked = next_dlsym(RTLD_NEXT, "cuInit");
 	if (!(linked && rein_elf_object_of(linked, driver) &&
 	      rein_elf_is_named(driver, DRIVER_FILE)) &&
 	    !(hint && rein_elf_object_of(hint, driver)) &&
 	    !rein_elf_object_named(DRIVER_FILE, driver))
 		*driver = (struct rein_elf_object){0, NULL};
-	void *handle = driver->name ? dlopen(driver->name, RTLD_NOW | RTLD_NOLOAD)
-	                            : dlopen(DRIVER_SONAME, RTLD_NOW | RTLD_LOCAL);
+	return driver->name ? dlopen(driver->name, RTLD_NOW | RTLD_NOLOAD) : NULL;
+}
+
+/* … else the one that the loader finds. */
+static void *open_driver(const void *hint, struct rein_elf_object *driver)
+{
+	static rein_a32 complained;
+	void *handle = loaded_driver(hint, driver);
+	if (!driver->name)
+		handle = dlopen(DRIVER_SONAME, RTLD_NOW | RTLD_LOCAL);
 	if (handle && !driver->name) {
 		void *init = next_dlsym(handle, "cuInit");
 		if (!init || !rein_elf_object_of(init, driver))
@@ -70,6 +82,31 @@ static void *open_driver(const void *hint, struct rein_elf_object *driver)
 	if (!handle && !rein_swap_seqcst(&complained, 1))
 		rein_error("no CUDA driver: %s", dlerror());
 	return handle;
+}
+
+/* Whether it is a stand-in, which does the work itself: requests are its too. */
+static bool is_standin(void *handle)
+{
+	const struct rein_api *(*ask)(uint32_t version);
+	if (!next_dlsym(handle, REIN_STANDIN_MARK))
+		return false;
+	void *symbol = next_dlsym(handle, "rein_api");
+	memcpy(&ask, &symbol, sizeof(ask));
+	if (symbol)
+		rein_requests_pass_to(ask(REIN_API_VERSION));
+	return true;
+}
+
+void rein_driver_meet(void)
+{
+	struct rein_elf_object driver;
+	int saved = errno;
+	void *handle = loaded_driver(NULL, &driver);
+	if (handle) {
+		(void)is_standin(handle);
+		dlclose(handle);
+	}
+	errno = saved;
 }
 
 /* The next definition after ours if there is one (another interposer, a linked driver), else the
@@ -85,7 +122,7 @@ bool rein_driver_find(const void *hint, void *found[REIN_E_COUNT], uintptr_t *ba
 		if (!found[i])
 			found[i] = next_dlsym(handle, rein_entries[i].name);
 	}
-	if (next_dlsym(handle, REIN_STANDIN_MARK))
+	if (is_standin(handle))
 		rein_or_seqcst(&rein_attention, REIN_ATT_OFF);
 	*base = driver.base;
 	return true;
@@ -121,8 +158,21 @@ static void *hook_in_place_of(void *addr, const char *name)
 	return hook;
 }
 
+/* Programs look for cuInit among what is loaded to know whether they have CUDA: without a driver
+ * our own export is no answer. Libc says why not. */
+static bool only_we_have(const char *name)
+{
+	struct rein_elf_object driver;
+	void *hook = rein_hook_find(name);
+	return hook && next_dlsym(RTLD_DEFAULT, name) == hook && !next_dlsym(RTLD_NEXT, name) &&
+	       !rein_elf_object_named(DRIVER_FILE, &driver);
+}
+
 REIN_NO_SANITIZE struct decision rein_dlsym_decide(void *handle, const char *name)
 {
+	if (handle == RTLD_DEFAULT && name && name[0] == 'c' && name[1] == 'u' &&
+	    only_we_have(name))
+		return (struct decision){.result = next_dlsym(RTLD_NEXT, name)};
 	if (!ours_to_answer(handle, name))
 		return (struct decision){.jump = next_dlsym_addr()};
 	return (struct decision){.result = hook_in_place_of(next_dlsym(handle, name), name)};

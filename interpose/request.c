@@ -10,6 +10,8 @@
 #include "../include/rein.h"
 #include "attach.h"
 #include "demand.h"
+#include "resolve.h"
+#include "trace.h"
 
 #define SLOTS 256 /* open requests with an arrival and a deadline; more are counted only */
 #define SLOT_TAKEN 1ull
@@ -100,6 +102,33 @@ static void tell(bool matters)
 		rein_demand_publish();
 }
 
+/* An active client's deadline moves forward, or it begins to have one: others may have to stop. */
+static bool is_sooner(uint64_t due)
+{
+	uint64_t known = rein_load_relaxed(&REIN_STATUS->deadline_ns);
+	return due && (!known || due < known);
+}
+
+/* Others wait for it, and what it does now may be less urgent. */
+static bool is_waited_for(void)
+{
+	return rein_load_relaxed(&REIN_CONTROL->flags) & REIN_CONTROL_NOTIFY_IDLE;
+}
+
+/* ---------------------------------------------------------------- beside a stand-in */
+
+static rein_a64 passed_to; /* a const struct rein_api * */
+
+void rein_requests_pass_to(const struct rein_api *api)
+{
+	rein_store_release(&passed_to, (uintptr_t)api);
+}
+
+static const struct rein_api *standin(void)
+{
+	return (const struct rein_api *)(uintptr_t)rein_load_acquire(&passed_to);
+}
+
 /* ---------------------------------------------------------------- on, and forked */
 
 static bool on(void)
@@ -151,7 +180,8 @@ void rein_requests_watch_thread(void)
 
 static uint64_t take_slot(uint64_t arrival_ns, uint64_t due_ns)
 {
-	uint64_t number = rein_add_relaxed(&serial, 1) + 1;
+	/* an address of ours first: another copy of rein in the process gives other numbers */
+	uint64_t number = ((uintptr_t)&serial >> 4) + rein_add_relaxed(&serial, 1) + 1;
 	for (unsigned i = 0; i < SLOTS; i++) {
 		uint64_t none = 0;
 		uint32_t used = rein_load_seqcst(&slots_used);
@@ -194,6 +224,8 @@ static bool give_slot(uint64_t request)
 
 uint64_t rein_requests_begin(uint64_t arrival_ns, uint64_t deadline_ns)
 {
+	if (standin())
+		return standin()->request_begin(arrival_ns, deadline_ns);
 	if (!on())
 		return 0;
 	int saved = errno;
@@ -209,18 +241,22 @@ uint64_t rein_requests_begin(uint64_t arrival_ns, uint64_t deadline_ns)
 	rein_store_release(&exact, 1);
 	rein_add_seqcst(&changes, 1);
 	rein_add_relaxed(&REIN_STATUS->total.requests, 1);
+	rein_trace_mark(REIN_TRACE_REQUEST_BEGIN, arrival, request, due);
 	if (rein_load_acquire(&rein_attention) & REIN_ATT_UNRESOLVED || !rein_demand_active())
-		tell(first && rein_load_seqcst(&backgrounds));
+		tell((first && rein_load_seqcst(&backgrounds)) || is_sooner(due));
 	errno = saved;
 	return request;
 }
 
 void rein_requests_end(uint64_t request)
 {
+	if (standin())
+		standin()->request_end(request);
 	if (!request || !on())
 		return;
 	int saved = errno;
 	if (give_slot(request)) {
+		rein_trace_mark(REIN_TRACE_REQUEST_END, 0, request, 0);
 		begun_here -= begun_here > 0;
 		bool last = rein_add_seqcst(&rein_requests_open, (uint32_t)-1) == 1;
 		if (last && rein_load_seqcst(&backgrounds))
@@ -228,7 +264,7 @@ void rein_requests_end(uint64_t request)
 		rein_add_seqcst(&changes, 1);
 		rein_demand_try_idle();
 		if (!rein_demand_is_idle())
-			tell(last && rein_load_seqcst(&backgrounds));
+			tell((last && rein_load_seqcst(&backgrounds)) || is_waited_for());
 	}
 	errno = saved;
 }
@@ -250,6 +286,8 @@ void rein_requests_active(void)
 
 int rein_requests_background(int background)
 {
+	if (standin())
+		return standin()->thread_background(background);
 	bool before = in_background, after = background != 0;
 	if (!on() || before == after)
 		return before;
@@ -283,6 +321,8 @@ void rein_request_yield(void)
 	}
 	if (!began)
 		return;
+	rein_trace_wait(REIN_TRACE_GATE, REIN_TRACE_BACKGROUND | (open ? REIN_TRACE_LAPSED : 0),
+	                began, REIN_TRACE_NO_STREAM, REIN_CONTROL->client_id);
 	rein_add_relaxed(&REIN_STATUS->total.gate_waits, 1);
 	rein_add_relaxed(&REIN_STATUS->total.gate_wait_ns, rein_now_ns() - began);
 	if (open)
@@ -293,16 +333,20 @@ void rein_request_yield(void)
 
 static int present(void)
 {
-	return on();
+	return standin() ? standin()->present() : on();
 }
 
 static int joined(void)
 {
+	if (standin())
+		return standin()->joined();
 	return on() && rein_attach_on();
 }
 
 static int priority(void)
 {
+	if (standin())
+		return standin()->priority();
 	return joined() ? (int)rein_load_acquire(&REIN_CONTROL->prio) : -1;
 }
 
@@ -318,5 +362,6 @@ EXPORT const struct rein_api *rein_api(uint32_t version)
 	    .request_end = rein_requests_end,
 	    .thread_background = rein_requests_background,
 	};
+	rein_driver_meet();
 	return version && version <= REIN_API_VERSION ? &api : NULL;
 }

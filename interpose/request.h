@@ -27,6 +27,10 @@ void rein_requests_end(uint64_t request);
 /* As rein_thread_background(). */
 int rein_requests_background(int on);
 
+/* Beside a stand-in librein.so passes everything on, these too: to this table, from now on. What
+ * was begun or said before stays here, where nothing is scheduled. */
+void rein_requests_pass_to(const struct rein_api *api);
+
 /* What the calling thread declared ends with it. */
 void rein_requests_watch_thread(void);
 void rein_nvtx_thread_ends(void); /* nvtx.c */

@@ -25,4 +25,11 @@ uintptr_t rein_resolve_base(void);
 /* The symbol that a later stand-in, and librein.so, know a stand-in by. */
 #define REIN_STANDIN_MARK "rein_standin"
 
+/*
+ * Somebody wants to declare requests, perhaps before the first use of CUDA. In librein.so: if the
+ * driver that is loaded by now is a stand-in, requests are passed on to that (request.h), as
+ * rein_driver_find() does with all else. Loads nothing.
+ */
+void rein_driver_meet(void);
+
 #endif

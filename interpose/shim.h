@@ -21,6 +21,7 @@
  *   backlog.c     metered clients: estimates, waiting for room; mark.c: marks and samples
  *   attach.c      the shared memory; warden.c: joining the daemon, the warden thread, fork
  *   helper.c      the helper thread: quiet-queue queries
+ *   trace.c       event records, while the daemon asks for them
  *   observe.c     hand-written hooks: cuInit, contexts, streams, captures; observe_event.c: events
  */
 #ifndef REIN_SHIM_H
@@ -76,6 +77,7 @@ struct rein_entry {
 	const char *name;
 	uint8_t class_id; /* enum rein_class */
 	uint8_t options;  /* REIN_OPT_* */
+	uint32_t id;      /* rein_trace_entry(name) */
 };
 
 #include "cuda_entries.h" /* generated: enum rein_entry_id { REIN_E_cuInit, … }, rein_entries[] */

@@ -25,6 +25,7 @@ static void rowless_gone(uint64_t context);
 
 static rein_a64 contexts[CONTEXTS];
 static rein_a32 contexts_slot[CONTEXTS]; /* their devices, as the daemon numbers them */
+static rein_a32 contexts_green[CONTEXTS];
 static rein_a32 contexts_count;
 static rein_a32 contexts_several; /* 1: more than one was seen, ever */
 
@@ -107,6 +108,7 @@ static struct rein_row *vacant(uint64_t handle)
 	}
 	for (unsigned i = 0; i < n; i++)
 		if (rein_load_relaxed(&rows[i].handle) == REIN_HANDLE_PER_THREAD &&
+		    !(rein_load_acquire(&rows[i].flags) & REIN_ROW_CAPTURING) &&
 		    drained(&rows[i])) {
 			rein_store_release(&rows[i].state, REIN_ROW_DEAD);
 			rein_add_seqcst(&rein_rows_generation, 1);
@@ -130,6 +132,12 @@ static uint32_t slot_of(uint64_t context)
 	return i < 0 ? 0 : rein_load_relaxed(&contexts_slot[i]);
 }
 
+static uint32_t id_of(const struct rein_row *row, uint64_t context)
+{
+	return (uint32_t)(row - rows) | slot_of(context) << 16 |
+	       (uint32_t)(context_find(context) + 1) << 24;
+}
+
 static struct rein_row *make(uint64_t handle, uint64_t scope, uint64_t context, unsigned flags)
 {
 	uint32_t thread = handle == REIN_HANDLE_PER_THREAD ? this_thread() : 0;
@@ -142,6 +150,7 @@ static struct rein_row *make(uint64_t handle, uint64_t scope, uint64_t context, 
 		rein_store_relaxed(&row->thread, thread);
 		rein_store_relaxed(&row->flags, flags);
 		rein_store_relaxed(&row->slot, slot_of(context));
+		rein_store_relaxed(&row->id, id_of(row, context));
 		rein_store_release(&row->state, REIN_ROW_LIVE);
 	}
 	pthread_mutex_unlock(&making);
@@ -323,8 +332,10 @@ void rein_context_note(CUcontext handle, CUdevice device)
 	if (device < 0 && real.cuCtxGetDevice(&device) != CUDA_SUCCESS)
 		device = -1;
 	int slot = device >= 0 ? rein_attach_device(device) : -1;
-	if (known >= 0 && slot >= 0) /* a handle that another device's context had before */
+	if (known >= 0 && slot >= 0) { /* a handle that another context had before */
 		rein_store_relaxed(&contexts_slot[known], (uint32_t)slot);
+		rein_store_relaxed(&contexts_green[known], 0);
+	}
 	pthread_mutex_lock(&making);
 	unsigned n = rein_load_relaxed(&contexts_count);
 	if (n < CONTEXTS && context_find(ctx) < 0) {
@@ -338,6 +349,25 @@ void rein_context_note(CUcontext handle, CUdevice device)
 		rein_store_release(&contexts_count, n + 1);
 	}
 	pthread_mutex_unlock(&making);
+}
+
+void rein_context_note_green(CUcontext ctx)
+{
+	CUdevice device = -1;
+#ifdef REIN_HAS_cuCtxGetDevice_v2
+	if (real.cuCtxGetDevice_v2(&device, ctx) != CUDA_SUCCESS)
+		device = -1;
+#endif
+	rein_context_note(ctx, device);
+	int i = context_find((uint64_t)(uintptr_t)ctx);
+	if (i >= 0)
+		rein_store_release(&contexts_green[i], 1);
+}
+
+bool rein_context_pushable(uint64_t ctx)
+{
+	int i = context_find(ctx);
+	return ctx && (i < 0 || !rein_load_acquire(&contexts_green[i]));
 }
 
 void rein_context_note_current(void)

@@ -47,6 +47,7 @@ struct rein_row {
 	rein_a64 marked;    /* up to here marks tell of completion (backlog.c) */
 	rein_a32 stuck;     /* marks of it that were written off and have not completed yet */
 	rein_a32 slot;      /* of the verdict of the context's device */
+	rein_a32 id;        /* as event records name it (common/ring.h) */
 };
 
 /* Stands for streams beyond the table's end; not a handle that the driver gives out. */
@@ -71,6 +72,9 @@ extern struct rein_row rein_row_none; /* of submissions that are not counted */
 struct rein_tls {
 	uint32_t generation;
 	uint32_t thread; /* a number of our own, from 1 */
+	/* trace.c: the thread's ID, and its ring + 1; beyond REIN_RING_SHARED: the shared one; 0:
+	 * none yet */
+	uint32_t kernel_thread, ring;
 	struct {
 		uint64_t handle;
 		struct rein_row *row;
@@ -129,6 +133,10 @@ uint64_t rein_context_scope(void);
 /* Takes note of a context; `device` -1: ask the driver, it is the current one. */
 void rein_context_note(CUcontext ctx, CUdevice device);
 void rein_context_note_current(void);
+/* It is a green one: current to one thread at a time, says cuda.h, so the helper must not push it.
+ */
+void rein_context_note_green(CUcontext ctx);
+bool rein_context_pushable(uint64_t ctx);
 /* The primary context of a device, as last retained; notes `ctx` if it is not NULL. */
 CUcontext rein_context_primary(CUdevice device, CUcontext ctx);
 /* Its streams and events are about to go; _back: they did not; _gone: they are. */

@@ -44,16 +44,17 @@ bool rein_shim_on(void)
 /* ---------------------------------------------------------------- the closed gate */
 
 /* Waits while the gate is closed and its lease runs. Returns the gate word that let us pass. */
-static uint32_t pass_gate(void)
+static uint32_t pass_gate(const struct rein_row *row)
 {
 	uint64_t began = 0, now = 0;
 	bool lapsed = false;
-	uint32_t gate;
+	uint32_t gate, holder = 0;
 	for (;;) {
 		gate = rein_load_acquire(&REIN_GATE_WORD);
 		if (!(gate & REIN_GATE_CLOSED))
 			break;
 		uint64_t until = rein_load_acquire(&REIN_CONTROL->verdict[0].lease_until_ns);
+		holder = rein_load_relaxed(&REIN_CONTROL->verdict[0].holder);
 		now = rein_now_ns();
 		lapsed = now >= until;
 		if (lapsed)
@@ -69,6 +70,8 @@ static uint32_t pass_gate(void)
 	}
 	if (began) {
 		rein_demand_wait_over();
+		rein_trace_wait(REIN_TRACE_GATE, lapsed ? REIN_TRACE_LAPSED : 0, began,
+		                rein_load_relaxed(&row->id), holder);
 		rein_add_relaxed(&REIN_STATUS->total.gate_waits, 1);
 		rein_add_relaxed(&REIN_STATUS->total.gate_wait_ns, rein_now_ns() - began);
 		if (lapsed)
@@ -81,7 +84,7 @@ static uint32_t pass_gate(void)
 static void wait_for_leave(struct rein_ticket *t)
 {
 	for (;;) {
-		uint32_t gate = pass_gate();
+		uint32_t gate = pass_gate(t->row);
 		if (!(gate & REIN_GATE_METERED)) {
 			rein_backlog_unmetered(t);
 			return;
@@ -137,6 +140,7 @@ static void blocking_begin(struct rein_ticket *t)
 		sync_add_scope(s, rein_load_relaxed(&t->row->scope), REIN_ROW_BLOCKING);
 }
 
+/* The last ones say so in cuda.h; early CUDA 12 headers lack two of them. */
 bool rein_sync_is_fatal(CUresult r)
 {
 	switch ((int)r) {
@@ -154,6 +158,10 @@ bool rein_sync_is_fatal(CUresult r)
 	case CUDA_ERROR_LAUNCH_FAILED:
 	case CUDA_ERROR_DEINITIALIZED:
 	case CUDA_ERROR_UNKNOWN:
+	case CUDA_ERROR_MPS_CLIENT_TERMINATED:
+	case CUDA_ERROR_EXTERNAL_DEVICE:
+	case 226: /* CUDA_ERROR_CONTAINED */
+	case 721: /* CUDA_ERROR_TENSOR_MEMORY_LEAK */
 		return true;
 	default:
 		return false;
@@ -182,11 +190,16 @@ void rein_sync_begin(struct rein_sync *s, enum rein_sync_kind kind, void *handle
 	int saved = errno;
 	s->kind = kind;
 	s->n = 0;
+	s->stream = REIN_TRACE_NO_STREAM;
+	s->number = 0;
 	rein_add_seqcst(&syncing, 1);
 	if (kind == REIN_SYNC_STREAM) {
 		struct rein_row *row = rein_row_seek((CUstream)handle, options);
-		if (row)
+		if (row) {
 			sync_add(s, row);
+			s->stream = rein_load_relaxed(&row->id);
+			s->number = (uint32_t)rein_load_relaxed(&row->returned);
+		}
 	} else if (kind == REIN_SYNC_CONTEXT) {
 		uint64_t scope = handle ? (uint64_t)(uintptr_t)handle : rein_context_scope();
 		sync_add_scope(s, scope, 0);
@@ -194,7 +207,19 @@ void rein_sync_begin(struct rein_sync *s, enum rein_sync_kind kind, void *handle
 		s->event = (uint64_t)(uintptr_t)handle;
 		s->event_value = rein_event_look((CUevent)handle);
 	}
+	s->began = rein_trace_on() ? rein_trace_now() : 0;
 	errno = saved;
+}
+
+/* Not of questions that were answered with no: programs ask in loops. */
+static void sync_record(const struct rein_sync *s, CUresult r)
+{
+	uint64_t end = rein_trace_now();
+	unsigned clock = rein_load_relaxed(&rein_trace_clock);
+	if (r != CUDA_ERROR_NOT_READY)
+		rein_trace_write(
+		    rein_trace_what(REIN_TRACE_SYNC, clock, (unsigned)r, rein_entries[s->entry].id),
+		    s->began, end, s->stream | (uint64_t)s->number << 32, 0, 0, 0);
 }
 
 void rein_sync_end(struct rein_sync *s, CUresult r)
@@ -202,6 +227,8 @@ void rein_sync_end(struct rein_sync *s, CUresult r)
 	if (s->kind == REIN_SYNC_NONE)
 		return;
 	int saved = errno;
+	if (REIN_UNLIKELY(s->began))
+		sync_record(s, r);
 	sync_finish(s, r);
 	errno = saved;
 }
@@ -245,8 +272,11 @@ void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 	t->work = w;
 	t->row = NULL;
 	t->mark = NULL;
-	t->progress = t->stalled_ns = t->waited_ns = 0;
+	t->progress = t->stalled_ns = t->waited_ns = t->began = 0;
+	t->lapsed = false;
 	t->options = rein_entries[w->entry].options & ~(w->across ? REIN_OPT_NO_WORK : 0u);
+	if (!w->bytes) /* a driver may return from a copy of nothing at once */
+		t->options &= ~REIN_OPT_BLOCKING;
 	t->sync.kind = REIN_SYNC_NONE;
 	if (!rein_shim_on())
 		goto out;
@@ -265,7 +295,7 @@ void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 		goto out;
 	}
 	rein_request_yield();
-	rein_add_seqcst(&t->row->begun, 1);
+	t->number = rein_add_seqcst(&t->row->begun, 1) + 1;
 	rein_demand_active();
 	wait_for_leave(t);
 	if (rein_capture_on(w->stream, t->options)) { /* since then: another thread's doing */
@@ -276,6 +306,7 @@ void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 	if (t->options & REIN_OPT_BLOCKING)
 		blocking_begin(t);
 	rein_backlog_before(t);
+	t->began = rein_trace_on() ? rein_trace_now() : 0;
 out:
 	errno = saved;
 }
@@ -295,7 +326,7 @@ bool rein_implicit_slow(struct rein_ticket *t)
 	if (t->row) {
 		rein_add_seqcst(&t->row->begun, 1);
 		rein_demand_active();
-		(void)pass_gate();
+		(void)pass_gate(t->row);
 	}
 	errno = saved;
 	return t->row != NULL;
@@ -315,6 +346,10 @@ void rein_submit_slow_done(struct rein_ticket *t, CUresult r)
 	if (!t->row)
 		return;
 	int saved = errno;
+	if (REIN_UNLIKELY(t->began))
+		rein_trace_submission(t->work, t->row,
+		                      t->sync.kind != REIN_SYNC_NONE ? REIN_TRACE_BLOCKING : 0,
+		                      t->number, t->began, r);
 	if (was_refused(t, r)) {
 		take_back(t, r);
 		errno = saved;

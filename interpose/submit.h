@@ -28,7 +28,8 @@
  *
  * The fast path is two counts (before and after the driver call) and two loads: the process'
  * attention word (demand.h) and the gate word of the daemon's verdict. Whatever is unusual makes
- * one of the two words non-zero and so takes the slow path: nothing else is looked at.
+ * one of the two words non-zero and so takes the slow path: nothing else is looked at. If all that
+ * is unusual is that records are wanted, a third function between the two writes one (trace.h).
  */
 #ifndef REIN_SUBMIT_H
 #define REIN_SUBMIT_H
@@ -37,6 +38,7 @@
 #include "demand.h"
 #include "shim.h"
 #include "stream.h"
+#include "trace.h"
 
 /* What the slow path may know of a submission; zero where the wrapper cannot tell. */
 struct rein_work {
@@ -57,6 +59,9 @@ enum rein_sync_kind { REIN_SYNC_NONE, REIN_SYNC_STREAM, REIN_SYNC_CONTEXT, REIN_
 /* One synchronising call under way, on its caller's stack. */
 struct rein_sync {
 	enum rein_sync_kind kind;
+	enum rein_entry_id entry; /* the wrapper's, before rein_sync_begin() */
+	uint32_t stream, number;  /* for the record: what it waits for */
+	uint64_t began;           /* rein_trace_now(); 0: no record */
 	unsigned n; /* rows in done[]: each is completed up to `target` if the call succeeds */
 	uint64_t event, event_value;
 	struct {
@@ -72,6 +77,7 @@ struct rein_ticket {
 	const struct rein_work *work;
 	struct rein_row *row; /* NULL: not counted (capturing, shim off, no row to be had) */
 	unsigned options;
+	uint64_t number, began; /* for the record: of the row; rein_trace_now(), 0: no record */
 	/* backlog.c */
 	bool known;      /* the estimate is one, not the whole backlog */
 	bool sampled;    /* its time is to be taken */
@@ -80,6 +86,7 @@ struct rein_ticket {
 	uint64_t progress;      /* rein_progress when it last changed, as this thread saw it */
 	uint64_t stalled_ns;    /* waited for room since then, over all openings of the gate */
 	uint64_t waited_ns;     /* waited for room in all */
+	bool lapsed;            /* that wait was given up */
 	struct rein_mark *mark; /* to be recorded behind it: it has entered the backlog */
 	struct rein_sync sync;  /* REIN_OPT_BLOCKING: what its return completes */
 };
@@ -117,37 +124,88 @@ void rein_shim_ready(void);
 /*
  * Counts the submission and returns its row if the driver may be called at once, else NULL with
  * nothing counted. The count comes before the two loads: whoever declares the client idle sets
- * REIN_ATT_IDLE first and looks at the counts after, so one of the two sees the other.
+ * REIN_ATT_IDLE first and looks at the counts after, so one of the two sees the other. `ignored`:
+ * bits of the gate word; *number, if not NULL: of the submission, in its row.
  */
-static inline __attribute__((always_inline)) struct rein_row *rein_submit_fast(CUstream stream,
-                                                                               unsigned options)
+static inline __attribute__((always_inline)) struct rein_row *
+rein_submit_enter(CUstream stream, unsigned options, uint32_t ignored, uint64_t *number)
 {
 	if (options & REIN_OPT_BLOCKING)
 		return NULL;
 	uint32_t attention = (uint32_t)rein_load_relaxed(&rein_attention);
 	if (options & REIN_OPT_NO_WORK) {
 		if (REIN_LIKELY(!(attention & REIN_ATT_UNRESOLVED) &&
-		                !rein_load_relaxed(&REIN_GATE_WORD)))
+		                !(rein_load_relaxed(&REIN_GATE_WORD) & ~ignored)))
 			return &rein_row_none;
 		return NULL;
 	}
-	if (REIN_UNLIKELY(attention | rein_load_relaxed(&REIN_GATE_WORD)))
+	if (REIN_UNLIKELY(attention | (rein_load_relaxed(&REIN_GATE_WORD) & ~ignored)))
 		return NULL;
 	struct rein_row *row = rein_row_of(stream, options);
 	if (REIN_UNLIKELY(row == NULL))
 		return NULL;
-	rein_add_seqcst(&row->begun, 1);
+	if (number)
+		*number = rein_add_seqcst(&row->begun, 1) + 1;
+	else
+		rein_add_seqcst(&row->begun, 1);
 	attention = (uint32_t)rein_load_seqcst(&rein_attention);
-	if (REIN_LIKELY(!(attention | rein_load_acquire(&REIN_GATE_WORD))))
+	if (REIN_LIKELY(!(attention | (rein_load_acquire(&REIN_GATE_WORD) & ~ignored))))
 		return row;
 	rein_add_seqcst(&row->begun, (uint64_t)-1);
 	return NULL;
+}
+
+static inline __attribute__((always_inline)) struct rein_row *rein_submit_fast(CUstream stream,
+                                                                               unsigned options)
+{
+	return rein_submit_enter(stream, options, 0, NULL);
 }
 
 static inline void rein_submit_fast_done(struct rein_row *row)
 {
 	if (row != &rein_row_none)
 		rein_add_seqcst(&row->returned, 1);
+}
+
+/* ---- the same with a record, while that is all that the gate word asks for */
+
+/* One submission of that kind, on its caller's stack. */
+struct rein_traced {
+	struct rein_row *row;
+	uint64_t number, began;
+};
+
+static inline __attribute__((always_inline)) bool
+rein_submit_traced(struct rein_traced *t, CUstream stream, unsigned options)
+{
+	t->row = rein_submit_enter(stream, options, REIN_GATE_TRACED, &t->number);
+	t->began = rein_trace_now();
+	return t->row != NULL;
+}
+
+static inline __attribute__((always_inline)) void
+rein_trace_submission(const struct rein_work *w, const struct rein_row *row, unsigned flags,
+                      uint64_t number, uint64_t began, CUresult r)
+{
+	uint64_t end = rein_trace_now();
+	flags |= rein_load_relaxed(&rein_trace_clock);
+	uint64_t grid = w->grid[0] | (uint64_t)w->grid[1] << 32 | (uint64_t)w->grid[2] << 48;
+	uint64_t block =
+	    (uint64_t)w->block[0] << 32 | (uint64_t)w->block[1] << 44 | (uint64_t)w->block[2] << 56;
+	rein_trace_write(
+	    rein_trace_what(REIN_TRACE_SUBMIT, flags, (unsigned)r, rein_entries[w->entry].id),
+	    began, end, rein_load_relaxed(&row->id) | number << 32, (uint64_t)(uintptr_t)w->func,
+	    w->bytes | grid, w->shared_bytes | block);
+}
+
+/* Right after the driver call. */
+static inline __attribute__((always_inline)) void
+rein_submit_traced_done(const struct rein_traced *t, const struct rein_work *w, CUresult r)
+{
+	if (t->row == &rein_row_none)
+		return;
+	rein_trace_submission(w, t->row, 0, t->number, t->began, r);
+	rein_add_seqcst(&t->row->returned, 1);
 }
 
 #endif

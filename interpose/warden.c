@@ -7,8 +7,10 @@
 #include "attach.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "../common/duration.h"
 #include "../common/env.h"
 #include "../common/futex.h"
 #include "../common/log.h"
@@ -29,9 +32,11 @@
 #define FIRST_WAIT_NS (50 * REIN_MS) /* cuInit waits this long for the first attempt */
 #define WELCOME_MS 1000
 #define RETRY_MS 500
+#define LOOK_MS 2000
 #define REFUSED_RETRY_MS 2000
 #define WARDEN_STACK (1024 * 1024) /* glibc takes the libraries' thread-local data from it */
 
+static bool old_daemon; /* one that takes no HELLO but minor 1's */
 static rein_a32 started, first_over;
 static struct rein_ours sock = {.fd = -1};
 static struct rein_msg_hello hello;
@@ -39,30 +44,63 @@ static char run_dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
 
 /* ---------------------------------------------------------------- joining */
 
+/* `fallback` if it is not set, or is no number within the limits, which is said. */
+static long number_wish(enum rein_env_id id, long min, long max, long fallback, const char *note)
+{
+	const char *text = rein_env_filled(id);
+	char *end;
+	long n = text ? strtol(text, &end, 10) : fallback;
+	if (!text || (end != text && !*end && n >= min && n <= max))
+		return n;
+	rein_error("%s=%s ignored: want %ld to %ld%s", rein_env_table[id].name, text, min, max,
+	           note);
+	return fallback;
+}
+
+static uint64_t time_wish(enum rein_env_id id)
+{
+	const char *text = rein_env_filled(id);
+	uint64_t ns = 0;
+	if (text && rein_duration_parse(text, &ns))
+		rein_error("%s=%s ignored: want a time with its unit, as 20ms",
+		           rein_env_table[id].name, text);
+	return ns;
+}
+
+static void read_timing(void)
+{
+	char why[160];
+	hello.timing = (struct rein_timing){.deadline_ns = time_wish(REIN_ENV_DEADLINE),
+	                                    .period_ns = time_wish(REIN_ENV_PERIOD),
+	                                    .budget_ns = time_wish(REIN_ENV_BUDGET)};
+	if (rein_timing_check(&hello.timing, why, sizeof(why))) {
+		rein_error("no reservation is asked for: %s", why);
+		hello.timing = (struct rein_timing){0};
+	}
+}
+
 /* What a wish from the environment is worth; said once, at the start. */
 static void read_wishes(void)
 {
-	const char *prio = rein_env(REIN_ENV_PRIO), *name = rein_env(REIN_ENV_NAME);
+	const char *name = rein_env(REIN_ENV_NAME), *job = rein_env(REIN_ENV_JOB);
 	const char *class_name = rein_env(REIN_ENV_CLASS);
 	hello.header = (struct rein_msg_header){.magic = REIN_ABI_MAGIC,
 	                                        .type = REIN_MSG_HELLO,
 	                                        .size = sizeof(hello),
 	                                        .abi_major = REIN_ABI_MAJOR,
 	                                        .abi_minor = REIN_ABI_MINOR};
-	hello.prio = REIN_PRIO_UNSET;
-	if (prio && *prio) {
-		char *end;
-		long n = strtol(prio, &end, 10);
-		if (*end || n < 0 || n > REIN_PRIO_MAX)
-			rein_error("REIN_PRIO=%s ignored: want 0 (best effort) to %d (most urgent)",
-			           prio, REIN_PRIO_MAX);
-		else
-			hello.prio = (int32_t)n;
-	}
+	hello.prio = (int32_t)number_wish(REIN_ENV_PRIO, 0, REIN_PRIO_MAX, REIN_PRIO_UNSET,
+	                                  " (0 is best effort, 99 most urgent)");
+	hello.weight = (uint32_t)number_wish(REIN_ENV_WEIGHT, 1, REIN_WEIGHT_MAX, 0, "");
+	hello.latency_nice = (int32_t)number_wish(REIN_ENV_LATENCY_NICE, REIN_NICE_MIN,
+	                                          REIN_NICE_MAX, REIN_NICE_UNSET, "");
+	read_timing();
 	if (name)
 		strncpy(hello.name, name, sizeof(hello.name) - 1);
 	if (class_name)
 		strncpy(hello.class_name, class_name, sizeof(hello.class_name) - 1);
+	if (job)
+		strncpy(hello.job, job, sizeof(hello.job) - 1);
 }
 
 /* 0; -EPROTO with `why` filled: refused, or not understood; other: no answer. */
@@ -82,7 +120,8 @@ static int check_welcome(const struct rein_msg_welcome *w, ssize_t n, unsigned n
 		    "reind and librein.so are of different versions: install both from one release";
 		return -EPROTO;
 	}
-	if ((size_t)n < sizeof(*w) || (!w->error && n_fds != REIN_FD_N)) {
+	if ((size_t)n < REIN_WELCOME_SIZE_1 ||
+	    (!w->error && (n_fds < REIN_FD_N || n_fds > REIN_FD_MAX))) {
 		*why = "its answer is malformed";
 		return -EPROTO;
 	}
@@ -104,22 +143,40 @@ static void say_denied(const struct rein_msg_welcome *w)
 	said = true;
 }
 
+/* The same for a reservation. */
+static void say_refused(const struct rein_msg_welcome *w)
+{
+	static bool said;
+	bool asked = rein_timing_any(&hello.timing);
+	if (asked && !said && w->promise != REIN_PROMISE_GIVEN && w->promise != REIN_PROMISE_NONE)
+		rein_error("the reservation was refused, the program runs without: %.*s",
+		           (int)sizeof(w->promise_text),
+		           w->promise == REIN_PROMISE_UNASKED ? "reind is older and knows none"
+		                                              : w->promise_text);
+	said |= asked;
+}
+
 static int talk(int fd, const char **why)
 {
-	struct rein_msg_welcome welcome;
+	struct rein_msg_welcome welcome = {0};
 	int fds[REIN_SOCK_FDS];
 	unsigned n_fds = REIN_ARRAY_LEN(fds);
-	int err = rein_sock_send(fd, &hello, sizeof(hello), NULL, 0);
+	hello.header.size = old_daemon ? REIN_HELLO_SIZE_1 : sizeof(hello);
+	int err = rein_sock_send(fd, &hello, hello.header.size, NULL, 0);
 	if (err)
 		return err;
 	ssize_t n = rein_sock_recv(fd, &welcome, sizeof(welcome), fds, &n_fds, WELCOME_MS);
 	if (n < 0)
 		n_fds = 0;
+	if (n == 0) /* it did not understand: perhaps it understands less */
+		old_daemon = !old_daemon;
 	err = check_welcome(&welcome, n, n_fds, why);
-	if (!err && (err = rein_attach_map(fds)) != 0)
+	if (!err && (err = rein_attach_map(fds, n_fds)) != 0)
 		*why = "its shared memory cannot be mapped";
 	if (!err && welcome.prio < hello.prio)
 		say_denied(&welcome);
+	if (!err)
+		say_refused(&welcome);
 	for (unsigned i = 0; i < n_fds; i++)
 		close(fds[i]);
 	return err;
@@ -144,10 +201,21 @@ static void report(int err, const char *why)
 		           strerrordesc_np(-err));
 }
 
+static int connect_it(void)
+{
+	int fd = rein_sock_connect(run_dir, REIN_CLIENT_SOCKET);
+	if (fd < 0 || fd >= REIN_OURS_FROM)
+		return fd;
+	int higher = fcntl(fd, F_DUPFD_CLOEXEC, REIN_OURS_FROM);
+	int err = higher < 0 ? -errno : 0;
+	close(fd);
+	return err ? err : higher;
+}
+
 static int join(void)
 {
 	const char *why = "";
-	int fd = rein_sock_connect(run_dir, REIN_CLIENT_SOCKET);
+	int fd = connect_it();
 	int err = fd < 0 ? fd : talk(fd, &why);
 	if (err && fd >= 0)
 		close(fd);
@@ -159,24 +227,29 @@ static int join(void)
 
 /* ---------------------------------------------------------------- the warden */
 
+/* By futex: poll() may be denied, and fails where no descriptors are allowed. */
+static void nap(int ms)
+{
+	static const rein_a32 nobody;
+	rein_futex_wait(&nobody, 0, rein_now_ns() + (uint64_t)ms * REIN_MS);
+}
+
+/* Or until the program has closed one of our descriptors. The socket's end is not seen then, for
+ * poll() keeps it open; and nothing could be rung. So it looks for itself now and then. */
 static void wait_for_hang_up(void)
 {
 	char drop_it[256];
 	for (;;) {
 		struct pollfd p = {.fd = sock.fd, .events = POLLIN};
-		if (poll(&p, 1, -1) < 0)
-			continue;
-		if (p.revents & (POLLHUP | POLLERR | POLLNVAL) || !rein_ours_still(&sock))
+		if (poll(&p, 1, LOOK_MS) < 0)
+			nap(RETRY_MS);
+		if (p.revents & (POLLHUP | POLLERR | POLLNVAL) || !rein_ours_still(&sock) ||
+		    !rein_attach_rings())
 			return;
 		ssize_t n = recv(sock.fd, drop_it, sizeof(drop_it), MSG_DONTWAIT);
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 			return;
 	}
-}
-
-static void nap(int ms)
-{
-	poll(NULL, 0, ms);
 }
 
 /* A refusal stands until another daemon has made the socket anew. */
@@ -213,17 +286,36 @@ static void *warden_main(void *unused)
 	return NULL;
 }
 
-static int start_warden(void)
+/* Not what the program's thread has for itself: a real-time class, a core of its own. */
+static void ordinary(pthread_attr_t *attr)
+{
+	struct sched_param none = {0};
+	cpu_set_t cpus;
+	pthread_attr_setinheritsched(attr, PTHREAD_EXPLICIT_SCHED);
+	pthread_attr_setschedpolicy(attr, SCHED_OTHER);
+	pthread_attr_setschedparam(attr, &none);
+	if (sched_getaffinity(getpid(), sizeof(cpus), &cpus) == 0)
+		pthread_attr_setaffinity_np(attr, sizeof(cpus), &cpus);
+}
+
+/* stack 0: the usual one. If that is not permitted, as the program's thread after all. */
+static int start(void *(*thread_main)(void *), size_t stack)
 {
 	pthread_t thread;
 	pthread_attr_t attr;
-	int err = pthread_attr_init(&attr);
-	if (err)
-		return -err;
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, WARDEN_STACK);
-	err = pthread_create(&thread, &attr, warden_main, NULL);
-	pthread_attr_destroy(&attr);
+	int err = -1;
+	for (int attempt = 0; attempt < 2 && err; attempt++) {
+		err = pthread_attr_init(&attr);
+		if (err)
+			break;
+		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+		if (stack)
+			pthread_attr_setstacksize(&attr, stack);
+		if (attempt == 0)
+			ordinary(&attr);
+		err = pthread_create(&thread, &attr, thread_main, NULL);
+		pthread_attr_destroy(&attr);
+	}
 	return -err;
 }
 
@@ -247,9 +339,9 @@ static void start_threads(void)
 	sigset_t all, before;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before); /* no signal of theirs on our threads */
-	int err = rein_helper_start();
+	int err = start(rein_helper_main, 0);
 	if (!err)
-		err = start_warden();
+		err = start(warden_main, WARDEN_STACK);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (err)
 		rein_error("cannot start a thread: %s; running unscheduled", strerrordesc_np(-err));

@@ -138,6 +138,20 @@ void proc_kill(struct proc *p, int signal)
 		kill(p->pid, signal);
 }
 
+pid_t proc_child(pid_t pid)
+{
+	char path[64];
+	int child = 0;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	FILE *f = fopen(path, "r");
+	if (f && fscanf(f, "%d", &child) != 1)
+		child = 0;
+	if (f)
+		fclose(f);
+	ck_assert_msg(child > 0, "pid %d has no child", (int)pid);
+	return child;
+}
+
 int proc_run(char *const argv[], char *const env[], char *buf, size_t len, int timeout_ms)
 {
 	struct proc p = proc_start(argv, env);

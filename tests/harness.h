@@ -48,6 +48,8 @@ struct proc proc_start(char *const argv[], char *const env[]);
  * 128 + signal. Output (NUL-terminated, at most len - 1) goes to buf if not NULL. */
 int proc_wait(struct proc *p, char *buf, size_t len, int timeout_ms);
 void proc_kill(struct proc *p, int signal);
+/* The one child that a process has now, as reind has its worker; fails the test if it has none. */
+pid_t proc_child(pid_t pid);
 /* Start + wait. */
 int proc_run(char *const argv[], char *const env[], char *buf, size_t len, int timeout_ms);
 /* A fresh private directory, removed when all tests are over; valid until the next call. */

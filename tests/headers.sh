@@ -6,14 +6,14 @@
 # without is in tests/process/test_headers.c.
 set -euo pipefail
 if (($# < 1)); then
-	echo "usage: tests/headers.sh BUILD [VERSION…], for example 12.0 12.9 13.4" >&2
+	echo "usage: tests/headers.sh BUILD [VERSION…], for example 12.0 12.9 13.5" >&2
 	exit 2
 fi
 cd "$(dirname "$0")/.."
 build=$(realpath "$1")
 shift
 versions=("$@")
-((${#versions[@]})) || versions=(12.0 12.4 12.9 13.4)
+((${#versions[@]})) || versions=(12.0 12.4 12.9 13.0 13.5)
 for part in softgpu/libcuda.so.1 tests/clients/ways tests/clients/resolve_linked tests/preload/cuda_plugin.so; do
 	[[ -e $build/$part ]] || {
 		echo "headers.sh: $build/$part is missing: run \`make all tests\` first" >&2
@@ -23,14 +23,17 @@ done
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-# fetch VERSION FOLDER: cuda.h and what belongs to it
+# fetch VERSION FOLDER: cuda.h and what belongs to it. cudaProfiler.h has been the same for years,
+# and its package comes later: then the newest one that there is
 fetch() {
-	local suffix='' package
+	local suffix=''
 	[[ $1 == 12.* ]] && suffix=-cu12
-	for package in nvidia-cuda-runtime nvidia-cuda-profiler-api; do
-		python3 -m pip --disable-pip-version-check -q download --no-deps -d "$2" \
-			"$package$suffix==$1.*" </dev/null
-	done
+	download() { # FOLDER PACKAGE
+		python3 -m pip --disable-pip-version-check -q download --no-deps -d "$1" "$2" </dev/null
+	}
+	download "$2" "nvidia-cuda-runtime$suffix==$1.*"
+	download "$2" "nvidia-cuda-profiler-api$suffix==$1.*" 2>/dev/null ||
+		download "$2" "nvidia-cuda-profiler-api$suffix"
 	python3 - "$2" <<-'EOF'
 		import glob, os, shutil, sys, zipfile
 		for wheel in glob.glob(sys.argv[1] + "/*.whl"):

@@ -46,13 +46,20 @@ static bool listens(void *arg)
 	return status != NULL;
 }
 
-void rig_daemon(struct rig *r)
+void rig_daemon_with(struct rig *r, char *const more[])
 {
 	char *env[ENV_MAX] = {0};
-	char *argv[] = {(char *)built("reind"), "--foreground", "--run-dir", r->dir, NULL};
+	char *argv[ARGS_MAX] = {(char *)built("reind"), "--foreground", "--run-dir", r->dir};
+	for (int i = 0; more && more[i] && i + 5 < ARGS_MAX; i++)
+		argv[4 + i] = more[i];
 	common_env(r, env);
 	r->daemon = proc_start(argv, env);
 	ck_assert_msg(eventually(listens, r, 10000), "the daemon did not come up");
+}
+
+void rig_daemon(struct rig *r)
+{
+	rig_daemon_with(r, NULL);
 }
 
 void rig_fini(struct rig *r)

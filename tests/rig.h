@@ -22,8 +22,9 @@ struct rig {
 /* `times`: SOFTGPU_TIMES for the programs; NULL: executed and timed by instruction count. */
 void rig_init(struct rig *r, const char *times);
 void rig_fini(struct rig *r);
-/* A foreground daemon; returns when it listens. */
+/* A foreground daemon; returns when it listens. With: `more` options, NULL-terminated. */
 void rig_daemon(struct rig *r);
+void rig_daemon_with(struct rig *r, char *const more[]);
 /* A program of workloads/ or tests/clients/ with its arguments, under the shim with this
  * priority (-1: without the shim). `name` is both the file below build/ and REIN_NAME's tail. */
 struct proc rig_start(struct rig *r, int prio, const char *program, const char *args);

@@ -4,11 +4,27 @@
 
 #include <string.h>
 
+#include "../common/timing.h"
+#include "wish.h"
+
 static const struct rein_cli_column columns[] = {
-    {"PID", true},    {"NAME", false},   {"CLASS", false}, {"PRIO", true},
-    {"STATE", false}, {"FOR", false},    {"GPU", true},    {"SUBMITTED", true},
-    {"WAITS", true},  {"WAIT-MS", true}, {"DUE-MS", true},
+    {"PID", true},
+    {"NAME", false},
+    {"CLASS", false},
+    {"PRIO", true},
+    {"STATE", false},
+    {"FOR", false},
+    {"GPU", true},
+    {"SUBMITTED", true},
+    {"WAITS", true},
+    {"WAIT-MS", true},
+    {"DUE-MS", true},
+    /* only where somebody has a reservation: */
+    {"GUARANTEE", false},
+    {"MISSED", true},
+    {"P99-MS", true},
 };
+#define TIMING_COLUMNS 3
 
 static enum rein_cli_order sort_order; /* qsort has no argument for it; rein has one thread */
 
@@ -33,6 +49,30 @@ static int compare(const void *a, const void *b)
 	return rein_cli_int(x, "pid") < rein_cli_int(y, "pid")
 	           ? -1
 	           : rein_cli_int(x, "pid") > rein_cli_int(y, "pid");
+}
+
+/* What is promised: "20 ms", the deadline, or "6/33 ms", bandwidth; else what became of it. */
+static void add_timing(struct rein_cli_table *t, const json_t *c)
+{
+	const json_t *r = json_object_get(c, "reservation"), *m = json_object_get(c, "measured");
+	const char *state = rein_cli_str(r, "guarantee");
+	char text[CLI_CELL_LEN];
+	if (strcmp(state, "given") == 0 && json_is_number(json_object_get(r, "deadline_ms")))
+		rein_cli_table_add(t, "%.4g ms", rein_cli_real(r, "deadline_ms"));
+	else if (strcmp(state, "given") == 0)
+		rein_cli_table_add(t, "%.4g/%.4g ms", rein_cli_real(r, "budget_ms"),
+		                   rein_cli_real(r, "period_ms"));
+	else
+		rein_cli_table_add(t, "%s",
+		                   *state ? rein_cli_clean(state, text, sizeof(text)) : "-");
+	if (json_is_object(r) || rein_cli_int(m, "missed"))
+		rein_cli_table_add(t, "%lld", rein_cli_int(m, "missed"));
+	else
+		rein_cli_table_add(t, "-");
+	if (rein_cli_real(m, "response_p99_ms") > 0)
+		rein_cli_table_add(t, "%.1f", rein_cli_real(m, "response_p99_ms"));
+	else
+		rein_cli_table_add(t, "-");
 }
 
 static void add_row(struct rein_cli_table *t, const json_t *c)
@@ -60,6 +100,20 @@ static void add_row(struct rein_cli_table *t, const json_t *c)
 		rein_cli_table_add(t, "%.1f", rein_cli_real(declared, "deadline_ms"));
 	else
 		rein_cli_table_add(t, "-");
+	if (t->n_columns == REIN_ARRAY_LEN(columns))
+		add_timing(t, c);
+}
+
+static bool anybody_reserves(const json_t *list)
+{
+	size_t i;
+	json_t *c;
+	json_array_foreach(list, i, c)
+	{
+		if (json_is_object(json_object_get(c, "reservation")))
+			return true;
+	}
+	return false;
 }
 
 void rein_cli_clients_table(const json_t *answer, enum rein_cli_order order,
@@ -68,7 +122,8 @@ void rein_cli_clients_table(const json_t *answer, enum rein_cli_order order,
 	const json_t *list = json_object_get(answer, "clients");
 	size_t n = json_array_size(list);
 	REIN_AUTO_FREE const json_t **sorted = calloc(n + 1, sizeof(*sorted));
-	rein_cli_table_init(t, columns, REIN_ARRAY_LEN(columns));
+	rein_cli_table_init(
+	    t, columns, REIN_ARRAY_LEN(columns) - (anybody_reserves(list) ? 0 : TIMING_COLUMNS));
 	for (size_t i = 0; sorted && i < n; i++)
 		sorted[i] = json_array_get(list, i);
 	sort_order = order;
@@ -105,6 +160,28 @@ void rein_cli_clients_print(const struct rein_cli_table *t)
 	}
 }
 
+/* Below the table: why a guarantee is not given, who stands in the way, and why the policy is not
+ * the configured one. */
+static void print_notes(const json_t *answer)
+{
+	char name[CLI_CELL_LEN], why[512];
+	size_t i;
+	json_t *c;
+	json_array_foreach(json_object_get(answer, "clients"), i, c)
+	{
+		const json_t *r = json_object_get(c, "reservation");
+		if (!json_is_object(r) || strcmp(rein_cli_str(r, "guarantee"), "given") == 0)
+			continue;
+		printf("%s: guarantee %s: %s\n",
+		       rein_cli_clean(rein_cli_str(c, "name"), name, sizeof(name)),
+		       rein_cli_str(r, "guarantee"),
+		       rein_cli_clean(rein_cli_str(r, "why"), why, sizeof(why)));
+	}
+	json_array_foreach(json_object_get(answer, "bystanders"), i, c) printf(
+	    "unmanaged: process %lld (%s) uses the GPU; run it under `rein run`\n",
+	    rein_cli_int(c, "pid"), rein_cli_clean(rein_cli_str(c, "name"), name, sizeof(name)));
+}
+
 int rein_cli_ps(struct rein_cli *cli, int argc, char **argv)
 {
 	static const struct option longs[] = {CLI_COMMON_OPTIONS};
@@ -123,6 +200,7 @@ int rein_cli_ps(struct rein_cli *cli, int argc, char **argv)
 	rein_cli_clients_table(answer, CLI_BY_PRIO, &t);
 	rein_cli_clients_print(&t);
 	rein_cli_table_free(&t);
+	print_notes(answer);
 	return CLI_OK;
 }
 
@@ -163,33 +241,87 @@ static int find_client(const struct rein_cli *cli, const char *who, long long *i
 	return 0;
 }
 
+static bool set_number(const struct rein_cli *cli, json_t *request, const char *key,
+                       const char *text, long min, long max)
+{
+	long n;
+	if (!rein_cli_number(text, min, max, &n)) {
+		rein_cli_usage(cli, "%s '%s' is not accepted; %ld to %ld", key, text, min, max);
+		return false;
+	}
+	json_object_set_new(request, key, json_integer(n));
+	return true;
+}
+
+static bool set_time(const struct rein_cli *cli, json_t *request, const char *key, const char *what,
+                     const char *text)
+{
+	uint64_t ns;
+	if (!rein_cli_time(cli, what, text, true, &ns))
+		return false;
+	json_object_set_new(request, key, json_real((double)ns / 1e6));
+	return true;
+}
+
+static bool set_one(const struct rein_cli *cli, json_t *request, int opt)
+{
+	int prio;
+	switch (opt) {
+	case 'p':
+		if (!rein_cli_prio(cli, "priority", optarg, &prio))
+			return false;
+		json_object_set_new(request, "prio", json_integer(prio));
+		return true;
+	case 'w':
+		return set_number(cli, request, "weight", optarg, 1, REIN_WEIGHT_MAX);
+	case 'n':
+		return set_number(cli, request, "latency_nice", optarg, REIN_NICE_MIN,
+		                  REIN_NICE_MAX);
+	case 'D':
+		return set_time(cli, request, "deadline_ms", "deadline", optarg);
+	case 'P':
+		return set_time(cli, request, "period_ms", "period", optarg);
+	case 'B':
+		return set_time(cli, request, "budget_ms", "budget", optarg);
+	case 'c':
+		json_object_set_new(request, "class", json_string(optarg));
+		return true;
+	default:
+		return true;
+	}
+}
+
 static int parse_set(struct rein_cli *cli, int argc, char **argv, json_t *request)
 {
 	static const struct option longs[] = {
 	    {"prio", required_argument, NULL, 'p'},
 	    {"weight", required_argument, NULL, 'w'},
 	    {"class", required_argument, NULL, 'c'},
+	    {"latency-nice", required_argument, NULL, 'n'},
+	    {"deadline", required_argument, NULL, 'D'},
+	    {"period", required_argument, NULL, 'P'},
+	    {"budget", required_argument, NULL, 'B'},
 	    CLI_COMMON_OPTIONS,
 	};
-	int opt, prio;
-	long weight;
-	while ((opt = rein_cli_option(cli, argc, argv, longs, false)) >= 0) {
-		if (opt == 'p') {
-			if (!rein_cli_prio(cli, "priority", optarg, &prio))
-				return CLI_OPT_BAD;
-			json_object_set_new(request, "prio", json_integer(prio));
-		} else if (opt == 'w') {
-			if (!rein_cli_number(optarg, 1, 10000, &weight)) {
-				rein_cli_usage(cli, "weight '%s' is not accepted; 1 to 10000",
-				               optarg);
-				return CLI_OPT_BAD;
-			}
-			json_object_set_new(request, "weight", json_integer(weight));
-		} else if (opt == 'c') {
-			json_object_set_new(request, "class", json_string(optarg));
-		}
-	}
+	int opt;
+	while ((opt = rein_cli_option(cli, argc, argv, longs, false)) >= 0)
+		if (!set_one(cli, request, opt))
+			return CLI_OPT_BAD;
 	return opt;
+}
+
+static void print_set(const json_t *answer)
+{
+	char name[CLI_CELL_LEN], class_name[CLI_CELL_LEN];
+	const json_t *r = json_object_get(answer, "reservation");
+	printf("%lld %s: class %s, priority %lld, weight %lld", rein_cli_int(answer, "pid"),
+	       rein_cli_clean(rein_cli_str(answer, "name"), name, sizeof(name)),
+	       rein_cli_clean(rein_cli_str(answer, "class"), class_name, sizeof(class_name)),
+	       rein_cli_int(answer, "prio"), rein_cli_int(answer, "weight"));
+	if (json_is_object(r))
+		printf(", %g ms every %g ms, guarantee %s", rein_cli_real(r, "budget_ms"),
+		       rein_cli_real(r, "period_ms"), rein_cli_str(r, "guarantee"));
+	putchar('\n');
 }
 
 int rein_cli_set(struct rein_cli *cli, int argc, char **argv)
@@ -202,7 +334,8 @@ int rein_cli_set(struct rein_cli *cli, int argc, char **argv)
 		return rein_cli_usage(cli, optind == argc ? "no PID or name given"
 		                                          : "more than one PID or name");
 	if (json_object_size(request) < 2)
-		return rein_cli_usage(cli, "nothing to change; give --prio, --weight or --class");
+		return rein_cli_usage(cli, "nothing to change; give --prio, --weight, --class, "
+		                           "--latency-nice, --deadline, --period or --budget");
 	long long id = 0;
 	int status = find_client(cli, argv[optind], &id);
 	if (status)
@@ -214,10 +347,6 @@ int rein_cli_set(struct rein_cli *cli, int argc, char **argv)
 		return status;
 	if (cli->json)
 		return rein_cli_print_json(json_incref(answer));
-	char name[CLI_CELL_LEN], class_name[CLI_CELL_LEN];
-	printf("%lld %s: class %s, priority %lld, weight %lld\n", rein_cli_int(answer, "pid"),
-	       rein_cli_clean(rein_cli_str(answer, "name"), name, sizeof(name)),
-	       rein_cli_clean(rein_cli_str(answer, "class"), class_name, sizeof(class_name)),
-	       rein_cli_int(answer, "prio"), rein_cli_int(answer, "weight"));
+	print_set(answer);
 	return CLI_OK;
 }

@@ -18,12 +18,23 @@ static int rein_cli_help(struct rein_cli *cli, int argc, char **argv);
 
 const struct rein_cli_command rein_cli_commands[] = {
     {"run", rein_cli_run, "run a program under rein",
-     "[--prio N] [--class C] [--name S] [--softgpu] [--no-start] [--dry-run] [--json] "
-     "-- PROGRAM [ARG]...",
+     "[--prio N] [--class C] [--name S] [--deadline T --period T --budget T [--accept-later]]\n"
+     "         [--weight N] [--latency-nice N] [--job J] [--softgpu] [--stand-in] [--no-start]\n"
+     "         [--dry-run] [--json] -- PROGRAM [ARG]...",
      "  --prio N     priority of the program's GPU work (default: its class')\n"
      "  --class C    a class of rein.conf (default: by the rules of rein.conf)\n"
      "  --name S     name shown by `rein ps` (default: the program's)\n"
+     "  --deadline T, --period T, --budget T\n"
+     "               reserve: a request at most every --period, of at most --budget GPU time,\n"
+     "               done within --deadline of its arrival; without --deadline that much\n"
+     "               GPU time in every period, and no more. Times as 20ms. Refused with exit\n"
+     "               status 125 if that cannot be kept\n"
+     "  --accept-later  take the earliest deadline that can be kept instead\n"
+     "  --weight N   1 to 10000: its part among equals\n"
+     "  --latency-nice N  -20 (its turn comes sooner) to 19\n"
+     "  --job J      programs of one job run together or not at all\n"
      "  --softgpu    use the software GPU instead of the machine's driver\n"
+     "  --stand-in   put rein's libcuda.so.1 in the driver's place instead of preloading\n"
      "  --no-start   start no daemon; without one the program runs unscheduled and joins\n"
      "               when a daemon comes\n"
      "  --dry-run    say what would be done; start nothing\n"
@@ -35,12 +46,20 @@ const struct rein_cli_command rein_cli_commands[] = {
      "STATE is idle, running (unfinished work, open gate), held (gate closed) or waiting\n"
      "(held, and a thread of it waits). FOR names whom it is held for. GPU is the share of\n"
      "the last second, an estimate. DUE-MS is the time left to the earliest deadline that the\n"
-     "program declared (rein.h, NVTX). Most urgent first.\n" PRIO_HELP},
-    {"set", rein_cli_set, "change a running program's priority, weight or class",
-     "PID|NAME [--prio N] [--weight N] [--class C] [--json]",
+     "program declared (rein.h, NVTX). Most urgent first. Where somebody reserves: GUARANTEE,\n"
+     "what is promised (a deadline, or GPU time every so often); MISSED, requests that ended\n"
+     "late; P99-MS, the time from arrival to end that 99 % of its requests stay "
+     "below.\n" PRIO_HELP},
+    {"set", rein_cli_set, "change a running program's priority, class or timing",
+     "PID|NAME [--prio N] [--weight N] [--class C] [--latency-nice N]\n"
+     "         [--deadline T] [--period T] [--budget T] [--json]",
      "  --prio N     0 to 99\n"
      "  --weight N   1 to 10000: its part among programs of equal priority\n"
-     "  --class C    a class of rein.conf; gives its priority and weight\n" PRIO_HELP},
+     "  --class C    a class of rein.conf; gives all that the class has\n"
+     "  --latency-nice N  -20 (its turn comes sooner) to 19\n"
+     "  --deadline T, --period T, --budget T\n"
+     "               reserve, as with `rein run`; what is left out stays. A 0 gives the\n"
+     "               reservation up. One that cannot be kept is refused\n" PRIO_HELP},
     {"status", rein_cli_status, "show what the daemon does", "[--json]", ""},
     {"top", rein_cli_top, "watch the programs that have joined",
      "[--batch] [--interval S] [--count N] [--json]",
@@ -49,8 +68,32 @@ const struct rein_cli_command rein_cli_commands[] = {
      "  --count N      end after N readings (default: go on)\n"
      "  --json         one JSON object a reading, one a line\n"
      "Keys: q quits, s changes the order (priority, GPU share, time waited).\n" PRIO_HELP},
-    {"policy", rein_cli_policy, "list the scheduling policies, or choose one", "[NAME] [--json]",
-     "Without NAME: the policies, the one in use marked with *.\n"},
+    {"trace", rein_cli_trace, "write what happened to a file for ui.perfetto.dev",
+     "[--last T | --duration T] -o FILE [--json]",
+     "  --last T          of what is recorded already, the last T: 10s, 500ms … (default: all)\n"
+     "  --duration T      record from now on for T, whether `events` is on or not\n"
+     "  -o, --output FILE Chrome trace-event JSON; - is stdout\n"
+     "  --json            a summary as one JSON object on stdout\n"
+     "Shows calls that submit work, waits at the gate and for whom, synchronisation, requests.\n"
+     "The daemon keeps at most 64 MiB; what an earlier one left is there too, after a crash\n"
+     "as well.\n"},
+    {"policy", rein_cli_policy, "list the scheduling policies, choose one, or analyse a task set",
+     "[NAME] [--json]\n       rein policy analyse FILE [--policy P] [--json]",
+     "Without NAME: the policies, the one in use marked with *.\n"
+     "analyse answers for a set of tasks on paper whether all deadlines can be kept, without a\n"
+     "daemon; docs/admission.md describes the file. Exit status: 0 they can, 1 they cannot.\n"
+     "  --policy P   instead of the file's\n"},
+    {"sim", rein_cli_sim, "run a scenario under scheduling policies, in a simulator",
+     "FILE [--policy P,P...] [--seed N] [--seeds N] [--duration T] [--trace FILE] [--json]",
+     "  --policy P,P...  one or several; besides those of `rein policy` the peers' rr, hpf,\n"
+     "                   tokens and srpt (default: the file's)\n"
+     "  --seed N         of the random numbers (default: the file's)\n"
+     "  --seeds N        so many runs, with seeds one apart: medians, and the range of p99\n"
+     "  --duration T     simulated time, as 10s (default: the file's)\n"
+     "  --trace FILE     what happened in the first run, for ui.perfetto.dev\n"
+     "  --json           one JSON object\n"
+     "Nothing is measured and no GPU or daemon is needed: policies, programs and device are\n"
+     "simulated in virtual time. docs/simulator.md describes scenarios.\n"},
     {"reload", rein_cli_reload, "make the daemon read its configuration again", "[--json]",
      "A configuration with a mistake is refused whole and the old one stays in use.\n"},
     {"stop", rein_cli_stop, "end the daemon", "[--json]",
@@ -115,11 +158,20 @@ static void find_json(struct rein_cli *cli, int argc, char **argv, const char *s
 	optind = 0;
 }
 
+/* -o is the only one-letter option with a value, and only some commands have it. */
+static const char *short_options(const struct option *longs, bool in_order)
+{
+	for (; longs->name; longs++)
+		if (longs->val == 'o' && strcmp(longs->name, "output") == 0)
+			return in_order ? "+:ho:" : ":ho:";
+	return in_order ? "+:h" : ":h";
+}
+
 int rein_cli_option(struct rein_cli *cli, int argc, char **argv, const struct option *longs,
                     bool in_order)
 {
 	/* getopt's own state says whether this is the first call for argv: main sets it to 0 */
-	const char *shorts = in_order ? "+:h" : ":h";
+	const char *shorts = short_options(longs, in_order);
 	opterr = 0;
 	if (optind == 0)
 		find_json(cli, argc, argv, shorts, longs);

@@ -48,6 +48,16 @@ static void print_list(const char *label, const json_t *list)
 	    print_text(i ? "" : label, json_is_string(item) ? json_string_value(item) : "");
 }
 
+/* With the reason, if it is not the one that was configured. */
+static void print_policy(const json_t *a)
+{
+	const char *why = rein_cli_str(a, "policy_why");
+	char text[256];
+	snprintf(text, sizeof(text), "%s%s%s%s", rein_cli_str(a, "policy"), why[0] ? " (" : "", why,
+	         why[0] ? ")" : "");
+	print_text("policy", text);
+}
+
 static void print_uptime(long long s)
 {
 	printf("%-10s %lldd %02lld:%02lld:%02lld\n", "uptime", s / 86400, s / 3600 % 24,
@@ -65,7 +75,7 @@ int rein_cli_status(struct rein_cli *cli, int argc, char **argv)
 	printf("%-10s reind %s, PID %lld\n", "daemon", rein_cli_str(a, "version"),
 	       rein_cli_int(a, "pid"));
 	print_uptime(rein_cli_int(a, "uptime_s"));
-	print_text("policy", rein_cli_str(a, "policy"));
+	print_policy(a);
 	print_text("mode", rein_cli_str(a, "mode"));
 	print_text("directory", rein_cli_str(a, "run_dir"));
 	print_list("config", json_object_get(a, "config"));
@@ -88,6 +98,8 @@ int rein_cli_status(struct rein_cli *cli, int argc, char **argv)
 
 int rein_cli_policy(struct rein_cli *cli, int argc, char **argv)
 {
+	if (argc > 1 && strcmp(argv[1], "analyse") == 0)
+		return rein_cli_policy_analyse(cli, argc - 1, argv + 1);
 	CLI_AUTO_JSON json_t *a = NULL;
 	int status = simple_command(cli, argc, argv, json_pack("{s:s}", "op", "policy"), 1, &a);
 	if (status != CLI_OPT_END)

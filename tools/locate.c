@@ -66,6 +66,13 @@ int rein_cli_locate_library(char path[PATH_MAX])
 	return -ENOENT;
 }
 
+/* Installed it has a folder of its own, so that nothing else is found there. */
+int rein_cli_locate_standin(char path[PATH_MAX])
+{
+	static const char *const places[] = {"libcuda.so.1", "../lib/rein/standin/libcuda.so.1"};
+	return find_own(places, REIN_ARRAY_LEN(places), R_OK, path);
+}
+
 int rein_cli_locate_softgpu(const char *library, char path[PATH_MAX])
 {
 	char driver[PATH_MAX];

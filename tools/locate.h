@@ -16,6 +16,9 @@
  * searched in `path`. */
 REIN_MUST_CHECK int rein_cli_locate_library(char path[PATH_MAX]);
 
+/* The stand-in libcuda.so.1: beside the binary, ../lib/rein/standin. Same results. */
+REIN_MUST_CHECK int rein_cli_locate_standin(char path[PATH_MAX]);
+
 /* The software GPU's folder: softgpu/ beside `library`. Same results. */
 REIN_MUST_CHECK int rein_cli_locate_softgpu(const char *library, char path[PATH_MAX]);
 

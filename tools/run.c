@@ -11,69 +11,50 @@
 #include "cli.h"
 #include "locate.h"
 #include "start.h"
+#include "wish.h"
 
 #include "../common/env.h"
 #include "../common/log.h"
 
 struct plan {
-	int prio;                      /* REIN_PRIO_UNSET: the class' */
-	const char *name, *class_name; /* NULL: not asked for */
-	bool softgpu, no_start, dry_run;
+	struct rein_cli_wish wish;
+	bool softgpu, stand_in, no_start, dry_run;
 	char **argv;
 	char program[PATH_MAX], library[PATH_MAX], softgpu_dir[PATH_MAX], daemon[PATH_MAX];
+	char standin_dir[PATH_MAX]; /* with stand_in `library` is the one in it */
 	enum { DAEMON_ANSWERS, DAEMON_TO_START, DAEMON_NONE } daemon_state;
 	bool started;                    /* by us */
 	struct rein_msg_welcome granted; /* valid if the daemon answers */
 };
 
-static bool check_length(const struct rein_cli *cli, const char *what, const char *text,
-                         size_t room)
-{
-	if (!text || strlen(text) < room)
-		return true;
-	rein_cli_usage(cli, "the %s '%.20s…' is too long; at most %zu bytes", what, text, room - 1);
-	return false;
-}
-
 static int parse(struct rein_cli *cli, int argc, char **argv, struct plan *p)
 {
 	static const struct option longs[] = {
-	    {"prio", required_argument, NULL, 'p'},
-	    {"class", required_argument, NULL, 'c'},
-	    {"name", required_argument, NULL, 'n'},
+	    CLI_WISH_OPTIONS,
 	    {"softgpu", no_argument, NULL, 'g'},
+	    {"stand-in", no_argument, NULL, 'i'},
 	    {"no-start", no_argument, NULL, 's'},
 	    {"dry-run", no_argument, NULL, 'd'},
 	    CLI_COMMON_OPTIONS,
 	};
-	const char *prio = rein_env_filled(REIN_ENV_PRIO), *prio_from = "REIN_PRIO: priority";
 	int opt;
-	/* the environment is what the program would be run with; options go before it */
-	p->name = rein_env_filled(REIN_ENV_NAME);
-	p->class_name = rein_env_filled(REIN_ENV_CLASS);
+	rein_cli_wish_init(&p->wish);
 	while ((opt = rein_cli_option(cli, argc, argv, longs, true)) >= 0) {
-		if (opt == 'p') {
-			prio = optarg;
-			prio_from = "priority";
-		} else if (opt == 'c') {
-			p->class_name = optarg;
-		} else if (opt == 'n') {
-			p->name = optarg;
-		} else if (opt == 'g') {
+		if (rein_cli_wish_option(&p->wish, opt, optarg))
+			continue;
+		if (opt == 'g')
 			p->softgpu = true;
-		} else if (opt == 's') {
+		else if (opt == 'i')
+			p->stand_in = true;
+		else if (opt == 's')
 			p->no_start = true;
-		} else if (opt == 'd') {
+		else if (opt == 'd')
 			p->dry_run = true;
-		}
 	}
 	if (opt != CLI_OPT_END)
 		return opt;
 	p->argv = argv + optind;
-	if (prio && !rein_cli_prio(cli, prio_from, prio, &p->prio))
-		return CLI_OPT_BAD;
-	if (!check_length(cli, "name", p->name, REIN_NAME_LEN) ||
-	    !check_length(cli, "class", p->class_name, REIN_CLASS_LEN))
+	if (!rein_cli_wish_finish(cli, &p->wish))
 		return CLI_OPT_BAD;
 	if (!p->argv[0]) {
 		rein_cli_usage(cli, "no program given");
@@ -111,6 +92,26 @@ static int fail_program(const struct rein_cli *cli, const char *name, int err)
 	}
 }
 
+/* In the driver's place instead of preloaded. */
+static int locate_standin(const struct rein_cli *cli, struct plan *p)
+{
+	if (rein_cli_locate_standin(p->library))
+		return rein_cli_fail(
+		    cli, CLI_FAILED,
+		    "the stand-in was not found; looked for %s; build it with `make`, or leave "
+		    "--stand-in out",
+		    p->library);
+	snprintf(p->standin_dir, sizeof(p->standin_dir), "%s", p->library);
+	*strrchr(p->standin_dir, '/') = 0; /* a real path */
+	if (strpbrk(p->standin_dir, ":;"))
+		return rein_cli_fail(
+		    cli, CLI_FAILED,
+		    "cannot use '%s'; LD_LIBRARY_PATH takes no path with a colon or a semicolon; "
+		    "move it, or leave --stand-in out",
+		    p->library);
+	return 0;
+}
+
 static int locate_parts(const struct rein_cli *cli, struct plan *p)
 {
 	int err = rein_cli_locate_program(p->argv[0], p->program);
@@ -122,7 +123,7 @@ static int locate_parts(const struct rein_cli *cli, struct plan *p)
 		    "librein.so was not found; looked for %s; build it with `make`, or name it "
 		    "in REIN_LIB",
 		    p->library);
-	if (strpbrk(p->library, " :"))
+	if (!p->stand_in && strpbrk(p->library, " :"))
 		return rein_cli_fail(
 		    cli, CLI_FAILED,
 		    "cannot preload '%s'; LD_PRELOAD takes no path with a space or a colon; move "
@@ -134,13 +135,13 @@ static int locate_parts(const struct rein_cli *cli, struct plan *p)
 		    "the software GPU was not found; there is no %s/libcuda.so.1; build it with "
 		    "`make`",
 		    p->softgpu_dir);
-	return 0;
+	return p->stand_in ? locate_standin(cli, p) : 0;
 }
 
 /* What the daemon would grant, as one of the states of `plan`, or the exit status of a failure. */
 static int ask_daemon(const struct rein_cli *cli, struct plan *p)
 {
-	int err = rein_cli_ask_grant(cli, p->prio, p->name, p->class_name, &p->granted);
+	int err = rein_cli_ask_grant(cli, &p->wish.hello, &p->granted);
 	const struct rein_msg_welcome *g = &p->granted;
 	if (rein_cli_is_nobody(err)) {
 		p->daemon_state = DAEMON_NONE;
@@ -167,13 +168,15 @@ static int ask_daemon(const struct rein_cli *cli, struct plan *p)
 	if (g->error)
 		return rein_cli_fail(cli, CLI_FAILED, "the daemon refused; %s",
 		                     *text ? text : strerror(g->error));
-	if (p->prio != REIN_PRIO_UNSET && g->prio < p->prio)
+	if (p->wish.hello.prio != REIN_PRIO_UNSET && g->prio < p->wish.hello.prio)
 		return rein_cli_fail(
 		    cli, CLI_FAILED,
-		    "priority %d was not granted, only %d; %s (higher is more urgent)", p->prio,
-		    g->prio, *text ? text : "raising it needs root, the `rein` group or a rule");
+		    "priority %d was not granted, only %d; %s (higher is more urgent)",
+		    p->wish.hello.prio, g->prio,
+		    *text ? text : "raising it needs root, the `rein` group or a rule");
 	p->daemon_state = DAEMON_ANSWERS;
-	return 0;
+	int status = rein_cli_wish_answer(cli, &p->wish, g);
+	return status == 1 ? ask_daemon(cli, p) : status; /* 1: once at most */
 }
 
 static int see_to_daemon(const struct rein_cli *cli, struct plan *p)
@@ -225,8 +228,11 @@ static int prepend(enum rein_env_id id, const char *first)
 
 /* What the plan shows of the environment: all that may be set here. */
 static const enum rein_env_id shown[] = {
-    REIN_ENV_LD_PRELOAD, REIN_ENV_LD_LIBRARY_PATH, REIN_ENV_RUN_DIR, REIN_ENV_PRIO, REIN_ENV_CLASS,
-    REIN_ENV_NAME,       REIN_ENV_NVTX_INJECTION};
+    REIN_ENV_LD_PRELOAD,    REIN_ENV_LD_LIBRARY_PATH, REIN_ENV_RUN_DIR,
+    REIN_ENV_PRIO,          REIN_ENV_CLASS,           REIN_ENV_NAME,
+    REIN_ENV_DEADLINE,      REIN_ENV_PERIOD,          REIN_ENV_BUDGET,
+    REIN_ENV_WEIGHT,        REIN_ENV_LATENCY_NICE,    REIN_ENV_JOB,
+    REIN_ENV_NVTX_INJECTION};
 
 static int set(enum rein_env_id id, const char *value)
 {
@@ -248,19 +254,14 @@ static int set_injection(const struct plan *p)
 
 static int set_environment(const struct rein_cli *cli, const struct plan *p)
 {
-	char prio[16];
-	int err = prepend(REIN_ENV_LD_PRELOAD, p->library);
+	int err = p->stand_in ? 0 : prepend(REIN_ENV_LD_PRELOAD, p->library);
 	err |= set(REIN_ENV_RUN_DIR, cli->run_dir);
 	err |= set_injection(p);
 	if (p->softgpu)
 		err |= prepend(REIN_ENV_LD_LIBRARY_PATH, p->softgpu_dir);
-	snprintf(prio, sizeof(prio), "%d", p->prio);
-	if (p->prio != REIN_PRIO_UNSET)
-		err |= set(REIN_ENV_PRIO, prio);
-	if (p->class_name)
-		err |= set(REIN_ENV_CLASS, p->class_name);
-	if (p->name)
-		err |= set(REIN_ENV_NAME, p->name);
+	if (p->stand_in) /* before the driver's own folder */
+		err |= prepend(REIN_ENV_LD_LIBRARY_PATH, p->standin_dir);
+	err |= rein_cli_wish_export(&p->wish);
 	if (err)
 		return rein_cli_fail(cli, CLI_FAILED,
 		                     "cannot set the environment; out of memory; free some");
@@ -287,14 +288,18 @@ static int show_plan_json(const struct rein_cli *cli, const struct plan *p)
 	if (p->daemon_state == DAEMON_ANSWERS) {
 		json_object_set_new(plan, "prio", json_integer(p->granted.prio));
 		json_object_set_new(plan, "class", json_string(p->granted.class_name));
+		json_object_set_new(plan, "reservation", rein_cli_promise_json(&p->granted));
 	}
 	return rein_cli_print_json(plan);
 }
 
 static int show_plan(const struct rein_cli *cli, const struct plan *p)
 {
+	char promise[512] = "";
 	if (cli->json)
 		return show_plan_json(cli, p);
+	if (p->daemon_state == DAEMON_ANSWERS)
+		rein_cli_promise_text(&p->granted, promise, sizeof(promise));
 	printf("program   %s\nlibrary   %s\n", p->program, p->library);
 	if (p->daemon_state == DAEMON_ANSWERS)
 		printf("daemon    answers at %s/%s\npriority  %d (0 best effort, 99 most urgent), "
@@ -306,6 +311,8 @@ static int show_plan(const struct rein_cli *cli, const struct plan *p)
 	else
 		printf("daemon    none at %s/%s; the program would run unscheduled\n", cli->run_dir,
 		       REIN_CLIENT_SOCKET);
+	if (promise[0])
+		printf("timing    %s\n", promise);
 	for (size_t i = 0; i < REIN_ARRAY_LEN(shown); i++)
 		if (rein_env(shown[i]))
 			printf("env       %s=%s\n", rein_env_table[shown[i]].name,
@@ -313,9 +320,18 @@ static int show_plan(const struct rein_cli *cli, const struct plan *p)
 	return CLI_OK;
 }
 
+/* Whoever asks at a terminal for a deadline wants to hear that it was granted. */
+static void say_promise(const struct rein_msg_welcome *granted)
+{
+	char line[512];
+	rein_cli_promise_text(granted, line, sizeof(line));
+	if (granted->promise == REIN_PROMISE_GIVEN)
+		rein_cli_warn("%s", line);
+}
+
 int rein_cli_run(struct rein_cli *cli, int argc, char **argv)
 {
-	struct plan p = {.prio = REIN_PRIO_UNSET};
+	struct plan p = {0};
 	rein_log_init("rein", REIN_LOG_ERROR, false);
 	int opt = parse(cli, argc, argv, &p);
 	if (opt != CLI_OPT_END)
@@ -329,6 +345,8 @@ int rein_cli_run(struct rein_cli *cli, int argc, char **argv)
 		return status;
 	if (p.dry_run)
 		return show_plan(cli, &p);
+	if (p.daemon_state == DAEMON_ANSWERS && rein_timing_any(&p.wish.hello.timing))
+		say_promise(&p.granted);
 	if (p.daemon_state == DAEMON_NONE)
 		rein_cli_warn(
 		    "no daemon answers at %s/%s; running unscheduled until one is started",
@@ -336,9 +354,8 @@ int rein_cli_run(struct rein_cli *cli, int argc, char **argv)
 	if (rein_cli_is_privileged(p.program))
 		rein_cli_warn(
 		    "'%s' changes its identity (set-uid, set-gid or capabilities); the loader "
-		    "ignores "
-		    "LD_PRELOAD for it; it runs unscheduled",
-		    p.program);
+		    "ignores %s for it; it runs unscheduled",
+		    p.program, p.stand_in ? "LD_LIBRARY_PATH" : "LD_PRELOAD");
 	execvp(p.program, p.argv);
 	int err = errno;
 	if (p.started)

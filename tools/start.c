@@ -16,30 +16,27 @@
 #define LISTEN_TIMEOUT_NS (3 * REIN_S)
 #define START_TIMEOUT_NS (15 * REIN_S)
 
+/* A daemon of an older minor sends less. */
 static bool is_welcome(const struct rein_msg_welcome *w, ssize_t n)
 {
-	return n == (ssize_t)sizeof(*w) && w->header.magic == REIN_ABI_MAGIC &&
-	       w->header.type == REIN_MSG_WELCOME && w->header.size == sizeof(*w);
+	return n >= REIN_WELCOME_SIZE_1 && w->header.magic == REIN_ABI_MAGIC &&
+	       w->header.type == REIN_MSG_WELCOME && w->header.size == (size_t)n;
 }
 
-int rein_cli_ask_grant(const struct rein_cli *cli, int prio, const char *name,
-                       const char *class_name, struct rein_msg_welcome *granted)
+int rein_cli_ask_grant(const struct rein_cli *cli, struct rein_msg_hello *hello,
+                       struct rein_msg_welcome *granted)
 {
-	struct rein_msg_hello hello = {
-	    .header = {.magic = REIN_ABI_MAGIC,
-	               .type = REIN_MSG_HELLO,
-	               .size = sizeof(hello),
-	               .abi_major = REIN_ABI_MAJOR,
-	               .abi_minor = REIN_ABI_MINOR},
-	    .flags = REIN_HELLO_CHECK,
-	    .prio = prio,
-	};
-	snprintf(hello.name, sizeof(hello.name), "%s", name ? name : "");
-	snprintf(hello.class_name, sizeof(hello.class_name), "%s", class_name ? class_name : "");
+	hello->header = (struct rein_msg_header){.magic = REIN_ABI_MAGIC,
+	                                         .type = REIN_MSG_HELLO,
+	                                         .size = sizeof(*hello),
+	                                         .abi_major = REIN_ABI_MAJOR,
+	                                         .abi_minor = REIN_ABI_MINOR};
+	hello->flags = REIN_HELLO_CHECK;
+	memset(granted, 0, sizeof(*granted));
 	REIN_AUTO_CLOSE int fd = rein_sock_connect(cli->run_dir, REIN_CLIENT_SOCKET);
 	if (fd < 0)
 		return fd;
-	int err = rein_sock_send(fd, &hello, sizeof(hello), NULL, 0);
+	int err = rein_sock_send(fd, hello, sizeof(*hello), NULL, 0);
 	if (err)
 		return err;
 	ssize_t n = rein_sock_recv(fd, granted, sizeof(*granted), NULL, NULL, ANSWER_TIMEOUT_MS);
@@ -49,6 +46,7 @@ int rein_cli_ask_grant(const struct rein_cli *cli, int prio, const char *name,
 		return -EPROTO;
 	granted->class_name[sizeof(granted->class_name) - 1] = 0;
 	granted->text[sizeof(granted->text) - 1] = 0;
+	granted->promise_text[sizeof(granted->promise_text) - 1] = 0;
 	return 0;
 }
 

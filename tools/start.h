@@ -13,12 +13,13 @@
 #include "../common/wire.h"
 
 /*
- * Asks, through client.sock as the program itself will, what it would be granted. Makes no client.
+ * Asks, through client.sock as the program itself will, what it would be granted: the wishes in
+ * *hello, whose header and flags are filled in. Makes no client.
  * 0: *granted is the answer, which may be a refusal (its `error`); rein_cli_is_nobody(): no
  * daemon; -EPROTO: something else answers; or another -errno.
  */
-REIN_MUST_CHECK int rein_cli_ask_grant(const struct rein_cli *cli, int prio, const char *name,
-                                       const char *class_name, struct rein_msg_welcome *granted);
+REIN_MUST_CHECK int rein_cli_ask_grant(const struct rein_cli *cli, struct rein_msg_hello *hello,
+                                       struct rein_msg_welcome *granted);
 
 /* Starts `daemon` (a path) in the background and waits until it listens. 0, or the exit status
  * after the failure has been reported. That another one was quicker is a success. */

@@ -13,7 +13,7 @@
 #include "../common/util.h"
 
 #define CLI_CELL_LEN 80
-#define CLI_COLUMNS_MAX 12
+#define CLI_COLUMNS_MAX 16
 
 struct rein_cli_column {
 	const char *title;

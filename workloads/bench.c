@@ -9,10 +9,13 @@
  * "isolated" is a launch among other work of a program that is active: the first-level cache has
  * been filled with other things since the last one. After real idleness a launch also tells the
  * daemon, which costs more; that is a row of its own. "8 threads" is CPU time of each thread.
- * "two devices" is a process that has used both: its default streams are then looked up by context.
+ * "events" is with event records on ([daemon] events): recorded, by a daemon that reads them as
+ * they come; or unread, by one that is stopped, which leaves the launching thread's own cost. "two
+ * devices" is a process that has used both: its default streams are then looked up by context.
  *
  * Also: what preloading costs a program that never uses CUDA (/bin/true).
  */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <getopt.h>
@@ -23,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -48,34 +52,45 @@
 #define OTHER_WORK 65536 /* bytes that it reads: more than a first-level data cache */
 #define THREADS 8
 #define THREAD_BATCHES 40
-#define AFTER_IDLE 200  /* launches, each after a synchronise and a pause */
-#define PAUSE_NS 400000 /* longer than any linger: the client is idle and the daemon knows */
-#define PAIRS 20000     /* of launch and synchronise, back to back */
-#define TRUE_RUNS 15    /* of /bin/true, each way, per round */
+#define AFTER_IDLE 200         /* launches, each after a synchronise and a pause */
+#define PAUSE_NS 400000        /* longer than any linger: the client is idle and the daemon knows */
+#define PAIRS 20000            /* of launch and synchronise, back to back */
+#define TRUE_RUNS 15           /* of /bin/true, each way, per round */
+#define STOP_ENV "BENCH_STOP"  /* the daemon that the child stops while it measures */
+#define RECORDED_MIN (1 << 20) /* bytes; the bench launches far more */
 
 /* the last two in a process with two devices */
 enum what { BURST, ALONE, CROWD, CROWD_SHARED, PAIR, IDLE, TWO_BURST, TWO_DEFAULT, WHATS };
 #define TWO_FIRST TWO_BURST
-enum how { NATIVE, NO_DAEMON, DAEMON, HOWS };
+enum how { NATIVE, NO_DAEMON, DAEMON, UNREAD, RECORDED, HOWS };
+
+static const struct {
+	const char *daemon, *events; /* the column; in launch.json */
+} hows[HOWS] = {{"", ""},
+                {"none", "off"},
+                {"joined", "off"},
+                {"joined, events unread", "unread"},
+                {"joined, events recorded", "recorded"}};
 
 static const struct {
 	const char *key, *title;
-	double target_ns; /* added, with the daemon; 0: none */
+	double target_ns, traced_ns; /* added, with the daemon, and with events; 0: none */
 } whats[WHATS] = {
-    {"burst", "launch in a burst", 25},
-    {"isolated", "isolated launch", 60},
-    {"threads_8", "8 threads, a stream each", 60},
-    {"threads_8_shared", "8 threads, one stream", 0},
-    {"launch_and_sync", "launch + synchronise, back to back", 0},
-    {"after_idle", "launch after 0.4 ms of idleness", 0},
-    {"burst_two_devices", "burst, two devices", 25},
-    {"burst_two_devices_default", "burst, two devices, default stream", 60},
+    {"burst", "launch in a burst", 25, 60},
+    {"isolated", "isolated launch", 60, 0},
+    {"threads_8", "8 threads, a stream each", 60, 0},
+    {"threads_8_shared", "8 threads, one stream", 0, 0},
+    {"launch_and_sync", "launch + synchronise, back to back", 0, 0},
+    {"after_idle", "launch after 0.4 ms of idleness", 0, 0},
+    {"burst_two_devices", "burst, two devices", 25, 0},
+    {"burst_two_devices_default", "burst, two devices, default stream", 60, 0},
 };
 
 struct bench {
 	char build[PATH_MAX / 2], out[PATH_MAX / 2], run[PATH_MAX / 2], no_run[PATH_MAX / 2];
 	unsigned rounds;
-	struct wl_daemon daemon;
+	char traced_run[PATH_MAX / 2];
+	struct wl_daemon daemon, traced; /* without and with event records */
 	double ns[HOWS][WHATS][ROUNDS_MAX];
 	double true_ms[2][ROUNDS_MAX]; /* without and with the preload */
 };
@@ -266,13 +281,25 @@ static void warm_up(const struct driver *d)
 	wait_ns(20000000);
 }
 
+/* No reader: its last moments of reading are over when the others begin. */
+static void signal_daemon(int signal)
+{
+	const char *pid = getenv(STOP_ENV);
+	if (pid && kill((pid_t)atoi(pid), signal)) {
+		perror("bench: the daemon");
+		exit(1);
+	}
+}
+
 static void measure_one_device(double *ns)
 {
 	struct driver d = open_driver(0);
 	warm_up(&d);
+	signal_daemon(SIGSTOP);
 	ns[BURST] = measure_burst(&d);
 	ns[ALONE] = measure_isolated(&d);
 	ns[CROWD] = measure_crowd(&d, 0);
+	signal_daemon(SIGCONT); /* what follows talks to it */
 	ns[CROWD_SHARED] = measure_crowd(&d, 1);
 	ns[PAIR] = measure_pairs(&d);
 	ns[IDLE] = measure_after_idle(&d);
@@ -352,11 +379,13 @@ static int take_result(struct bench *b, struct wl_child *c, enum how how, unsign
 static int measure_one(struct bench *b, enum how how, unsigned round, bool two)
 {
 	static struct wl_child c;
-	char library[PATH_MAX], preload[PATH_MAX], run[PATH_MAX], devices[32];
+	char library[PATH_MAX], preload[PATH_MAX], run[PATH_MAX], devices[32], stop[32];
 	char *argv[] = {"/proc/self/exe", two ? CHILD_TWO_FLAG : CHILD_FLAG, NULL};
-	char *env[] = {library, run, preload, devices, NULL};
+	char *env[] = {library, run, preload, devices, how == UNREAD ? stop : NULL, NULL};
+	struct wl_daemon *daemon = how >= UNREAD ? &b->traced : &b->daemon;
 	snprintf(library, sizeof(library), "LD_LIBRARY_PATH=%s/workloads/null", b->build);
-	snprintf(run, sizeof(run), "REIN_RUN_DIR=%s", how == DAEMON ? b->run : b->no_run);
+	snprintf(run, sizeof(run), "REIN_RUN_DIR=%s", how >= DAEMON ? daemon->run : b->no_run);
+	snprintf(stop, sizeof(stop), STOP_ENV "=%d", (int)daemon->child.pid);
 	snprintf(devices, sizeof(devices), "NULL_DEVICES=%d", two ? 2 : 1);
 	if (how == NATIVE)
 		snprintf(preload, sizeof(preload), "LD_PRELOAD");
@@ -368,8 +397,10 @@ static int measure_one(struct bench *b, enum how how, unsigned round, bool two)
 		return -1;
 	}
 	r = take_result(b, &c, how, round, two);
-	if (!r && how == DAEMON && wl_daemon_has(&b->daemon, &c.pid, 1)) {
-		fprintf(stderr, "bench: %s\n", b->daemon.why);
+	if (how == UNREAD)
+		kill(daemon->child.pid, SIGCONT); /* the child may have failed */
+	if (!r && how >= DAEMON && wl_daemon_has(daemon, &c.pid, 1)) {
+		fprintf(stderr, "bench: %s\n", daemon->why);
 		r = -1;
 	}
 	wl_child_stop(&c, SIGTERM, 2000);
@@ -384,7 +415,8 @@ static int measure_launches(struct bench *b)
 		/* alternate the order, so that a drift of the machine favours nobody */
 		for (int i = 0; i < HOWS; i++) {
 			enum how how = (enum how)(round % 2 ? HOWS - 1 - i : i);
-			if (measure_one(b, how, round, false) || measure_one(b, how, round, true))
+			if (measure_one(b, how, round, false) ||
+			    (how <= DAEMON && measure_one(b, how, round, true)))
 				return -1;
 		}
 	}
@@ -448,16 +480,19 @@ static void tell_one(const struct bench *b, struct wl_table *t, json_t *rows, en
 			 rein = spread_of(b->ns[how][what], b->rounds),
 			 added = difference(b->ns[NATIVE][what], b->ns[how][what], b->rounds);
 	double ratio = native.median > 0 ? rein.median / native.median : 0;
-	double target = how == DAEMON ? whats[what].target_ns : 0;
-	wl_table_row(
-	    t, whats[what].title, how == DAEMON ? "joined" : "none", wl_cell("%.1f", native.median),
-	    wl_cell("%.1f", rein.median), wl_cell("%.1f", added.median),
-	    wl_cell("%.1f … %.1f", added.q1, added.q3), wl_cell("%.2f×", ratio),
-	    target > 0 ? wl_cell("%.0f%s", target, added.median > target ? " missed" : "") : "");
-	json_t *row = json_pack("{s:s, s:b, s:f, s:f, s:f, s:f, s:f, s:f}", "what", whats[what].key,
-	                        "daemon", how == DAEMON, "native_ns", native.median, "rein_ns",
-	                        rein.median, "added_ns", added.median, "added_q1_ns", added.q1,
-	                        "added_q3_ns", added.q3, "ratio", ratio);
+	double target = how > DAEMON    ? whats[what].traced_ns
+	                : how == DAEMON ? whats[what].target_ns
+	                                : 0;
+	wl_table_row(t, whats[what].title, hows[how].daemon, wl_cell("%.1f", native.median),
+	             wl_cell("%.1f", rein.median), wl_cell("%.1f", added.median),
+	             wl_cell("%.1f … %.1f", added.q1, added.q3), wl_cell("%.2f×", ratio),
+	             target > 0 ? wl_cell("%.0f%s", target, added.median > target ? " missed" : "")
+	                        : "");
+	json_t *row =
+	    json_pack("{s:s, s:b, s:s, s:f, s:f, s:f, s:f, s:f, s:f}", "what", whats[what].key,
+	              "daemon", how >= DAEMON, "events", hows[how].events, "native_ns",
+	              native.median, "rein_ns", rein.median, "added_ns", added.median,
+	              "added_q1_ns", added.q1, "added_q3_ns", added.q3, "ratio", ratio);
 	if (target > 0)
 		json_object_set_new(row, "target_ns", json_real(target));
 	json_array_append_new(rows, row);
@@ -491,6 +526,9 @@ static int tell(const struct bench *b)
 	             "quartiles", "ratio", "target");
 	for (int w = 0; w < WHATS; w++)
 		for (int how = DAEMON; how > NATIVE; how--)
+			tell_one(b, &t, rows, (enum how)how, (enum what)w);
+	for (int w = BURST; w <= CROWD; w++)
+		for (int how = UNREAD; how <= RECORDED; how++)
 			tell_one(b, &t, rows, (enum how)how, (enum what)w);
 	cpu_model(cpu, sizeof(cpu));
 	printf(
@@ -549,17 +587,55 @@ static void parse(struct bench *b, int argc, char **argv)
 	}
 }
 
+/* The recording of the daemon with events: its bytes; removed on the way. */
+static off_t remove_recording(const struct bench *b)
+{
+	char path[PATH_MAX];
+	off_t bytes = 0;
+	struct stat st;
+	struct dirent *d;
+	snprintf(path, sizeof(path), "%s/events", b->traced_run);
+	DIR *dir = opendir(path);
+	while (dir && (d = readdir(dir)) != NULL) {
+		if (d->d_name[0] == '.')
+			continue;
+		if (fstatat(dirfd(dir), d->d_name, &st, 0) == 0)
+			bytes += st.st_size;
+		unlinkat(dirfd(dir), d->d_name, 0);
+	}
+	if (dir)
+		closedir(dir);
+	remove(path);
+	snprintf(path, sizeof(path), "%s/rein.conf", b->traced_run);
+	remove(path);
+	remove(b->traced_run);
+	return bytes;
+}
+
+static int stop_daemon(struct wl_daemon *d, int r)
+{
+	if (!wl_daemon_stop(d) || r)
+		return r;
+	fprintf(stderr, "bench: %s\n", d->why);
+	return -1;
+}
+
 static int measure(struct bench *b)
 {
-	if (wl_daemon_start(&b->daemon, NULL)) {
-		fprintf(stderr, "bench: %s\n%s", b->daemon.why, b->daemon.child.out);
-		return -1;
-	}
-	int r = measure_launches(b);
+	struct wl_daemon *bad = NULL;
+	if (wl_daemon_start(&b->daemon, NULL))
+		bad = &b->daemon;
+	else if (wl_make_folder(b->traced_run) || wl_daemon_start(&b->traced, NULL))
+		bad = &b->traced;
+	if (bad)
+		fprintf(stderr, "bench: %s\n%s", bad->why, bad->child.out);
+	int r = bad ? -1 : measure_launches(b);
 	if (isatty(2))
 		fputs("\r\033[K", stderr);
-	if (wl_daemon_stop(&b->daemon) && !r) {
-		fprintf(stderr, "bench: %s\n", b->daemon.why);
+	r = stop_daemon(&b->daemon, r);
+	r = stop_daemon(&b->traced, r);
+	if (remove_recording(b) < RECORDED_MIN && !r) {
+		fprintf(stderr, "bench: the daemon with events recorded next to nothing\n");
 		r = -1;
 	}
 	return r ? r : measure_true(b);
@@ -586,6 +662,10 @@ int main(int argc, char **argv)
 		return 1;
 	b.daemon.build = b.build;
 	b.daemon.run = b.run;
+	snprintf(b.traced_run, sizeof(b.traced_run), "%.2000s/t", b.run);
+	b.traced.build = b.build;
+	b.traced.run = b.traced_run;
+	b.traced.config = "[daemon]\nevents = on\n";
 	int r = measure(&b);
 	wl_run_folder_remove(b.out, b.run);
 	return r || tell(&b) ? 1 : 0;

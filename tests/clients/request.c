@@ -78,10 +78,13 @@ static void *background(void *unused)
 	OK(cuCtxSetCurrent(gpu.ctx));
 	OK(cuStreamCreate(&own, CU_STREAM_NON_BLOCKING));
 	CHECK(rein_thread_background(1) == 0);
-	for (;;) {
-		OK(launch(gpu.add, memory, 1, 128, own));
-		OK(cuStreamSynchronize(own));
-	}
+	CUresult r;
+	do {
+		r = launch(gpu.add, memory, 1, 128, own);
+		if (r == CUDA_SUCCESS)
+			r = cuStreamSynchronize(own);
+	} while (r == CUDA_SUCCESS);
+	EXPECT(CUDA_ERROR_DEINITIALIZED, r); /* main() has returned */
 	return NULL;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * resolve_odd.c: unusual ways to the driver.
- *   none        there is no driver; cuInit is asked of the global scope all the same
+ *   none        there is no driver; a preloaded library's cuInit is called all the same
  *   two A B     two drivers loaded by path: the second must not be mixed up with the first
  *   threads     many threads find and use the driver for the first time at once
  */
@@ -18,7 +18,8 @@
 static int none(void)
 {
 	CUresult (*init)(unsigned int);
-	*(void **)&init = dlsym(RTLD_DEFAULT, "cuInit");
+	void *rein = dlopen("librein.so", RTLD_NOW | RTLD_NOLOAD); /* else: the stand-in */
+	*(void **)&init = dlsym(rein ? rein : RTLD_DEFAULT, "cuInit");
 	for (int i = 0; init && i < 3; i++)
 		printf("cuInit: %d\n", init(0));
 	return 0;

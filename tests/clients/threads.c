@@ -108,6 +108,7 @@ static void *first_user(void *arg)
 	g = gpu_open();
 	OK(cuMemAlloc(&shared, BYTES));
 	OK(cuMemsetD32(shared, 7, N));
+	OK(cuCtxSynchronize()); /* the stream does not wait for the default one */
 	OK(cuStreamCreate(&shared_stream, CU_STREAM_NON_BLOCKING));
 	for (int i = 0; i < 10; i++)
 		OK(launch(g.add, shared, 1, N, shared_stream));

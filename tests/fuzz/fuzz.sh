@@ -9,7 +9,8 @@ command -v clang >/dev/null || {
 	echo "fuzz: clang is missing; libFuzzer comes with it: apt-get install clang" >&2
 	exit 1
 }
-objects=(common/*.c softgpu/ptx*.c softgpu/image*.c daemon/{config,confread,arbiter,decide,device,account}.c policy/*.c)
+objects=(common/*.c softgpu/ptx*.c softgpu/image*.c daemon/{config,confread,arbiter,decide,device,account}.c policy/*.c
+	profiler/{recording,chrome}.c)
 failed=0
 for source in tests/fuzz/fuzz_*.c; do
 	name=$(basename "$source" .c)
@@ -17,7 +18,7 @@ for source in tests/fuzz/fuzz_*.c; do
 	dir=$build/fuzz/$name
 	mkdir -p "$dir/corpus"
 	echo "fuzz $name: building"
-	clang -g -O1 -std=gnu11 -D_GNU_SOURCE -I. -Wno-everything \
+	clang -g -O1 -std=gnu11 -D_GNU_SOURCE -I. -I"$build/gen" -Wno-everything \
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
 		"$source" "${objects[@]}" -o "$dir/fuzz" -llz4 -lzstd -linih -lm -lpthread
 	echo "fuzz $name: running for $seconds s"

@@ -85,7 +85,7 @@ tidy_one() {
 check_tidy() {
 	need clang-tidy || return 1
 	TIDY_FLAGS="-std=gnu11 -D_GNU_SOURCE -I. -I$build/gen -isystem $cuda/include
-		-DBUILD_DIR=__FILE__ -DFATBIN=__FILE__ -DGPU_FATBIN=__FILE__ -DBENCH_FATBIN=__FILE__
+		-DBUILD_DIR=__FILE__ -DFATBIN=__FILE__ -DGPU_FATBIN=__FILE__ -DENEMY_FATBIN=__FILE__ -DBENCH_FATBIN=__FILE__
 		$(pkg-config --cflags check inih jansson ncurses liblz4 libzstd 2>/dev/null)"
 	export -f tidy_one
 	export TIDY_FLAGS

@@ -191,7 +191,8 @@ TEST(usage_errors_are_one_line_and_status_2)
 		char *args[4];
 		const char *error;
 	} cases[] = {
-	    {{"--policy", "nope"}, "reind: unknown policy 'nope'; accepted: prio, fifo\n"},
+	    {{"--policy", "nope"},
+	     "reind: unknown policy 'nope'; accepted: classes, prio, edf, cbs, fair, mlfq, fifo\n"},
 	    {{"--mode", "fast"}, "reind: unknown mode 'fast'; accepted: adaptive, spin, sleep\n"},
 	    {{"--exit-when-idle", "0"},
 	     "reind: bad time '0' for --exit-when-idle; accepted: "
@@ -430,7 +431,7 @@ TEST(bad_requests_have_clear_answers)
 	    {"{\"op\":7}", "EINVAL", "with \"op\""},
 	    {"{\"op\":\"fly\"}", "EINVAL", "unknown op 'fly'; accepted: status"},
 	    {"{\"op\":\"set\"}", "EINVAL", "needs pid or id"},
-	    {"{\"op\":\"set\",\"id\":1}", "EINVAL", "needs prio, weight or class"},
+	    {"{\"op\":\"set\",\"id\":1}", "EINVAL", "needs prio, weight, class,"},
 	    {"{\"op\":\"set\",\"id\":1,\"prio\":100}", "EINVAL",
 	     "bad prio; accepted: a whole number from 0 to 99, higher is more urgent"},
 	    {"{\"op\":\"set\",\"id\":1,\"prio\":\"high\"}", "EINVAL", "bad prio"},
@@ -489,6 +490,16 @@ TEST(who_is_not_privileged_changes_nothing)
 		h.flags = REIN_HELLO_CHECK;
 		if (raw_greet(&r, d.dir, &h, sizeof(h)) != sizeof(r.w) || r.w.prio != 0)
 			_exit(3);
+		h.timing = (struct rein_timing){.period_ns = 100000000, .budget_ns = 5000000};
+		if (raw_greet(&r, d.dir, &h, sizeof(h)) != sizeof(r.w) ||
+		    r.w.promise != REIN_PROMISE_REFUSED ||
+		    !strstr(r.w.promise_text, "priority 50 needs root"))
+			_exit(4);
+		h.prio = REIN_PRIO_UNSET;
+		if (raw_greet(&r, d.dir, &h, sizeof(h)) != sizeof(r.w) ||
+		    r.w.promise != REIN_PROMISE_REFUSED ||
+		    !strstr(r.w.promise_text, "a reservation needs root"))
+			_exit(5);
 		_exit(0);
 	}
 	int status;

@@ -15,7 +15,7 @@ static unsigned daemon_fds(const struct daemon *d)
 {
 	char path[64];
 	unsigned n = 0;
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)d->p.pid);
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)proc_child(d->p.pid));
 	DIR *dir = opendir(path);
 	ck_assert_ptr_nonnull(dir);
 	while (readdir(dir))
@@ -220,7 +220,7 @@ TEST(greetings_that_are_none)
 		const char *text;
 		int error;
 	} expected;
-	for (unsigned i = 0; i < 6; i++) {
+	for (unsigned i = 0; i < 10; i++) {
 		h = raw_hello("x", REIN_PRIO_UNSET);
 		switch (i) {
 		case 0:
@@ -253,8 +253,28 @@ TEST(greetings_that_are_none)
 			expected.text = "unknown class 'nope'; known: default";
 			expected.error = EINVAL;
 			break;
+		case 6:
+			h.weight = 10001;
+			expected.text = "weight 10001 does not exist; accepted: 1 to 10000";
+			expected.error = EINVAL;
+			break;
+		case 7:
+			h.latency_nice = -21;
+			expected.text = "latency_nice -21 does not exist; accepted: -20 to 19";
+			expected.error = EINVAL;
+			break;
+		case 8:
+			h.timing.deadline_ns = 20000000;
+			expected.text = "a deadline needs a period and a budget";
+			expected.error = EINVAL;
+			break;
+		case 9:
+			memset(h.job, 'j', sizeof(h.job));
+			expected.text = "has no end";
+			expected.error = EPROTO;
+			break;
 		}
-		ck_assert_int_eq(raw_greet(&r, d.dir, &h, sizeof(h)), sizeof(r.w));
+		ck_assert_int_eq(raw_greet(&r, d.dir, &h, sizeof(h)), REIN_WELCOME_SIZE_1);
 		ck_assert_int_eq(r.w.error, expected.error);
 		ck_assert_msg(strstr(r.w.text, expected.text) != NULL, "%u: %s", i, r.w.text);
 		ck_assert_uint_eq(r.n_fds, 0);
@@ -269,6 +289,41 @@ TEST(greetings_that_are_none)
 	serves(&d);
 	ck_assert(eventually(raw_no_clients, d.dir, WAIT_MS));
 	ck_assert(eventually(fds_are_back, &before, WAIT_MS));
+	ends_well(&d);
+}
+TEST_END
+
+/* A greeting of minor 1 gets an answer of minor 1; a longer one than ours is read as far as we know
+ * it, and answered in full. */
+TEST(peers_of_other_minors_are_served)
+{
+	struct daemon d = {0};
+	struct raw r;
+	char longer[sizeof(struct rein_msg_hello) + 32] = {0};
+	daemon_start(&d, NULL);
+	struct rein_msg_hello h = raw_hello("old", 0);
+	h.header.abi_minor = 1;
+	h.header.size = REIN_HELLO_SIZE_1;
+	ck_assert_int_eq(raw_greet(&r, d.dir, &h, REIN_HELLO_SIZE_1), REIN_WELCOME_SIZE_1);
+	ck_assert_uint_eq(r.w.header.size, REIN_WELCOME_SIZE_1);
+	ck_assert(r.w.error == 0 && r.w.client_id != 0);
+	ck_assert_uint_eq(r.n_fds, 4);
+	json_t *answer = raw_ask(d.dir, "{\"op\":\"clients\"}");
+	const json_t *c = json_array_get(json_object_get(answer, "clients"), 0);
+	ck_assert_int_eq(json_integer_value(json_object_get(c, "latency_nice")), 0);
+	ck_assert_int_eq(json_integer_value(json_object_get(c, "weight")), 100);
+	ck_assert(json_is_null(json_object_get(c, "reservation")));
+	json_decref(answer);
+	close(r.sock);
+
+	h = raw_hello("new", 0);
+	h.flags = REIN_HELLO_CHECK;
+	h.header.abi_minor = 99;
+	h.header.size = sizeof(longer);
+	memcpy(longer, &h, sizeof(h));
+	ck_assert_int_eq(raw_greet(&r, d.dir, longer, sizeof(longer)), sizeof(r.w));
+	ck_assert_int_eq(r.w.error, 0);
+	close(r.sock);
 	ends_well(&d);
 }
 TEST_END
@@ -363,7 +418,8 @@ TEST(silent_connections_and_too_many_of_them)
 			struct rein_msg_welcome w;
 			if (i < 256)
 				continue;
-			if (rein_sock_recv(fd, &w, sizeof(w), NULL, NULL, WAIT_MS) == sizeof(w) &&
+			if (rein_sock_recv(fd, &w, sizeof(w), NULL, NULL, WAIT_MS) ==
+			        REIN_WELCOME_SIZE_1 &&
 			    w.error == EAGAIN && strstr(w.text, "too many programs"))
 				refused++;
 		}
@@ -457,6 +513,7 @@ TEST_END
 
 TESTS("daemon and clients", a_killed_holder_frees_the_others_at_once,
       a_stopped_holder_lets_the_others_run, a_hang_up_frees_too, the_shared_memory_is_sealed,
-      greetings_that_are_none, whoever_speaks_after_the_greeting_is_out,
-      descriptors_that_are_passed_in_are_closed, whoever_does_not_read_its_answers_is_dropped,
-      silent_connections_and_too_many_of_them, out_of_descriptors, many_clients_come_and_go)
+      greetings_that_are_none, peers_of_other_minors_are_served,
+      whoever_speaks_after_the_greeting_is_out, descriptors_that_are_passed_in_are_closed,
+      whoever_does_not_read_its_answers_is_dropped, silent_connections_and_too_many_of_them,
+      out_of_descriptors, many_clients_come_and_go)

@@ -204,6 +204,69 @@ TEST(dry_run_starts_nothing)
 }
 TEST_END
 
+/* In the driver's place, with nothing preloaded: the folder and no other before the software GPU's.
+ */
+static void expect_stand_in(const char *rein, const char *folder, const char *softgpu)
+{
+	char want[2 * PATH_MAX + 64], real_folder[PATH_MAX], real_softgpu[PATH_MAX];
+	char *argv[] = {(char *)rein, "run", "--dry-run", "--softgpu", "--stand-in",
+	                "--no-start", "--",  "true",      NULL};
+	char *env[] = {rig.env[0], "LD_LIBRARY_PATH=", "REIN_LIB=", NULL};
+	ck_assert(realpath(folder, real_folder) && realpath(softgpu, real_softgpu));
+	ck_assert_int_eq(proc_run(argv, env, out, sizeof(out), WAIT_MS), 0);
+	snprintf(want, sizeof(want), "LD_LIBRARY_PATH=%s:%s\n", real_folder, real_softgpu);
+	ck_assert_msg(strstr(out, want) && !strstr(out, "LD_PRELOAD"), "want %s%s", want, out);
+	snprintf(want, sizeof(want), "library   %s/libcuda.so.1\n", real_folder);
+	ck_assert_msg(strstr(out, want) != NULL, "want %s%s", want, out);
+	snprintf(want, sizeof(want), "NVTX_INJECTION64_PATH=%s/libcuda.so.1\n", real_folder);
+	ck_assert_msg(strstr(out, want) != NULL, "want %s%s", want, out);
+}
+
+TEST(the_stand_in)
+{
+	rig_init(&rig, TIMES);
+	unsetenv("LD_PRELOAD");
+	unsetenv("NVTX_INJECTION64_PATH");
+	expect_stand_in(built("rein"), built(""), built("softgpu"));
+	rig_daemon(&rig);
+	setenv("ASAN_OPTIONS", "verify_asan_link_order=0:detect_leaks=0", 1);
+	char *argv[] = {NULL,        "run", "--stand-in", "--softgpu",
+	                "--prio",    "7",   "--",         (char *)built("workloads/be"),
+	                "--seconds", "60",  NULL};
+	struct proc p = start(built("librein.so"), argv);
+	rig_expect_progress(&rig, p.pid, "submissions", 3, WAIT_MS);
+	ck_assert_int_eq(rig_counter(&rig, p.pid, "prio"), 7);
+	proc_kill(&p, SIGKILL);
+	ck_assert_int_eq(proc_wait(&p, NULL, 0, WAIT_MS), 128 + SIGKILL);
+	rig_fini(&rig);
+}
+TEST_END
+
+/* There it has a folder of its own. */
+TEST(the_stand_in_of_an_installation)
+{
+	char prefix[128], rein[160], folder[160], softgpu[160];
+	rig_init(&rig, NULL);
+	unsetenv("LD_PRELOAD");
+	unsetenv("NVTX_INJECTION64_PATH");
+	snprintf(prefix, sizeof(prefix), "%s/prefix", rig.dir);
+	char *argv[] = {"packaging/install.sh", (char *)built(""), prefix, NULL};
+	ck_assert_int_eq(proc_run(argv, NULL, out, sizeof(out), WAIT_MS), 0);
+	snprintf(rein, sizeof(rein), "%s/bin/rein", prefix);
+	snprintf(folder, sizeof(folder), "%s/lib/rein/standin", prefix);
+	snprintf(softgpu, sizeof(softgpu), "%s/lib/rein/softgpu", prefix);
+	expect_stand_in(rein, folder, softgpu);
+	snprintf(folder, sizeof(folder), "%s/lib/rein/standin/libcuda.so.1", prefix);
+	ck_assert_int_eq(unlink(folder), 0);
+	ck_assert_int_eq(proc_run((char *[]){rein, "run", "--stand-in", "true", NULL},
+	                          (char *[]){rig.env[0], "REIN_LIB=", NULL}, out, sizeof(out),
+	                          WAIT_MS),
+	                 125);
+	ck_assert_msg(strstr(out, "the stand-in was not found; looked for ") && lines(out) == 1,
+	              "%s", out);
+}
+TEST_END
+
 TEST(shows_and_changes_a_client)
 {
 	char pid[16];
@@ -244,7 +307,7 @@ TEST(policy_and_reload)
 	rig_init(&rig, NULL);
 	rig_daemon(&rig);
 	ck_assert_int_eq(REIN("policy"), 0);
-	ck_assert_ptr_nonnull(strstr(out, "* prio "));
+	ck_assert_ptr_nonnull(strstr(out, "* classes "));
 	ck_assert_int_eq(REIN("policy", "fifo"), 0);
 	ck_assert_int_eq(REIN("policy"), 0);
 	ck_assert_ptr_nonnull(strstr(out, "* fifo "));
@@ -316,5 +379,6 @@ TEST_END
 
 TESTS("rein", run_becomes_the_program, run_takes_signals_as_the_program, no_start_runs_unscheduled,
       mistakes_start_no_daemon, daemon_that_cannot_start, two_runs_start_one_daemon,
-      output_ends_with_the_program, dry_run_starts_nothing, shows_and_changes_a_client,
-      policy_and_reload, raising_needs_the_right, example_configuration_is_accepted)
+      output_ends_with_the_program, dry_run_starts_nothing, the_stand_in,
+      the_stand_in_of_an_installation, shows_and_changes_a_client, policy_and_reload,
+      raising_needs_the_right, example_configuration_is_accepted)

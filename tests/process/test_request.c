@@ -17,6 +17,8 @@
 #define GAP_MS 60 /* of a request: hundreds of lingers */
 
 static struct rig rig;
+/* How a program with requests comes to rein; the stand-in needs no LD_PRELOAD. */
+static enum { PRELOADED, STANDIN, BOTH } way;
 
 /* The class of everybody here: others are held for it as long as the test takes. */
 static void rig_with(const char *class_lines)
@@ -54,6 +56,22 @@ static void let_go(const char *name)
 	close(fd);
 }
 
+static struct proc start(int prio, const char *program, const char *args)
+{
+	char libraries[sizeof(rig.env[2])], prio_text[16];
+	memcpy(libraries, rig.env[2], sizeof(libraries));
+	if (way != PRELOADED)
+		snprintf(rig.env[2], sizeof(rig.env[2]), "LD_LIBRARY_PATH=%s:%s", built(""),
+		         built("softgpu"));
+	snprintf(prio_text, sizeof(prio_text), "%d", prio);
+	if (way == STANDIN)
+		setenv("REIN_PRIO", prio_text, 1);
+	struct proc p = rig_start(&rig, way == STANDIN ? -1 : prio, program, args);
+	unsetenv("REIN_PRIO");
+	memcpy(rig.env[2], libraries, sizeof(libraries));
+	return p;
+}
+
 /* tests/clients/request with these steps; "@x" in them is the file x of the run directory. */
 static struct proc steps(int prio, const char *line)
 {
@@ -62,7 +80,7 @@ static struct proc steps(int prio, const char *line)
 	for (; *line && n + sizeof(rig.dir) + 2 < sizeof(args); line++)
 		n += (size_t)snprintf(args + n, sizeof(args) - n, *line == '@' ? "%s/" : "%.1s",
 		                      *line == '@' ? rig.dir : line);
-	return rig_start(&rig, prio, "tests/clients/request", args);
+	return start(prio, "tests/clients/request", args);
 }
 
 static struct proc best_effort(void)
@@ -301,7 +319,7 @@ TEST_END
 
 static struct proc nvtx_steps(const char *line)
 {
-	setenv("NVTX_INJECTION64_PATH", built("librein.so"), 1);
+	setenv("NVTX_INJECTION64_PATH", built(way == STANDIN ? "libcuda.so.1" : "librein.so"), 1);
 	struct proc p = steps(50, line);
 	unsetenv("NVTX_INJECTION64_PATH");
 	return p;
@@ -340,6 +358,44 @@ TEST(nvtx_domain_ranges_are_requests)
 {
 	nvtx_held_from_to("open joined push=outer dpush=rein:request launch sync pop wait=@1 dpop "
 	                  "wait=@2");
+}
+TEST_END
+
+/* ---------------------------------------------------------------- the stand-in, and both */
+
+TEST(requests_through_the_stand_in)
+{
+	for (way = STANDIN; way <= BOTH; way++)
+		held_from_to("begin=1000 open joined launch sync wait=@1 launch sync wait=@2 end "
+		             "wait=@3");
+	way = PRELOADED;
+}
+TEST_END
+
+TEST(nvtx_ranges_through_the_stand_in)
+{
+	for (way = STANDIN; way <= BOTH; way++)
+		nvtx_held_from_to("open joined push=rein:request launch sync wait=@1 pop wait=@2");
+	way = PRELOADED;
+}
+TEST_END
+
+TEST(requests_without_a_linked_driver)
+{
+	static const char *const want[] = {"present before: 1, then: 1\n",
+	                                   "present before: 0, then: 1\n",
+	                                   "present before: 1, then: 1\n"};
+	char out[1024];
+	for (way = PRELOADED; way <= BOTH; way++) {
+		rig_with("");
+		struct proc p = start(50, "tests/clients/request_dlopen", file("1"));
+		ck_assert_msg(eventually(in_request, &p.pid, WAIT_MS), "way %d", (int)way);
+		let_go("1");
+		ck_assert_int_eq(proc_wait(&p, out, sizeof(out), WAIT_MS), 0);
+		ck_assert_str_eq(out, want[way]);
+		rig_fini(&rig);
+	}
+	way = PRELOADED;
 }
 TEST_END
 
@@ -453,5 +509,6 @@ TESTS("declared requests", the_header_needs_nothing_else, others_are_held_in_its
       requests_of_two_threads, a_request_before_the_first_use, an_end_before_the_work_is_done,
       killed_inside_a_request, a_request_that_hangs, ps_shows_what_was_declared,
       a_new_daemon_learns_of_it, background_thread_of_an_urgent_process, nvtx_ranges_are_requests,
-      nvtx_domain_ranges_are_requests, no_shim_no_effect, disabled_shim_no_effect,
-      injected_but_not_preloaded)
+      nvtx_domain_ranges_are_requests, requests_through_the_stand_in,
+      nvtx_ranges_through_the_stand_in, requests_without_a_linked_driver, no_shim_no_effect,
+      disabled_shim_no_effect, injected_but_not_preloaded)

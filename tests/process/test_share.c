@@ -142,12 +142,13 @@ TEST(stopped_daemon_holds_nobody)
 	snprintf(json, sizeof(json), "/tmp/rein-be-%d.json", (int)getpid());
 	snprintf(args, sizeof(args), "--seconds 4 --json %s", json);
 	start_both(&lc, &be, args);
-	proc_kill(&rig.daemon, SIGSTOP);
+	pid_t worker = proc_child(rig.daemon.pid);
+	kill(worker, SIGSTOP);
 	uint64_t stopped = now_ns();
 	ck_assert_int_eq(proc_wait(&be, NULL, 0, 60000), 0);
 	ck_assert_uint_ge(steps_after(json, stopped), 5);
 	unlink(json);
-	proc_kill(&rig.daemon, SIGCONT);
+	kill(worker, SIGCONT);
 	stop_one(&lc);
 	rig_fini(&rig);
 }

@@ -13,6 +13,9 @@
 #include "policy/policies.h"
 #include "tests/harness.h"
 
+#define WISH(class, p)                                                                             \
+	(&(struct rein_wish){.class_name = (class), .prio = (p), .latency_nice = REIN_NICE_UNSET})
+
 static char path[128];
 static char err[REIN_CONFIG_ERROR_LEN];
 
@@ -93,6 +96,73 @@ TEST(everything_that_can_be_said)
 }
 TEST_END
 
+TEST(what_classes_reserve)
+{
+	struct rein_config *c = load("[class video]\n"
+	                             "deadline = 20ms\n"
+	                             "period = 33ms\n"
+	                             "budget = 6ms\n"
+	                             "budget_mode = hard\n"
+	                             "latency_nice = -5\n"
+	                             "[class share]\n"
+	                             "period = 100ms\n"
+	                             "budget = 30ms\n"
+	                             "budget_mode = soft\n"
+	                             "[class back]\n"
+	                             "band = idle\n"
+	                             "priority = 3\n");
+	const struct rein_class *v = rein_config_class(c, "video");
+	ck_assert(v->timing.deadline_ns == 20000000 && v->timing.period_ns == 33000000);
+	ck_assert(v->timing.budget_ns == 6000000 && v->budget_hard);
+	ck_assert_int_eq(v->latency_nice, -5);
+	const struct rein_class *share = rein_config_class(c, "share");
+	ck_assert(share->timing.deadline_ns == 0 && !share->budget_hard);
+	/* bands: as said, else by what is declared */
+	static const struct rein_timing none;
+	ck_assert_int_eq(rein_config_band(v, &v->timing, 0), REIN_BAND_REALTIME);
+	ck_assert_int_eq(rein_config_band(v, &none, 0), REIN_BAND_BATCH);
+	ck_assert_int_eq(rein_config_band(v, &none, 1), REIN_BAND_INTERACTIVE);
+	ck_assert_int_eq(rein_config_band(rein_config_class(c, "back"), &none, 3), REIN_BAND_IDLE);
+	rein_config_free(c);
+}
+TEST_END
+
+TEST(what_policies_are_told)
+{
+	struct rein_config *c = load("[policy fair]\n"
+	                             "quantum = 5ms\n"
+	                             "switch_cost = 0\n"
+	                             "[daemon]\n"
+	                             "ageing = 70ms\n"
+	                             "[policy classes]\n"
+	                             "quantum = 7ms\n"
+	                             "overload = degrade\n"
+	                             "reclaim = no\n"
+	                             "realtime = cbs\n"
+	                             "batch = fair\n"
+	                             "cap_realtime = 80% per 500ms\n"
+	                             "cap_batch = 100%\n");
+	const struct rein_policy_params *p = rein_config_params(c, rein_policy_find("fair"));
+	ck_assert(p->quantum_ns == 5000000 && p->switch_ns == 0);
+	ck_assert(p->reaction_ns == REIN_ADMISSION_REACTION_NS);
+	p = rein_config_params(c, rein_policy_find("classes"));
+	ck_assert(p->quantum_ns == 7000000 && p->overload == REIN_OVERLOAD_DEGRADE);
+	ck_assert(p->no_reclaim && p->ageing_ns == 70000000);
+	ck_assert_ptr_eq(p->inner[REIN_BAND_REALTIME], rein_policy_find("cbs"));
+	ck_assert_ptr_eq(p->inner[REIN_BAND_BATCH], rein_policy_find("fair"));
+	ck_assert_ptr_null(p->inner[REIN_BAND_IDLE]);
+	ck_assert_uint_eq(p->cap_permille[REIN_BAND_REALTIME], 800);
+	ck_assert_uint_eq(p->cap_permille[REIN_BAND_BATCH], 0);
+	ck_assert(p->cap_period_ns == 500000000 && p->switch_ns == REIN_ADMISSION_SWITCH_NS);
+	p = rein_config_params(c, rein_policy_find("prio"));
+	ck_assert(p->ageing_ns == 70000000);
+	/* not of the table: nothing is known of it */
+	static const struct rein_policy_ops other = {.name = "other"};
+	ck_assert(rein_config_params(c, &other)->switch_ns == 0);
+	rein_config_free(c);
+}
+TEST_END
+
 TEST(the_example_in_packaging_is_good)
 {
 	struct rein_config *c = NULL;
@@ -109,16 +179,17 @@ static const struct {
 	const char *text, *error;
 } bad[] = {
     {"[class x]\nprioritty = 3\n",
-     "rein.conf:2: unknown key 'prioritty' in [class x]; accepted: priority, weight, backlog, "
-     "backlog_launches, linger, patience, gate"},
+     "rein.conf:2: unknown key 'prioritty' in [class x]; accepted: priority, weight, latency_nice, "
+     "band, deadline, period, budget, budget_mode, backlog, backlog_launches, linger, patience, "
+     "gate"},
     {"[daemon]\npolicyy=1\n",
-     "rein.conf:2: unknown key 'policyy' in [daemon]; accepted: policy, mode, ageing"},
+     "rein.conf:2: unknown key 'policyy' in [daemon]; accepted: policy, mode, events, ageing"},
     {"[rule r]\n\nexec = /x\n",
      "rein.conf:3: unknown key 'exec' in [rule r]; accepted: exe, user, class"},
     {"[klass x]\n", "rein.conf:1: unknown section [klass x]; accepted: [daemon], [class NAME], "
-                    "[rule NAME]"},
+                    "[rule NAME], [policy NAME]"},
     {"priority = 3\n", "rein.conf:1: 'priority' stands before any section; accepted: [daemon], "
-                       "[class NAME], [rule NAME]"},
+                       "[class NAME], [rule NAME], [policy NAME]"},
     {"[class ]\n", "rein.conf:1: bad name in [class ]; accepted: 1 to 31 letters, digits, '_', "
                    "'.', '-'"},
     {"[class a b]\n", "rein.conf:1: bad name in [class a b]; accepted: 1 to 31 letters, digits, "
@@ -148,7 +219,37 @@ static const struct {
     {"[class x]\ngate = all\n", "rein.conf:2: unknown gate 'all'; accepted: work, implicit"},
     {"[class x]\nbacklog_launches = 0\n", "rein.conf:2: bad backlog_launches '0'; accepted: a "
                                           "whole number from 1 to 1000000"},
-    {"[daemon]\npolicy = edf\n", "rein.conf:2: unknown policy 'edf'; accepted: prio, fifo"},
+    {"[policy prio]\nquantum = 3ms\n",
+     "rein.conf:2: unknown key 'quantum' in [policy prio]; accepted: ageing, switch_cost, "
+     "reaction, timeslice"},
+    {"[policy classes]\ncap_realtime = 80\n",
+     "rein.conf:2: bad cap_realtime '80'; accepted: 1% to 100%, and if wanted its period, as in "
+     "'80% per 1s' (10ms to 60s)"},
+    {"[policy classes]\ncap_realtime = 80% per 1s\ncap_batch = 5% per 2s\n",
+     "rein.conf:3: cap_batch: another cap has another period; all caps have one: say it once, or "
+     "the same"},
+    {"[policy edf]\noverload = panic\n",
+     "rein.conf:2: unknown overload 'panic'; accepted: shed, degrade"},
+    {"[policy cbs]\nreclaim = maybe\n", "rein.conf:2: bad reclaim 'maybe'; accepted: yes, no"},
+    {"[policy fifo]\nswitch_cost = 1s\n", "rein.conf:2: bad switch_cost '1s'; accepted: a time "
+                                          "with its unit (ns, us, ms, s), at most 100ms"},
+    {"[class x]\nlatency_nice = 20\n", "rein.conf:2: bad latency_nice '20'; accepted: a whole "
+                                       "number from -20 to 19 (lower is sooner)"},
+    {"[class x]\nband = urgent\n", "rein.conf:2: unknown band 'urgent'; accepted: realtime, "
+                                   "interactive, batch, idle"},
+    {"[class x]\nbudget_mode = strict\n",
+     "rein.conf:2: unknown budget_mode 'strict'; accepted: soft, hard"},
+    {"[class x]\ndeadline = 0\n", "rein.conf:2: bad deadline '0'; accepted: a time with its unit "
+                                  "(ns, us, ms, s), 100us to 3600s"},
+    {"\n[class x]\ndeadline = 20ms\n",
+     "rein.conf:2: [class x]: a deadline needs a period and a budget: nothing can be promised "
+     "about requests of unknown number and length"},
+    {"[class x]\nperiod = 20ms\n", "rein.conf:1: [class x]: a period needs a budget: the GPU time "
+                                   "that one request takes"},
+    {"[class x]\nperiod = 20ms\nbudget = 21ms\n",
+     "rein.conf:1: [class x]: the budget is longer than the period"},
+    {"[class x]\nperiod = 20ms\nbudget = 7ms\ndeadline=6ms\n",
+     "rein.conf:1: [class x]: the budget is longer than the deadline"},
     {"[daemon]\nmode = fast\n",
      "rein.conf:2: unknown mode 'fast'; accepted: adaptive, spin, sleep"},
     {"[rule r]\nuser = nonesuch_user\nclass=default\n",
@@ -204,6 +305,30 @@ TEST(files_that_are_no_text)
 }
 TEST_END
 
+/* A class' reservation is its members' right, and less of it. */
+TEST(who_may_reserve)
+{
+	struct rein_config *c = load("[class v]\ndeadline=20ms\nperiod=33ms\nbudget=6ms\n"
+	                             "[rule v]\nuser=1000\nclass=v\n");
+	struct rein_identity member = {.uid = 1000}, other = {.uid = 7};
+	struct rein_grant g;
+	rein_grant(&g, c, &member, WISH("", REIN_PRIO_UNSET));
+	ck_assert(g.timing.deadline_ns == 20000000 && g.band == REIN_BAND_REALTIME && g.declared);
+	struct rein_wish less = *WISH("", REIN_PRIO_UNSET), more = less;
+	less.timing = (struct rein_timing){25000000, 40000000, 6000000};
+	more.timing = (struct rein_timing){20000000, 33000000, 6000001};
+	rein_grant(&g, c, &member, &less);
+	ck_assert(rein_timing_equal(&g.timing, &less.timing) && !g.text[0]);
+	rein_grant(&g, c, &member, &more);
+	ck_assert(g.timing.budget_ns == 6000000);
+	ck_assert_ptr_nonnull(strstr(g.text, "a reservation needs root"));
+	rein_grant(&g, c, &other, WISH("v", REIN_PRIO_UNSET));
+	ck_assert_str_eq(g.class->name, "default");
+	ck_assert(!rein_timing_any(&g.timing));
+	rein_config_free(c);
+}
+TEST_END
+
 TEST(a_line_of_the_longest_length_is_read)
 {
 	char text[300] = "[class x]\n#";
@@ -222,13 +347,34 @@ TEST(durations)
 		const char *text;
 		int result;
 		uint64_t ns;
-	} cases[] = {{"0", 0, 0},           {"0s", 0, 0},
-	             {"7ns", 0, 7},         {"200us", 0, 200000},
-	             {"4ms", 0, 4000000},   {"1s", 0, 1000000000},
-	             {"5 ms", 0, 5000000},  {"5", -EINVAL, 0},
-	             {"", -EINVAL, 0},      {"-1ms", -EINVAL, 0},
-	             {"1m", -EINVAL, 0},    {"1msx", -EINVAL, 0},
-	             {"1.5ms", -EINVAL, 0}, {"18446744073709551615s", -EINVAL, 0}};
+	} cases[] = {{"0", 0, 0},
+	             {"0s", 0, 0},
+	             {"7ns", 0, 7},
+	             {"200us", 0, 200000},
+	             {"4ms", 0, 4000000},
+	             {"1s", 0, 1000000000},
+	             {"5 ms", 0, 5000000},
+	             {"5", -EINVAL, 0},
+	             {"", -EINVAL, 0},
+	             {"-1ms", -EINVAL, 0},
+	             {"1m", -EINVAL, 0},
+	             {"1msx", -EINVAL, 0},
+	             {"1.5ms", 0, 1500000},
+	             {"11.75 ms", 0, 11750000},
+	             {"0.1us", 0, 100},
+	             {"0.000000001s", 0, 1},
+	             {"1.50s", 0, 1500000000},
+	             {"1.0ns", 0, 1},
+	             {"1.5ns", -EINVAL, 0},
+	             {"0.0000000001s", -EINVAL, 0},
+	             {"1.ms", -EINVAL, 0},
+	             {".5ms", -EINVAL, 0},
+	             {"1.5", -EINVAL, 0},
+	             {"0.0", -EINVAL, 0},
+	             {"1.5.5ms", -EINVAL, 0},
+	             {"1e3ms", -EINVAL, 0},
+	             {"18446744073.8s", -EINVAL, 0},
+	             {"18446744073709551615s", -EINVAL, 0}};
 	for (unsigned i = 0; i < REIN_ARRAY_LEN(cases); i++) {
 		uint64_t ns = 0;
 		ck_assert_int_eq(rein_duration_parse(cases[i].text, &ns), cases[i].result);
@@ -299,7 +445,7 @@ TEST(who_is_granted_what)
 	for (unsigned i = 0; i < REIN_ARRAY_LEN(cases); i++) {
 		struct rein_identity who = {.uid = cases[i].uid, .privileged = cases[i].privileged};
 		struct rein_grant g;
-		rein_grant(&g, c, &who, cases[i].class_name, cases[i].prio);
+		rein_grant(&g, c, &who, WISH(cases[i].class_name, cases[i].prio));
 		ck_assert_int_eq(g.err, 0);
 		ck_assert_msg(g.prio == cases[i].granted, "%u: %d", i, g.prio);
 		ck_assert_str_eq(g.class->name, cases[i].granted_class);
@@ -307,21 +453,41 @@ TEST(who_is_granted_what)
 	}
 	struct rein_identity nobody = {.uid = 7};
 	struct rein_grant g;
-	rein_grant(&g, c, &nobody, "", 50);
+	/* timing, weight, latency_nice: the same rule */
+	struct rein_wish wish = {.class_name = "",
+	                         .prio = REIN_PRIO_UNSET,
+	                         .weight = 100,
+	                         .latency_nice = 5,
+	                         .timing = {.period_ns = 9000000, .budget_ns = 1000000}};
+	rein_grant(&g, c, &nobody, &wish);
+	ck_assert(g.weight == 100 && g.latency_nice == 5 && !rein_timing_any(&g.timing));
+	ck_assert_str_eq(g.text, "a reservation needs root, the daemon's user, group rein or a "
+	                         "rule; granted none");
+	ck_assert(!g.declared && g.band == REIN_BAND_BATCH);
+	wish.latency_nice = -1;
+	wish.weight = 101;
+	rein_grant(&g, c, &nobody, &wish);
+	ck_assert(g.weight == 100 && g.latency_nice == 0);
+	ck_assert_ptr_nonnull(strstr(g.text, "weight 101 needs root"));
+	struct rein_identity root = {.uid = 7, .privileged = true};
+	rein_grant(&g, c, &root, &wish);
+	ck_assert(g.weight == 101 && g.latency_nice == -1 && g.timing.budget_ns == 1000000);
+	ck_assert(g.declared && g.band == REIN_BAND_REALTIME && !g.text[0]);
+	rein_grant(&g, c, &nobody, WISH("", 50));
 	ck_assert_str_eq(g.text, "priority 50 needs root, the daemon's user, group rein or a rule; "
 	                         "granted 0");
-	rein_grant(&g, c, &nobody, "", 100);
+	rein_grant(&g, c, &nobody, WISH("", 100));
 	ck_assert_int_eq(g.err, -EINVAL);
 	ck_assert_str_eq(g.text,
 	                 "priority 100 does not exist; accepted: 0 to 99, higher is more urgent");
-	rein_grant(&g, c, &nobody, "nope", REIN_PRIO_UNSET);
+	rein_grant(&g, c, &nobody, WISH("nope", REIN_PRIO_UNSET));
 	ck_assert_int_eq(g.err, -EINVAL);
 	ck_assert_str_eq(g.text, "unknown class 'nope'; known: default, low, mid, top, heavy");
 	rein_config_free(c);
 }
 TEST_END
 
-TESTS("config", empty_gives_the_default_class, everything_that_can_be_said,
-      the_example_in_packaging_is_good, each_mistake_has_one_clear_line, files_that_are_no_text,
-      a_line_of_the_longest_length_is_read, durations, the_first_rule_that_matches_gives_the_class,
-      who_is_granted_what)
+TESTS("config", empty_gives_the_default_class, everything_that_can_be_said, what_classes_reserve,
+      what_policies_are_told, the_example_in_packaging_is_good, each_mistake_has_one_clear_line,
+      files_that_are_no_text, a_line_of_the_longest_length_is_read, durations, who_may_reserve,
+      the_first_rule_that_matches_gives_the_class, who_is_granted_what)

@@ -125,8 +125,20 @@ TEST(joins_and_declares)
 	setenv("REIN_PRIO", "42", 1);
 	setenv("REIN_NAME", "tester", 1);
 	setenv("REIN_CLASS", "gold", 1);
+	setenv("REIN_DEADLINE", "20ms", 1);
+	setenv("REIN_PERIOD", "33ms", 1);
+	setenv("REIN_BUDGET", "6ms", 1);
+	setenv("REIN_LATENCY_NICE", "-3", 1);
+	setenv("REIN_JOB", "ranks", 1);
+	setenv("REIN_WEIGHT", "10001", 1); /* said to be wrong, and left out */
 	join_daemon(&welcome);
 	ck_assert(eventually(attached, NULL, 10000));
+	ck_assert(daemon_side.hello.timing.deadline_ns == 20000000 &&
+	          daemon_side.hello.timing.period_ns == 33000000 &&
+	          daemon_side.hello.timing.budget_ns == 6000000);
+	ck_assert_int_eq(daemon_side.hello.latency_nice, -3);
+	ck_assert_uint_eq(daemon_side.hello.weight, 0);
+	ck_assert_str_eq(daemon_side.hello.job, "ranks");
 	ck_assert_int_eq(daemon_side.hello.prio, 42);
 	ck_assert_str_eq(daemon_side.hello.name, "tester");
 	ck_assert_str_eq(daemon_side.hello.class_name, "gold");
@@ -241,6 +253,44 @@ TEST(refusal_is_no_harm)
 }
 TEST_END
 
+/* A daemon of minor 1: drops a greeting that is longer than it knows, and knows a short welcome. */
+static void *old_daemon_main(void *unused)
+{
+	struct rein_msg_welcome w = welcome;
+	char hello[sizeof(struct rein_msg_hello)];
+	unsigned none = 0;
+	int fd;
+	w.header.size = REIN_WELCOME_SIZE_1;
+	do {
+		fd = accept4(daemon_side.listener, NULL, NULL, SOCK_CLOEXEC);
+		if (fd < 0) {
+			usleep(1000);
+			continue;
+		}
+		if (rein_sock_recv(fd, hello, sizeof(hello), NULL, &none, 5000) ==
+		    REIN_HELLO_SIZE_1)
+			break;
+		close(fd);
+		fd = -1;
+	} while (fd < 0);
+	(void)!rein_sock_send(fd, &w, REIN_WELCOME_SIZE_1, daemon_side.fd, 4);
+	daemon_side.client = fd;
+	return NULL;
+}
+
+TEST(an_older_daemon_is_asked_for_less)
+{
+	pthread_t t;
+	make_objects();
+	daemon_listen();
+	fake_start();
+	pthread_create(&t, NULL, old_daemon_main, NULL);
+	ck_assert_int_eq(hook_cuInit(0), CUDA_SUCCESS);
+	ck_assert(eventually(attached, NULL, 10000));
+	pthread_join(t, NULL);
+}
+TEST_END
+
 TEST(wrong_version_is_refused)
 {
 	struct rein_msg_welcome other = welcome;
@@ -260,13 +310,13 @@ TEST(objects_are_checked_before_they_are_mapped)
 	memcpy(fds, daemon_side.fd, sizeof(fds));
 	fds[REIN_FD_STATUS] = memfd_create("unsealed", MFD_CLOEXEC);
 	ck_assert_int_eq(ftruncate(fds[REIN_FD_STATUS], sizeof(struct rein_status)), 0);
-	ck_assert_int_eq(rein_attach_map(fds), -EPROTO);
+	ck_assert_int_eq(rein_attach_map(fds, REIN_FD_N), -EPROTO);
 	fds[REIN_FD_STATUS] = rein_memfd_new("small", 4096);
-	ck_assert_int_eq(rein_attach_map(fds), -EPROTO);
+	ck_assert_int_eq(rein_attach_map(fds, REIN_FD_N), -EPROTO);
 	fds[REIN_FD_STATUS] = daemon_side.fd[REIN_FD_DOORBELL];
-	ck_assert_int_eq(rein_attach_map(fds), -EPROTO);
+	ck_assert_int_eq(rein_attach_map(fds, REIN_FD_N), -EPROTO);
 	ck_assert(!rein_attach_on());
-	ck_assert_int_eq(rein_attach_map(daemon_side.fd), 0);
+	ck_assert_int_eq(rein_attach_map(daemon_side.fd, REIN_FD_N), 0);
 	ck_assert(rein_attach_on());
 }
 TEST_END
@@ -362,5 +412,6 @@ TEST_END
 TESTS("attaching", ringing_a_dead_daemon_raises_no_signal,
       doorbell_number_that_became_somebody_elses, joins_and_declares, hang_up_frees_who_waits,
       joins_the_next_daemon, helper_ends_a_quiet_request, refusal_is_no_harm,
-      wrong_version_is_refused, objects_are_checked_before_they_are_mapped,
-      forked_child_holds_nothing, child_lets_go_of_the_socket)
+      an_older_daemon_is_asked_for_less, wrong_version_is_refused,
+      objects_are_checked_before_they_are_mapped, forked_child_holds_nothing,
+      child_lets_go_of_the_socket)

@@ -29,6 +29,7 @@ static rein_a32 stop, stuck, violations;
 static rein_a32 wanted_transitions;
 static rein_a64 closures, sleeps;
 static struct rein_verdict *const verdict = &REIN_CONTROL->verdict[0];
+static uint32_t traced; /* REIN_GATE_TRACED in every gate word, or 0 */
 
 /* ---------------------------------------------------------------- the miniature arbiter */
 
@@ -52,13 +53,13 @@ static void close_gate(void)
 {
 	rein_store_release(&verdict->lease_until_ns, rein_now_ns() + LONG_NS);
 	rein_add_release(&verdict->generation, 1);
-	rein_store_release(&verdict->gate, REIN_GATE_CLOSED);
+	rein_store_release(&verdict->gate, REIN_GATE_CLOSED | traced);
 	rein_add_relaxed(&closures, 1);
 }
 
 static void open_gate(void)
 {
-	rein_store_release(&verdict->gate, REIN_GATE_OPEN);
+	rein_store_release(&verdict->gate, REIN_GATE_OPEN | traced);
 	rein_futex_wake_all(&verdict->gate);
 }
 
@@ -164,6 +165,39 @@ TEST(several_threads)
 }
 TEST_END
 
+/* The same with event records, and a reader of the rings beside it. */
+static void *reader_main(void *unused)
+{
+	static struct rein_trace_record out[REIN_RING_CELLS];
+	struct rein_ring_cursor c = {0};
+	uint64_t lost = 0, submissions = 0;
+	bool last;
+	do {
+		last = rein_load_acquire(&stop);
+		for (unsigned ring = 0; ring < REIN_RING_COUNT; ring++) {
+			unsigned n =
+			    rein_ring_read(REIN_RINGS, ring, &c, out, REIN_RING_CELLS, last, &lost);
+			for (unsigned i = 0; i < n; i++) {
+				ck_assert_uint_ge(out[i].end, out[i].begin);
+				submissions += out[i].kind == REIN_TRACE_SUBMIT;
+			}
+		}
+	} while (!last);
+	ck_assert_uint_gt(submissions, 0);
+	return NULL;
+}
+
+TEST(several_threads_with_records)
+{
+	pthread_t reader;
+	traced = REIN_GATE_TRACED;
+	rein_store_release(&verdict->gate, REIN_GATE_OPEN | traced);
+	pthread_create(&reader, NULL, reader_main, NULL);
+	run(THREADS, TRANSITIONS / 2);
+	pthread_join(reader, NULL);
+}
+TEST_END
+
 /* Idle is declared by one thread while others submit: demand must never say idle at rest while
  * work is outstanding. */
 static void *idle_main(void *arg)
@@ -191,4 +225,5 @@ TEST(never_idle_with_work_outstanding)
 }
 TEST_END
 
-TESTS("model", one_thread, several_threads, never_idle_with_work_outstanding)
+TESTS("model", one_thread, several_threads, several_threads_with_records,
+      never_idle_with_work_outstanding)

@@ -139,6 +139,45 @@ TEST(ps_without_clients)
 }
 TEST_END
 
+#define IDLE "\"class\":\"c\",\"state\":\"idle\",\"prio\":0,\"share\":0.5,\"held_for\":null,"
+
+/* reservations: a deadline, bandwidth, one withdrawn, none; and somebody without rein */
+static const char timed[] =
+    "{" OK ",\"clients\":["
+    "{\"id\":1,\"pid\":1,\"name\":\"chat\"," IDLE "\"reservation\":{\"guarantee\":\"given\","
+    "\"deadline_ms\":20.0,\"period_ms\":33.0,\"budget_ms\":6.0,\"why\":\"\"},"
+    "\"measured\":{\"missed\":3,\"response_p99_ms\":17.25}},"
+    "{\"id\":2,\"pid\":2,\"name\":\"share\"," IDLE "\"reservation\":{\"guarantee\":\"given\","
+    "\"deadline_ms\":null,\"period_ms\":33.5,\"budget_ms\":6.0},\"measured\":{\"missed\":0}},"
+    "{\"id\":3,\"pid\":3,\"name\":\"gone\"," IDLE "\"reservation\":{\"guarantee\":"
+    "\"withdrawn\",\"deadline_ms\":9.0,\"why\":\"too long\\u001b[1m\"},"
+    "\"measured\":{\"missed\":0}},"
+    "{\"id\":4,\"pid\":4,\"name\":\"train\"," IDLE
+    "\"reservation\":null,\"measured\":{\"missed\":0}}"
+    "],\"bystanders\":[{\"pid\":77,\"name\":\"python3\"}]}";
+
+TEST(ps_shows_guarantees_where_somebody_reserves)
+{
+	struct answers a = good;
+	a.clients = timed;
+	const char *dir = daemon_with(&a);
+	ck_assert_int_eq(REIN(dir, "ps"), 0);
+	ck_assert_str_eq(
+	    out, "PID  NAME   CLASS  PRIO  STATE  FOR  GPU  SUBMITTED  WAITS  WAIT-MS  DUE-MS  "
+		 "GUARANTEE  MISSED  P99-MS\n"
+		 "  1  chat   c         0  idle   -    50%          0      0      0.0       -  "
+		 "20 ms           3    17.2\n"
+		 "  2  share  c         0  idle   -    50%          0      0      0.0       -  "
+		 "6/33.5 ms       0       -\n"
+		 "  3  gone   c         0  idle   -    50%          0      0      0.0       -  "
+		 "withdrawn       0       -\n"
+		 "  4  train  c         0  idle   -    50%          0      0      0.0       -  "
+		 "-               -       -\n"
+		 "gone: guarantee withdrawn: too long?[1m\n"
+		 "unmanaged: process 77 (python3) uses the GPU; run it under `rein run`\n");
+}
+TEST_END
+
 TEST(set)
 {
 	const char *dir = daemon_with(&good);
@@ -319,9 +358,59 @@ TEST(run_asks_first)
 	ck_assert_ptr_nonnull(strstr(err, "REIN_PRIO"));
 	unsetenv("REIN_PRIO");
 	unsetenv("LD_PRELOAD");
+	/* a daemon that knows no reservations */
+	ck_assert_int_eq(REIN(dir, "run", "--period", "33ms", "--budget", "6ms", "false"), 125);
+	ck_assert_ptr_nonnull(strstr(err, "is older and knows no reservations; restart it"));
 	/* the software GPU is not there */
 	ck_assert_int_eq(REIN(dir, "run", "--softgpu", "false"), 125);
 	ck_assert_ptr_nonnull(strstr(err, "software GPU was not found"));
+}
+TEST_END
+
+/* `rein run`: what it makes of each answer to a reservation */
+TEST(run_reserves)
+{
+	struct answers a = good;
+	setenv("REIN_LIB", "/proc/self/exe", 1);
+	a.welcome = welcome(0, 0, "");
+	a.welcome.promise = REIN_PROMISE_LATER;
+	a.welcome.timing = (struct rein_timing){27500000, 33000000, 6000000};
+	strcpy(a.welcome.promise_text, "too tight");
+	const char *dir = daemon_with(&a);
+	ck_assert_int_eq(
+	    REIN(dir, "run", "--deadline", "20ms", "--period", "33ms", "--budget", "6ms", "false"),
+	    125);
+	ck_assert_str_eq(err, "rein: the deadline of 20 ms cannot be kept, 27.5 ms could; too "
+	                      "tight; ask for that, or use --accept-later\n");
+	/* this daemon says so each time: asked twice, not for ever */
+	ck_assert_int_eq(REIN(dir, "run", "--accept-later", "--deadline", "20ms", "--period",
+	                      "33ms", "--budget", "6ms", "false"),
+	                 125);
+	ck_assert_ptr_nonnull(strstr(err, "the deadline of 27.51 ms cannot be kept"));
+	a.welcome.promise = REIN_PROMISE_REFUSED;
+	ck_assert_int_eq(
+	    REIN(daemon_with(&a), "run", "--period", "33ms", "--budget", "6ms", "false"), 125);
+	ck_assert_str_eq(err, "rein: the reservation was refused; too tight\n");
+	/* of the class, not asked for: said, and the program runs */
+	ck_assert_int_eq(REIN(daemon_with(&a), "run", "--dry-run", "true"), 0);
+	ck_assert_str_eq(err, "rein: no guarantee for the reservation of class 'default': too "
+	                      "tight\n");
+	a.welcome.promise = REIN_PROMISE_NONE;
+	strcpy(a.welcome.promise_text, "none while it rains");
+	ck_assert_int_eq(REIN(daemon_with(&a), "run", "--dry-run", "--json", "--period", "33ms",
+	                      "--budget", "6ms", "true"),
+	                 0);
+	ck_assert_str_eq(err, "rein: guarantee: none while it rains\n");
+	CLI_AUTO_JSON json_t *o = json_loads(out, 0, NULL);
+	ck_assert_str_eq(rein_cli_str(json_object_get(o, "reservation"), "guarantee"), "none");
+	ck_assert_str_eq(rein_cli_str(json_object_get(o, "env"), "REIN_PERIOD"), "33ms");
+	unsetenv("REIN_PERIOD");
+	unsetenv("REIN_BUDGET");
+	/* by the environment */
+	setenv("REIN_BUDGET", "x", 1);
+	ck_assert_int_eq(REIN(dir, "run", "false"), 2);
+	ck_assert_ptr_nonnull(strstr(err, "REIN_BUDGET: budget 'x' is not accepted"));
+	unsetenv("REIN_BUDGET");
 }
 TEST_END
 
@@ -342,5 +431,6 @@ TEST(run_refused)
 }
 TEST_END
 
-TESTS("tools against a daemon", ps, ps_without_clients, set, shows_status, top, policy,
-      stop_waits_for_the_end, bad_answers, no_permission, run_asks_first, run_refused)
+TESTS("tools against a daemon", ps, ps_shows_guarantees_where_somebody_reserves, run_reserves,
+      ps_without_clients, set, shows_status, top, policy, stop_waits_for_the_end, bad_answers,
+      no_permission, run_asks_first, run_refused)

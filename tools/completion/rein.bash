@@ -16,7 +16,7 @@ _rein() {
 		# behind the program's name everything is the program's own
 		for ((i = 2; i < COMP_CWORD; i++)); do
 			case ${COMP_WORDS[i]} in
-			--prio | --class | --name) ((i++)) ;;
+			--prio | --class | --name | --deadline | --period | --budget | --weight | --latency-nice | --job) ((i++)) ;;
 			--) break ;;
 			-*) ;;
 			*) break ;;
@@ -30,9 +30,15 @@ _rein() {
 	fi
 	case $command,$prev in
 	*,--prio | *,--weight | *,--interval | *,--count | *,--name | *,--class) return ;;
+	*,--deadline | *,--period | *,--budget | *,--latency-nice | *,--job) return ;;
 	help,*) words=$(rein help 2>/dev/null | awk '/^  [a-z]/ { print $1 }') ;;
-	policy,policy) words=$(rein policy 2>/dev/null | awk '{ print ($1 == "*") ? $2 : $1 }') ;;
+	policy,policy) words="analyse $(rein policy 2>/dev/null | awk '{ print ($1 == "*") ? $2 : $1 }')" ;;
 	set,set) words=$(_rein_running) ;;
+	sim,--seed | sim,--seeds | sim,--duration | sim,--policy) return ;;
+	policy,analyse | sim,sim | sim,--trace)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
 	esac
 	if [[ $cur == -* ]] && ((COMP_CWORD > 1)); then
 		words=$(rein help "$command" 2>/dev/null | grep -oE -- '--[a-z-]+' | sort -u)

@@ -67,7 +67,7 @@ static int write_config(struct wl_daemon *d, const char *path)
 {
 	FILE *f = fopen(path, "we");
 	if (f) {
-		bool good = fputs(config_text, f) >= 0;
+		bool good = fputs(config_text, f) >= 0 && fputs(d->config ? d->config : "", f) >= 0;
 		if (fclose(f) == 0 && good)
 			return 0;
 	}

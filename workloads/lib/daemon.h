@@ -10,6 +10,7 @@
 
 struct wl_daemon {
 	const char *build, *run; /* folders: of the products; private, existing */
+	const char *config;      /* more lines of rein.conf; NULL: none */
 	struct wl_child child;   /* reind */
 	struct wl_child tool;    /* the last `rein …`: its output */
 	char why[256];           /* after a failure: one line */

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * collector.h: the daemon's observer thread: takes what clients write into their rings
+ * (common/ring.h) and records it (recorder.h), while recording is on. It never touches the arbiter,
+ * and the arbiter never waits for it.
+ *
+ * It looks at all rings every REIN_COLLECTOR_PERIOD_MIN_NS to _MAX_NS, by how full it finds them,
+ * and uses at most a tenth of one core: what overtakes it is lost and counted. A daemon that is
+ * killed loses what was written since its last look.
+ *
+ * Clients are not trusted: their memory is mapped read-only, records are copied once and checked,
+ * and their times are bounded: nothing ends in the future, or lasted over an hour.
+ *
+ * Threads: all functions from one thread, the session's; none waits for a client or the disk but
+ * rein_collector_sync(), at most REIN_COLLECTOR_SYNC_NS. Ownership: descriptors stay the caller's;
+ * a source is the collector's from rein_collector_leave() on.
+ */
+#ifndef REIN_COLLECTOR_H
+#define REIN_COLLECTOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../common/util.h"
+
+#define REIN_COLLECTOR_PERIOD_MIN_NS 1000000ull
+#define REIN_COLLECTOR_PERIOD_MAX_NS 16000000ull
+#define REIN_COLLECTOR_SYNC_NS 1000000000ull
+
+struct rein_collector;
+struct rein_source; /* one client */
+
+struct rein_source_info {
+	uint32_t id;
+	pid_t pid;
+	uid_t uid;
+	int prio;
+	const char *name;
+	int rings_fd, status_fd;
+};
+
+struct rein_collector_stats {
+	bool recording, failing; /* failing: it is wanted, and cannot be written */
+	uint64_t records, lost, bytes;
+};
+
+/* Starts the thread; records into the run directory, readable for the group ((gid_t)-1: none).
+ * `say`: where a line for the log goes, on that thread. 0 or -errno. */
+REIN_MUST_CHECK int rein_collector_start(struct rein_collector **out, const char *run_dir,
+                                         gid_t group, void (*say)(const char *line));
+/* Records what is left, closes the recording, ends the thread. */
+void rein_collector_stop(struct rein_collector *c);
+
+/* A client joined. NULL: it is not recorded, for lack of memory. */
+struct rein_source *rein_collector_join(struct rein_collector *c,
+                                        const struct rein_source_info *info);
+/* It has gone, in whatever way: what it left in its rings is still recorded. */
+void rein_collector_leave(struct rein_collector *c, struct rein_source *s);
+
+/* Turns recording on before clients are told to write, off after they are told to stop. */
+void rein_collector_record(struct rein_collector *c, bool on);
+/* What is in the rings now is in the files when it returns, if that takes no longer than it may. */
+void rein_collector_sync(struct rein_collector *c);
+void rein_collector_stats(struct rein_collector *c, struct rein_collector_stats *out);
+
+#endif

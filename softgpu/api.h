@@ -142,6 +142,7 @@ struct CUfunc_st {
 	const struct ptx_kernel_info *info;
 	rein_a32 max_dynamic_shared; /* set by cuFuncSetAttribute */
 	rein_a32 carveout;
+	rein_a32 big_clusters; /* CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED */
 };
 
 struct CUmod_st {
@@ -297,6 +298,7 @@ enum sg_op_kind {
 struct sg_kernel_op {
 	CUfunction f;
 	uint32_t grid[3], block[3], shared_bytes;
+	uint32_t cluster[3]; /* 0: as the kernel says */
 	bool cooperative;
 	void *params; /* owned, info->param_bytes */
 };
@@ -368,6 +370,8 @@ CUresult sg_memop_op_init(struct sg_op *op, unsigned n, const CUstreamBatchMemOp
                           unsigned flags);
 /* A CUfunction argument: a function, or a kernel taken for the context. */
 CUresult sg_function_get(CUfunction handle, CUcontext ctx, CUfunction *out);
+/* Is this a cluster, in blocks, that the function may be launched with (0: as it says itself)? */
+CUresult sg_cluster_check(CUfunction f, const uint32_t cluster[3], const uint32_t grid[3]);
 unsigned sg_blocks_per_sm(CUfunction f, unsigned threads, size_t dynamic_shared);
 CUresult sg_ptx_result(enum ptx_status status);
 

@@ -38,6 +38,9 @@ static bool model_attribute(const struct sg_model *m, CUdevice_attribute a, CUde
 	case CU_DEVICE_ATTRIBUTE_GPU_OVERLAP:
 		*v = m->copy_engines > 0;
 		return true;
+	case CU_DEVICE_ATTRIBUTE_CLUSTER_LAUNCH:
+		*v = m->sm_arch >= 90;
+		return true;
 	case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR:
 		*v = (int)(m->sm_arch / 10);
 		return true;
@@ -187,7 +190,6 @@ static const struct {
     {CU_DEVICE_ATTRIBUTE_GPU_DIRECT_RDMA_SUPPORTED, 0},
     {CU_DEVICE_ATTRIBUTE_GPU_DIRECT_RDMA_FLUSH_WRITES_OPTIONS, 0},
     {CU_DEVICE_ATTRIBUTE_GPU_DIRECT_RDMA_WRITES_ORDERING, 0},
-    {CU_DEVICE_ATTRIBUTE_CLUSTER_LAUNCH, 0},
     {CU_DEVICE_ATTRIBUTE_DMA_BUF_SUPPORTED, 0},
     {CU_DEVICE_ATTRIBUTE_TENSOR_MAP_ACCESS_SUPPORTED, 0},
     {CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_FABRIC_SUPPORTED, 0},

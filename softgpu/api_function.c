@@ -57,13 +57,21 @@ CUresult cuFuncGetAttribute(int *pi, CUfunction_attribute attrib, CUfunction hfu
 	case CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT:
 		*pi = (int)rein_load_relaxed(&f->carveout);
 		break;
+	case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH:
+		*pi = (int)info->cluster[0];
+		break;
+	case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_HEIGHT:
+		*pi = (int)info->cluster[1];
+		break;
+	case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_DEPTH:
+		*pi = (int)info->cluster[2];
+		break;
+	case CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED:
+		*pi = (int)rein_load_relaxed(&f->big_clusters);
+		break;
 	case CU_FUNC_ATTRIBUTE_CONST_SIZE_BYTES:
 	case CU_FUNC_ATTRIBUTE_CACHE_MODE_CA:
 	case CU_FUNC_ATTRIBUTE_CLUSTER_SIZE_MUST_BE_SET:
-	case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH:
-	case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_HEIGHT:
-	case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_DEPTH:
-	case CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED:
 	case CU_FUNC_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
 		*pi = 0;
 		break;
@@ -92,10 +100,14 @@ CUresult cuFuncSetAttribute(CUfunction hfunc, CUfunction_attribute attrib, int v
 		rein_store_relaxed(&f->carveout, (uint32_t)value);
 		return CUDA_SUCCESS;
 	case CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED:
+		rein_store_relaxed(&f->big_clusters, value != 0);
+		return CUDA_SUCCESS;
+	case CU_FUNC_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
+		return CUDA_SUCCESS; /* a preference */
 	case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH:
 	case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_HEIGHT:
 	case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_DEPTH:
-		return sg_missing("cuFuncSetAttribute of clusters");
+		return sg_missing("cuFuncSetAttribute of a required cluster");
 	default:
 		return CUDA_ERROR_INVALID_VALUE;
 	}
@@ -277,4 +289,85 @@ CUresult cuOccupancyAvailableDynamicSMemPerBlock(size_t *dynamicSmemSize, CUfunc
 	*dynamicSmemSize =
 	    each > f->info->static_shared_bytes ? each - f->info->static_shared_bytes : 0;
 	return CUDA_SUCCESS;
+}
+
+/* ---- clusters */
+
+#define PORTABLE_CLUSTER 8
+#define LARGEST_CLUSTER 16
+
+static unsigned largest_cluster(CUfunction f)
+{
+	return rein_load_relaxed(&f->big_clusters) ? LARGEST_CLUSTER : PORTABLE_CLUSTER;
+}
+
+CUresult sg_cluster_check(CUfunction f, const uint32_t cluster[3], const uint32_t grid[3])
+{
+	const uint32_t *own = f->info->cluster, *c = cluster[0] ? cluster : own;
+	if (!c[0])
+		return CUDA_SUCCESS; /* none */
+	if (sg_the_model()->sm_arch < 90)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (own[0] && (c[0] != own[0] || c[1] != own[1] || c[2] != own[2]))
+		return CUDA_ERROR_INVALID_VALUE;
+	uint64_t size = 1;
+	for (int i = 0; i < 3; i++) {
+		if (c[i] > LARGEST_CLUSTER || grid[i] % c[i])
+			return CUDA_ERROR_INVALID_CLUSTER_SIZE;
+		size *= c[i];
+	}
+	return size <= largest_cluster(f) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CLUSTER_SIZE;
+}
+
+/* The blocks of `config` that fit on the device at once, and of a cluster. */
+static CUresult cluster_room(CUfunction func, const CUlaunchConfig *config, const int *out,
+                             CUfunction *f, uint64_t *room, uint64_t *size)
+{
+	uint32_t cluster[3] = {0}, grid[3];
+	CUresult r = function_check(func, f);
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!config || !out || (config->numAttrs && !config->attrs))
+		return CUDA_ERROR_INVALID_VALUE;
+	for (unsigned i = 0; i < config->numAttrs; i++)
+		if (config->attrs[i].id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION) {
+			cluster[0] = config->attrs[i].value.clusterDim.x;
+			cluster[1] = config->attrs[i].value.clusterDim.y;
+			cluster[2] = config->attrs[i].value.clusterDim.z;
+		}
+	const uint32_t *c = cluster[0] ? cluster : (*f)->info->cluster;
+	for (int i = 0; i < 3; i++)
+		grid[i] = c[i]; /* only the cluster is asked about */
+	r = sg_cluster_check(*f, cluster, grid);
+	uint64_t threads = (uint64_t)config->blockDimX * config->blockDimY * config->blockDimZ;
+	if (r == CUDA_SUCCESS && (!threads || threads > 1024))
+		r = CUDA_ERROR_INVALID_VALUE;
+	*size = c[0] ? (uint64_t)c[0] * c[1] * c[2] : 1;
+	*room = r == CUDA_SUCCESS
+	            ? (uint64_t)sg_the_model()->sms *
+	                  sg_blocks_per_sm(*f, (unsigned)threads, config->sharedMemBytes)
+	            : 0;
+	return r;
+}
+
+CUresult cuOccupancyMaxPotentialClusterSize(int *clusterSize, CUfunction func,
+                                            const CUlaunchConfig *config)
+{
+	CUfunction f;
+	uint64_t room, size;
+	CUresult r = cluster_room(func, config, clusterSize, &f, &room, &size);
+	if (r == CUDA_SUCCESS)
+		*clusterSize = (int)(room < largest_cluster(f) ? room : largest_cluster(f));
+	return r;
+}
+
+CUresult cuOccupancyMaxActiveClusters(int *numClusters, CUfunction func,
+                                      const CUlaunchConfig *config)
+{
+	CUfunction f;
+	uint64_t room, size;
+	CUresult r = cluster_room(func, config, numClusters, &f, &room, &size);
+	if (r == CUDA_SUCCESS)
+		*numClusters = (int)(room / size);
+	return r;
 }

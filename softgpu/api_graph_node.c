@@ -101,6 +101,15 @@ CUresult sg_op_replace(struct sg_op *old, struct sg_op *op)
 		sg_op_fini(op);
 		return CUDA_ERROR_INVALID_VALUE;
 	}
+	if (op->kind == SG_OP_KERNEL) { /* attributes are the node's, and stay */
+		op->kernel.cooperative = old->kernel.cooperative;
+		memcpy(op->kernel.cluster, old->kernel.cluster, sizeof(op->kernel.cluster));
+		CUresult r = sg_cluster_check(op->kernel.f, op->kernel.cluster, op->kernel.grid);
+		if (r != CUDA_SUCCESS) {
+			sg_op_fini(op);
+			return r;
+		}
+	}
 	sg_op_fini(old);
 	*old = *op;
 	return CUDA_SUCCESS;

@@ -67,6 +67,9 @@ static CUresult check_geometry(const struct sg_kernel_op *k)
 		return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
 	if (k->shared_bytes > rein_load_relaxed(&k->f->max_dynamic_shared))
 		return CUDA_ERROR_INVALID_VALUE;
+	CUresult r = sg_cluster_check(k->f, k->cluster, g);
+	if (r != CUDA_SUCCESS)
+		return r;
 	if (k->cooperative) {
 		uint64_t room = (uint64_t)sg_the_model()->sms *
 		                sg_blocks_per_sm(k->f, b[0] * b[1] * b[2], k->shared_bytes);
@@ -83,12 +86,11 @@ static CUresult read_attribute(const CUlaunchAttribute *a, struct sg_kernel_op *
 		k->cooperative = a->value.cooperative != 0;
 		return CUDA_SUCCESS;
 	case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
-		return a->value.clusterDim.x == 1 && a->value.clusterDim.y == 1 &&
-		               a->value.clusterDim.z == 1
-		           ? CUDA_SUCCESS
-		           : sg_missing("cuLaunchKernelEx with clusters");
-	case CU_LAUNCH_ATTRIBUTE_PREFERRED_CLUSTER_DIMENSION:
-		return sg_missing("cuLaunchKernelEx with clusters");
+		k->cluster[0] = a->value.clusterDim.x;
+		k->cluster[1] = a->value.clusterDim.y;
+		k->cluster[2] = a->value.clusterDim.z;
+		return k->cluster[0] && k->cluster[1] && k->cluster[2] ? CUDA_SUCCESS
+		                                                       : CUDA_ERROR_INVALID_VALUE;
 	case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT:
 	case CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT:
 		return sg_missing("cuLaunchKernelEx with events");
@@ -99,6 +101,7 @@ static CUresult read_attribute(const CUlaunchAttribute *a, struct sg_kernel_op *
 	case CU_LAUNCH_ATTRIBUTE_IGNORE:
 	case CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW:
 	case CU_LAUNCH_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
+	case CU_LAUNCH_ATTRIBUTE_PREFERRED_CLUSTER_DIMENSION:
 	case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION:
 	case CU_LAUNCH_ATTRIBUTE_PRIORITY:
 	case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP:
@@ -122,6 +125,11 @@ CUresult sg_kernel_op_init(struct sg_op *op, const CUlaunchConfig *config, CUfun
 		return r;
 	if (function->module->ctx != op->ctx)
 		return CUDA_ERROR_INVALID_HANDLE;
+	const struct ptx_error *refused = function->info->refused;
+	if (refused) {
+		sg_say("cannot launch: PTX line %d: %s", refused->line, refused->text);
+		return CUDA_ERROR_NOT_SUPPORTED;
+	}
 	*k = (struct sg_kernel_op){
 	    .f = function,
 	    .grid = {config->gridDimX, config->gridDimY, config->gridDimZ},

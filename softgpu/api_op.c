@@ -75,6 +75,7 @@ static CUresult run_kernel(struct op_cmd *c)
 	struct ptx_launch launch = {
 	    .grid = {k->grid[0], k->grid[1], k->grid[2]},
 	    .block = {k->block[0], k->block[1], k->block[2]},
+	    .cluster = {k->cluster[0], k->cluster[1], k->cluster[2]},
 	    .dynamic_shared_bytes = k->shared_bytes,
 	    .params = k->params,
 	    .n_sms = sg_the_model()->sms,

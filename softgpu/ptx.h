@@ -4,8 +4,9 @@
  * form, and executes grids with a warp-vectorised interpreter (32 lanes an instruction).
  *
  * Device pointers are host pointers of this process. Results are deterministic for programs
- * without races. What is not supported fails ptx_module_load() or ptx_run() with an error that
- * names the instruction and the line of the PTX text; nothing is skipped.
+ * without races. What is not supported fails ptx_module_load(), or, where only some kernels reach
+ * it, ptx_run() of those, with an error that names the instruction and the line of the PTX text;
+ * nothing is skipped.
  *
  * Threads: a module is immutable after load, but for its global variables; ptx_run() may run
  * concurrently for any kernels.
@@ -64,10 +65,12 @@ struct ptx_kernel_info {
 	uint32_t param_bytes;
 	uint32_t static_shared_bytes;
 	uint32_t local_bytes;
-	uint32_t registers;   /* an estimate: 32-bit registers a thread */
-	uint32_t max_threads; /* .maxntid product, else 1024 */
-	uint32_t required[3]; /* .reqntid, else 0 */
-	uint32_t target_sm;   /* of the module: 75, 90 … */
+	uint32_t registers;              /* an estimate: 32-bit registers a thread */
+	uint32_t max_threads;            /* .maxntid product, else 1024 */
+	uint32_t required[3];            /* .reqntid, else 0 */
+	uint32_t cluster[3];             /* .reqnctapercluster, else 0 */
+	uint32_t target_sm;              /* of the module: 75, 90 … */
+	const struct ptx_error *refused; /* why it cannot be launched; NULL: it can */
 };
 
 /* `text` need not be NUL-terminated. On success *out is owned by the caller. */
@@ -85,6 +88,7 @@ bool ptx_global_find(const struct ptx_module *m, const char *name, void **addr, 
 #define PTX_STACK_BYTES 65536 /* of a thread, if nobody says otherwise */
 struct ptx_launch {
 	uint32_t grid[3], block[3];
+	uint32_t cluster[3]; /* blocks of a cluster; 0: as the kernel says, else 1 */
 	uint32_t dynamic_shared_bytes;
 	const void *params; /* param_bytes bytes, laid out by ptx_param.offset */
 	uint32_t n_sms;     /* for %nsmid, %smid */

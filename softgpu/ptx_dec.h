@@ -93,11 +93,12 @@ enum ptx_opd_kind {
 };
 struct ptx_opd {
 	enum ptx_opd_kind kind;
-	bool negated;  /* !%p */
-	uint32_t reg;  /* offset; special registers: enum ptx_sreg */
-	uint8_t size;  /* registers: bytes a lane */
-	bool single;   /* floats */
-	bool has_base; /* memory: reg is the base */
+	bool negated;        /* !%p; -%r, of vmad only */
+	struct ptx_str part; /* %r.h1: of video instructions only; empty: all of it */
+	uint32_t reg;        /* offset; special registers: enum ptx_sreg */
+	uint8_t size;        /* registers: bytes a lane */
+	bool single;         /* floats */
+	bool has_base;       /* memory: reg is the base */
 	uint64_t value;
 	int64_t offset;
 	const struct ptx_sym *sym;
@@ -182,7 +183,8 @@ struct ptx_dec {
 	uint32_t n_areas, cap_areas, area; /* `area`: being decoded */
 	uint32_t frame_bytes, frame_align; /* of its frame, if it is not the kernel */
 	bool calls_pointers, uses_stack;
-	uint32_t *saves; /* struct ptx_region.saves */
+	struct ptx_matrix_node *matrices; /* ptx_dec_matrix.c: those met so far */
+	uint32_t *saves;                  /* struct ptx_region.saves */
 	uint32_t n_saves, cap_saves;
 };
 
@@ -251,13 +253,22 @@ struct ptx_opcode {
 	int arg;
 };
 extern const struct ptx_opcode ptx_alu_opcodes[], ptx_data_opcodes[], ptx_mem_opcodes[],
-    ptx_ctl_opcodes[], ptx_sync_opcodes[], ptx_async_opcodes[], ptx_video_opcodes[];
+    ptx_ctl_opcodes[], ptx_sync_opcodes[], ptx_async_opcodes[], ptx_video_opcodes[],
+    ptx_matrix_opcodes[], ptx_cluster_opcodes[];
+void ptx_decode_cluster_barrier(struct ptx_dec *d); /* ptx_dec_cluster.c */
+
+/* ---- ptx_dec_async.c: emits that so many bytes have come, to the barrier in this operand */
+void ptx_complete_bytes(struct ptx_dec *d, const struct ptx_opd *barrier, uint32_t bytes);
+
+/* ---- ptx_dec_video.c: cvt.pack, of which ".pack" is taken */
+void ptx_decode_pack(struct ptx_dec *d);
 
 /* ---- ptx_dec_mem.c */
 enum ptx_scalar ptx_scalar_of(const struct ptx_type *t);
 int ptx_take_space(struct ptx_dec *d);  /* enum ptx_space; -1: not said, so generic */
 int ptx_take_order(struct ptx_dec *d);  /* enum ptx_order; and the scope */
 bool ptx_take_hints(struct ptx_dec *d); /* true: there is an operand for a cache policy */
+bool ptx_atomic_exists(enum ptx_atom_op op, const struct ptx_type *t);
 /* An address operand into a, asize, imm, space, site. */
 void ptx_address(struct ptx_dec *d, const struct ptx_opd *o, int space, struct ptx_inst *in);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* ptx_dec_async.c: cp.async and mbarrier. A copy is done at once; its groups have nothing to wait
- * for, and what arrives at a barrier when copies are complete arrives at once too. */
+/* ptx_dec_async.c: cp.async, cp.async.bulk and mbarrier. A copy is done at once; its groups have
+ * nothing to wait for, and what arrives at a barrier when copies are complete arrives at once too.
+ */
 #include <string.h>
 
 #include "ptx_dec.h"
@@ -137,11 +138,128 @@ static void copy_async(struct ptx_dec *d)
 	ptx_emit_built(d, PTX_K_COPY, &in);
 }
 
+/* ---- cp.async.bulk and cp.reduce.async.bulk */
+/* The state space that the next modifier names. */
+static int next_space(struct ptx_dec *d)
+{
+	struct ptx_stmt *s = d->stmt;
+	for (uint32_t i = 0; i < s->n_mod; i++) {
+		if (s->taken[i])
+			continue;
+		s->taken[i] = true;
+		if (ptx_str_is(s->mod[i], ".global"))
+			return PTX_SPACE_GLOBAL;
+		if (ptx_str_is(s->mod[i], ".shared::cta") ||
+		    ptx_str_is(s->mod[i], ".shared::cluster"))
+			return PTX_SPACE_SHARED;
+		s->taken[i] = false;
+		break;
+	}
+	ptx_unsupported(d, NULL);
+}
+
+/* .add.f32 and the like into op, scalar, size. */
+static void take_reduction(struct ptx_dec *d, struct ptx_inst *in)
+{
+	static const char *const ops[] = {".add", ".min", ".max", ".and", ".or",
+	                                  ".xor", ".inc", ".dec", NULL};
+	static const uint8_t codes[] = {PTX_A_ADD, PTX_A_MIN, PTX_A_MAX, PTX_A_AND,
+	                                PTX_A_OR,  PTX_A_XOR, PTX_A_INC, PTX_A_DEC};
+	int op = ptx_take_any(d, ops);
+	ptx_take(d, ".noftz");
+	const struct ptx_type *t = ptx_need_type(d);
+	bool half = t->kind == 'f' && t->size == 2;
+	if (op < 0 || t->size < 2 ||
+	    (!half && !ptx_atomic_exists((enum ptx_atom_op)codes[op], t)) || (half && op > 2))
+		ptx_unsupported(d, NULL);
+	in->op = codes[op];
+	in->scalar = (uint8_t)ptx_scalar_of(t);
+	in->size = t->size;
+	in->flags |= PTX_BULK_REDUCE;
+}
+
+/* The bytes that were announced to the barrier have come; with the copy's guard. */
+static void complete(struct ptx_dec *d, const struct ptx_opd *barrier, uint32_t bytes,
+                     uint32_t blocks)
+{
+	struct ptx_inst in = {
+	    .op = PTX_M_COMPLETE, .b = bytes, .e = blocks, .combine = blocks != 0};
+	barrier_address(d, barrier, PTX_SPACE_SHARED, &in);
+	ptx_emit_built(d, PTX_K_MBAR, &in);
+	d->code[d->n_code - 1].count = 0;
+}
+
+void ptx_complete_bytes(struct ptx_dec *d, const struct ptx_opd *barrier, uint32_t bytes)
+{
+	complete(d, barrier, ptx_const(d, bytes, 4), 0);
+}
+
+/* [to], [from], bytes{, [barrier]}{, blocks or bytes}{, cache policy} */
+static void copy_bulk(struct ptx_dec *d, bool reduce)
+{
+	static const struct ptx_type b16_type = {"b16", 'b', 2};
+	const struct ptx_opd *o = d->stmt->opd;
+	struct ptx_inst in = {0}, to = {0};
+	int target = next_space(d), source = next_space(d);
+	bool barrier = ptx_take(d, ".mbarrier::complete_tx::bytes");
+	if (!barrier && !ptx_take(d, ".bulk_group"))
+		ptx_unsupported(d, NULL);
+	/* into global memory nothing can be told to a barrier, out of it nothing else */
+	if (barrier != (target == PTX_SPACE_SHARED) ||
+	    (target == PTX_SPACE_GLOBAL && source == PTX_SPACE_GLOBAL))
+		ptx_unsupported(d, NULL);
+	in.flags = ptx_take(d, ".multicast::cluster") && barrier && !reduce ? PTX_BULK_MULTICAST
+	           : ptx_take(d, ".cp_mask") && !barrier && !reduce         ? PTX_BULK_BYTES
+	                                                                    : 0;
+	uint32_t n = 3u + barrier + (in.flags != 0) + ptx_take_hints(d);
+	bool policy = n > 3u + barrier + (in.flags != 0);
+	if (reduce)
+		take_reduction(d, &in);
+	ptx_need_operands(d, n, n);
+	ptx_address(d, &o[1], source, &in);
+	ptx_address(d, &o[0], target, &to);
+	in.b = to.a;
+	in.vec = to.asize;
+	in.rsize = to.space;
+	in.target = (uint32_t)to.imm;
+	in.c = ptx_src(d, &o[2], &u32_type);
+	if (in.flags & (PTX_BULK_MULTICAST | PTX_BULK_BYTES)) /* the policy comes first or last */
+		in.e = ptx_src(d, &o[n - 1 - (policy && in.flags & PTX_BULK_MULTICAST)], &b16_type);
+	ptx_emit_built(d, PTX_K_BULK, &in);
+	if (barrier)
+		complete(d, &o[3], in.c, in.flags & PTX_BULK_MULTICAST ? in.e : 0);
+}
+
+static void decode_bulk(struct ptx_dec *d, bool reduce)
+{
+	if (!reduce && ptx_take(d, ".prefetch")) {
+		ptx_take(d, ".L2");
+		ptx_take_hints(d);
+		if (!ptx_take(d, ".global"))
+			ptx_unsupported(d, NULL);
+		ptx_need_operands(d, 2, 3);
+		ptx_emit(d, PTX_K_NOP);
+	} else if (!reduce && (ptx_take(d, ".commit_group") || ptx_take(d, ".wait_group"))) {
+		ptx_take(d, ".read");
+		ptx_need_operands(d, 0, 1);
+		ptx_emit(d, PTX_K_NOP);
+	} else {
+		copy_bulk(d, reduce);
+	}
+}
+
 static void decode_cp(struct ptx_dec *d, const struct ptx_opcode *self)
 {
+	bool reduce = ptx_take(d, ".reduce");
 	static const char *const groups[] = {".commit_group", ".wait_group", ".wait_all", NULL};
 	struct ptx_inst in = {.op = PTX_M_ARRIVE, .size = 8};
 	if (!ptx_take(d, ".async"))
+		ptx_unsupported(d, NULL);
+	if (ptx_take(d, ".bulk")) {
+		decode_bulk(d, reduce);
+		return;
+	}
+	if (reduce)
 		ptx_unsupported(d, NULL);
 	if (ptx_take(d, ".mbarrier")) {
 		if (!ptx_take(d, ".arrive"))

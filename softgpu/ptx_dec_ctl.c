@@ -96,11 +96,28 @@ static void decode_stack(struct ptx_dec *d, const struct ptx_opcode *self)
 /* ---- fences and the like */
 static void decode_fence(struct ptx_dec *d, const struct ptx_opcode *self)
 {
-	static const char *const words[] = {
-	    ".sc",    ".acq_rel", ".acquire",      ".release",       ".cta",
-	    ".gl",    ".gpu",     ".sys",          ".cluster",       ".proxy",
-	    ".alias", ".async",   ".async.global", ".mbarrier_init", NULL};
-	ptx_need_operands(d, 0, 0);
+	static const char *const words[] = {".sc",
+	                                    ".acq_rel",
+	                                    ".acquire",
+	                                    ".release",
+	                                    ".cta",
+	                                    ".gl",
+	                                    ".gpu",
+	                                    ".sys",
+	                                    ".cluster",
+	                                    ".proxy",
+	                                    ".alias",
+	                                    ".async",
+	                                    ".async::generic",
+	                                    ".tensormap::generic",
+	                                    ".global",
+	                                    ".shared::cta",
+	                                    ".shared::cluster",
+	                                    ".sync_restrict::shared::cta",
+	                                    ".sync_restrict::shared::cluster",
+	                                    ".mbarrier_init",
+	                                    NULL};
+	ptx_need_operands(d, 0, 2); /* of a tensor map: which memory */
 	while (ptx_take_any(d, words) >= 0)
 		continue;
 	ptx_emit(d, PTX_K_FENCE);
@@ -117,8 +134,8 @@ static void decode_nanosleep(struct ptx_dec *d, const struct ptx_opcode *self)
 /* griddepcontrol, setmaxnreg, pmevent: no effect on results */
 static void decode_nop(struct ptx_dec *d, const struct ptx_opcode *self)
 {
-	static const char *const words[] = {".launch_dependents", ".wait", ".inc", ".dec", ".sync",
-	                                    ".aligned",           ".u32",  NULL};
+	static const char *const words[] = {".launch_dependents", ".wait", ".inc",  ".dec", ".sync",
+	                                    ".aligned",           ".u32",  ".mask", NULL};
 	ptx_need_operands(d, 0, 1);
 	while (ptx_take_any(d, words) >= 0)
 		continue;
@@ -132,6 +149,10 @@ static void decode_bar(struct ptx_dec *d, const struct ptx_opcode *self)
 	static const char *const reds[] = {".popc", ".and", ".or", NULL};
 	const struct ptx_opd *o = d->stmt->opd;
 	struct ptx_inst in = {0};
+	if (ptx_take(d, ".cluster")) {
+		ptx_decode_cluster_barrier(d);
+		return;
+	}
 	if (ptx_take(d, ".warp")) {
 		ptx_take(d, ".sync");
 		ptx_need_operands(d, 1, 1);

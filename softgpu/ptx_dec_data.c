@@ -349,6 +349,10 @@ static void decode_cvt_pair(struct ptx_dec *d, const struct conversion *c, struc
 static void decode_cvt(struct ptx_dec *d, const struct ptx_opcode *self)
 {
 	static const char *const integral[] = {".rni", ".rzi", ".rmi", ".rpi", NULL};
+	if (ptx_take(d, ".pack")) {
+		ptx_decode_pack(d);
+		return;
+	}
 	struct conversion c = {.round = ptx_take_round(d), .integral = ptx_take_any(d, integral)};
 	char key[32];
 	c.ftz = ptx_take(d, ".ftz");

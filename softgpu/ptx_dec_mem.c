@@ -171,8 +171,19 @@ static void decode_ld(struct ptx_dec *d, const struct ptx_opcode *self)
 	ptx_emit_built(d, kind, &in);
 }
 
+/* st.async, red.async: told to a barrier, in a further operand. */
+static bool take_async(struct ptx_dec *d)
+{
+	if (!ptx_take(d, ".async"))
+		return false;
+	if (!ptx_take(d, ".mbarrier::complete_tx::bytes"))
+		ptx_unsupported(d, NULL);
+	return true;
+}
+
 static void decode_st(struct ptx_dec *d, const struct ptx_opcode *self)
 {
+	bool async = take_async(d);
 	struct ptx_inst in = {.order = (uint8_t)ptx_take_order(d)};
 	int space = ptx_take_space(d);
 	bool policy = ptx_take_hints(d);
@@ -180,7 +191,9 @@ static void decode_st(struct ptx_dec *d, const struct ptx_opcode *self)
 	uint8_t sizes[8] = {0};
 	in.vec = (uint8_t)take_vector(d);
 	const struct ptx_type *t = memory_type(d, in.vec);
-	ptx_need_operands(d, policy ? 3 : 2, policy ? 3 : 2);
+	ptx_need_operands(d, policy || async ? 3 : 2, policy || async ? 3 : 2);
+	if (async && (space != PTX_SPACE_SHARED || policy))
+		ptx_unsupported(d, NULL);
 	in.size = t->size;
 	ptx_address(d, &d->stmt->opd[0], space, &in);
 	if (in.space == PTX_SPACE_PARAM || in.space == PTX_SPACE_CONST)
@@ -208,6 +221,8 @@ static void decode_st(struct ptx_dec *d, const struct ptx_opcode *self)
 			ptx_ext(d, regs[i]);
 	}
 	ptx_emit_built(d, PTX_K_ST, &in);
+	if (async)
+		ptx_complete_bytes(d, &d->stmt->opd[2], (uint32_t)in.size * in.vec);
 }
 
 /* ---- atomics */
@@ -224,7 +239,7 @@ enum ptx_scalar ptx_scalar_of(const struct ptx_type *t)
 	return t->kind == 'f' ? PTX_T_F : t->kind == 's' ? PTX_T_S : PTX_T_U;
 }
 
-static bool atomic_exists(enum ptx_atom_op op, const struct ptx_type *t)
+bool ptx_atomic_exists(enum ptx_atom_op op, const struct ptx_type *t)
 {
 	bool i32 = t->size == 4 && t->kind != 'f', i64 = t->size == 8 && t->kind != 'f';
 	switch (op) {
@@ -273,7 +288,7 @@ static void decode_atom(struct ptx_dec *d, const struct ptx_opcode *self)
 {
 	static const char *const ops[] = {".add",  ".min", ".max", ".and", ".or", ".xor",
 	                                  ".exch", ".cas", ".inc", ".dec", NULL};
-	bool red = self->arg;
+	bool red = self->arg, async = red && take_async(d);
 	struct ptx_inst in = {.order = (uint8_t)ptx_take_order(d)};
 	int space = ptx_take_space(d), op = ptx_take_any(d, ops);
 	bool policy = ptx_take_hints(d);
@@ -282,11 +297,13 @@ static void decode_atom(struct ptx_dec *d, const struct ptx_opcode *self)
 	const struct ptx_type *t = ptx_need_type(d);
 	bool half_vector =
 	    vec > 1 && (op == PTX_A_MIN || op == PTX_A_MAX) && strstr(t->name, "f16");
-	if (op < 0 || (!atomic_exists((enum ptx_atom_op)op, t) && !half_vector) ||
+	if (op < 0 || (!ptx_atomic_exists((enum ptx_atom_op)op, t) && !half_vector) ||
 	    (red && (op == PTX_A_EXCH || op == PTX_A_CAS)) || space == PTX_SPACE_LOCAL ||
 	    space == PTX_SPACE_PARAM || space == PTX_SPACE_CONST)
 		ptx_unsupported(d, NULL);
-	uint32_t n = (red ? 2u : 3u) + (op == PTX_A_CAS) + policy;
+	if (async && (space != PTX_SPACE_SHARED || policy || vec > 1))
+		ptx_unsupported(d, NULL);
+	uint32_t n = (red ? 2u : 3u) + (op == PTX_A_CAS) + policy + async;
 	const struct ptx_opd *o = d->stmt->opd;
 	ptx_need_operands(d, n, n);
 	in.op = (uint8_t)op;
@@ -309,6 +326,8 @@ static void decode_atom(struct ptx_dec *d, const struct ptx_opcode *self)
 	if (op == PTX_A_CAS)
 		in.c = ptx_src(d, &o[3], t);
 	ptx_emit_built(d, PTX_K_ATOM, &in);
+	if (async)
+		ptx_complete_bytes(d, &o[2], t->size);
 }
 
 /* ---- addresses */
@@ -348,9 +367,11 @@ static void decode_cvta(struct ptx_dec *d, const struct ptx_opcode *self)
 static void decode_isspacep(struct ptx_dec *d, const struct ptx_opcode *self)
 {
 	static const struct ptx_type u64 = {"u64", 'u', 8};
-	int space = ptx_take_space(d);
+	bool cluster = ptx_take(d, ".shared::cluster");
+	int space = cluster ? PTX_SPACE_SHARED : ptx_take_space(d);
 	ptx_need_operands(d, 2, 2);
 	struct ptx_inst in = {.space = (uint8_t)(window(d, space) >> PTX_WINDOW_SHIFT)};
+	in.op = space == PTX_SPACE_SHARED && !cluster;
 	in.sign = space == PTX_SPACE_CONST; /* variables in const look like global ones: say no */
 	in.d = ptx_dst_pred(d, &d->stmt->opd[0]);
 	in.a = ptx_src(d, &d->stmt->opd[1], &u64);
@@ -360,7 +381,7 @@ static void decode_isspacep(struct ptx_dec *d, const struct ptx_opcode *self)
 /* prefetch, discard, applypriority: hints */
 static void decode_hint(struct ptx_dec *d, const struct ptx_opcode *self)
 {
-	static const char *const levels[] = {".L1", ".L2", NULL};
+	static const char *const levels[] = {".L1", ".L2", ".tensormap", NULL};
 	ptx_take_space(d);
 	ptx_take_any(d, levels);
 	ptx_take_hints(d);
@@ -373,12 +394,13 @@ static void decode_hint(struct ptx_dec *d, const struct ptx_opcode *self)
 /* createpolicy: the policy is only ever given to hints */
 static void decode_createpolicy(struct ptx_dec *d, const struct ptx_opcode *self)
 {
-	static const char *const forms[] = {".fractional", ".cvt", NULL};
+	static const char *const forms[] = {".fractional", ".cvt", ".range", NULL};
 	const struct ptx_type *t;
 	if (ptx_take_any(d, forms) < 0)
 		ptx_unsupported(d, NULL);
 	ptx_take_hints(d);
 	ptx_take(d, ".L2");
+	ptx_take(d, ".global");
 	t = ptx_need_type(d);
 	if (t->size != 8)
 		ptx_unsupported(d, NULL);

@@ -69,6 +69,9 @@ static enum ptx_step blocked(struct ptx_warp *w)
 {
 	if (!w->n_groups)
 		return PTX_STEP_DONE;
+	for (uint32_t i = 0; i < w->n_groups; i++)
+		if (w->groups[i].wait == PTX_WAIT_CLUSTER)
+			return PTX_STEP_CLUSTER;
 	for (uint32_t i = 0; i < w->n_groups; i++) {
 		const struct ptx_group *g = &w->groups[i];
 		if (g->wait == PTX_WAIT_BAR)
@@ -157,9 +160,13 @@ static bool execute(struct ptx_warp *w, const struct ptx_inst *in, uint32_t m)
 		return ptx_exec_mbar(w, in, m);
 	case PTX_K_COPY:
 		return ptx_exec_copy(w, in, m);
+	case PTX_K_BULK:
+		return ptx_exec_bulk(w, in, m);
 	case PTX_K_VIDEO:
 		ptx_exec_video(w, in, m);
 		return true;
+	case PTX_K_CLUSTER:
+		return ptx_exec_cluster(w, in, m);
 	case PTX_K_STACK:
 		return ptx_exec_stack(w, in, m);
 	case PTX_K_SYSCALL:
@@ -305,16 +312,26 @@ enum ptx_step ptx_warp_run(struct ptx_warp *w, int budget)
 			mask &= ~m;
 			pc++;
 			goto next_group;
+		case PTX_K_CLUSTER_WAIT:
+			account(worker, &issued, mask);
+			if (m & w->cluster_arrived)
+				ptx_group_push(w, pc, m & w->cluster_arrived, PTX_WAIT_CLUSTER);
+			mask &= ~(m & w->cluster_arrived);
+			pc++;
+			goto next_group;
 		case PTX_K_WARPBAR:
 		case PTX_K_SHFL:
 		case PTX_K_VOTE:
 		case PTX_K_MATCH:
-		case PTX_K_REDUX: {
+		case PTX_K_REDUX:
+		case PTX_K_MATRIX: {
 			/* counted for the lanes that go on: others wait and come again */
 			issued -= in->count;
 			account(worker, &issued, mask);
 			mask = ptx_exec_warp_op(w, in, pc, mask);
 			issued = mask ? in->count : 0;
+			if (__builtin_expect(w->failed, 0))
+				goto fault;
 			pc++;
 			goto next_group;
 		}

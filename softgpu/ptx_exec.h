@@ -23,7 +23,7 @@ struct ptx_range {
 	uint64_t lo, span; /* [lo, lo + span) may be accessed */
 };
 
-enum ptx_wait { PTX_RUN, PTX_WAIT_WARP, PTX_WAIT_BAR };
+enum ptx_wait { PTX_RUN, PTX_WAIT_WARP, PTX_WAIT_BAR, PTX_WAIT_CLUSTER };
 struct ptx_group {
 	uint32_t pc, mask;
 	enum ptx_wait wait;
@@ -32,6 +32,7 @@ struct ptx_group {
 enum ptx_step {
 	PTX_STEP_DONE,    /* every lane has exited */
 	PTX_STEP_BARRIER, /* every live lane waits at a barrier */
+	PTX_STEP_CLUSTER, /* none can run, and some wait at the cluster's barrier */
 	PTX_STEP_YIELD,   /* the slice is over */
 	PTX_STEP_FAULT,   /* the job has failed */
 };
@@ -46,6 +47,8 @@ struct ptx_warp {
 	uint8_t *local;            /* 32 × lane_bytes */
 	struct ptx_stacks *stacks; /* NULL: the kernel needs none */
 	uint32_t id, live;
+	uint32_t cluster_arrived; /* lanes, at the cluster's barrier in its current phase */
+	bool failed;              /* a warp-wide instruction has failed the job */
 	enum ptx_warp_state state;
 	uint32_t turn; /* slices in a row that ended by spinning */
 	uint32_t n_groups;
@@ -60,16 +63,23 @@ struct ptx_barrier {
 	uint32_t popc, any, all;
 };
 
+struct ptx_cluster { /* blocks that one worker runs in turn; most are alone */
+	uint32_t n;
+	struct ptx_block *blocks[PTX_CLUSTER_MAX];
+	bool arrivals; /* at its barrier, in the current phase */
+};
+
 struct ptx_block {
 	struct ptx_worker *worker;
-	uint32_t ctaid[3], index;
+	uint32_t ctaid[3], index, rank;
+	struct ptx_cluster *cluster, own; /* `own`: that it leads */
 	uint32_t n_warps, live_warps;
 	uint8_t *shared;
 	uint32_t shared_bytes;
 	struct ptx_barrier barriers[PTX_BARRIERS];
 	struct ptx_warp *warps;
 	struct ptx_arena *arena;
-	struct ptx_block *next; /* in its worker's list of started blocks */
+	struct ptx_block *next; /* in its worker's list of started clusters' first blocks */
 };
 
 struct ptx_job {
@@ -78,11 +88,13 @@ struct ptx_job {
 	const struct ptx_memory *mem;
 	uint32_t n_warps;    /* of a block */
 	uint32_t lane_bytes; /* local memory of a lane, with its stack */
-	uint64_t n_blocks;
+	uint32_t cluster[3]; /* blocks */
+	bool is_cluster;     /* the program wants clusters, if of one block only */
+	uint64_t n_clusters;
 	uint64_t workspace; /* of the grid barrier; 0 = not cooperative */
 	uint64_t grid_id;
 	const uint8_t *params;
-	_Atomic uint64_t next_block;
+	_Atomic uint64_t next_cluster;
 	atomic_bool stop;
 	pthread_mutex_t lock; /* of the error */
 	enum ptx_status status;
@@ -95,7 +107,7 @@ struct ptx_worker {
 	bool leads; /* the caller's: may start others */
 	struct ptx_result res;
 	struct ptx_range ranges[PTX_RANGES];
-	struct ptx_block *blocks; /* started, not finished; the first one runs */
+	struct ptx_block *blocks; /* leaders of clusters started, not finished; the first runs */
 };
 
 /* A fence between threads; TSan knows none, but it knows read-modify-writes of one place. */
@@ -179,12 +191,20 @@ void ptx_addresses(const struct ptx_warp *w, const struct ptx_inst *in, uint64_t
  * where it turned out to be. */
 uint8_t *ptx_locate(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane, uint64_t addr,
                     uint32_t bytes, enum ptx_space *space);
+/* Between the guest's memory (aligned to n, or to 8) and ours: n is 1, 2, 4 or a multiple of 8. */
+void ptx_copy_in(void *d, const uint8_t *p, uint32_t n);
+void ptx_copy_out(uint8_t *p, const void *s, uint32_t n);
 /* Reads a lane's value out of a register of `size` bytes a lane. */
 uint64_t ptx_lane_get(const void *reg, unsigned size, unsigned lane);
 void ptx_lane_set(void *reg, unsigned size, unsigned lane, uint64_t value);
 
-/* ---- ptx_exec_async.c, ptx_exec_video.c, ptx_exec_atom.c, ptx_syscall.c */
+/* ---- ptx_exec_async.c, ptx_exec_video.c, ptx_exec_atom.c, ptx_exec_matrix.c, ptx_syscall.c */
+bool ptx_exec_matrix(struct ptx_warp *w, const struct ptx_inst *in); /* by all live lanes */
 bool ptx_exec_mbar(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+bool ptx_exec_bulk(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+/* One atomic operation; b and c are its operands. The value before. */
+uint64_t ptx_atom_apply(const struct ptx_inst *in, uint8_t *p, enum ptx_space space, uint64_t b,
+                        uint64_t c);
 bool ptx_exec_copy(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
 void ptx_exec_video(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
 bool ptx_exec_atom(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
@@ -209,5 +229,10 @@ void ptx_exec_activemask(struct ptx_warp *w, const struct ptx_inst *in, uint32_t
 /* All live lanes of the warp wait: joins the barrier, releases it if complete. false: failed. */
 bool ptx_barrier_arrive(struct ptx_warp *w);
 void ptx_barrier_recheck(struct ptx_block *b); /* after a warp has ended */
+
+/* ---- ptx_exec_cluster.c */
+bool ptx_exec_cluster(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+/* Lets waiting lanes go if all have arrived; after arrivals and exits. */
+void ptx_cluster_recheck(struct ptx_cluster *c);
 
 #endif

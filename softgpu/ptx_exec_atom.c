@@ -137,6 +137,12 @@ static uint64_t update_shared(const struct ptx_inst *in, void *p, uint64_t b, ui
 	return old;
 }
 
+uint64_t ptx_atom_apply(const struct ptx_inst *in, uint8_t *p, enum ptx_space space, uint64_t b,
+                        uint64_t c)
+{
+	return space == PTX_SPACE_GLOBAL ? update_global(in, p, b, c) : update_shared(in, p, b, c);
+}
+
 bool ptx_exec_atom(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 {
 	uint64_t addr[PTX_LANES];
@@ -150,13 +156,9 @@ bool ptx_exec_atom(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 			return false;
 		uint64_t vb = ptx_lane_get(b, in->size, lane);
 		uint64_t vc = in->op == PTX_A_CAS ? ptx_lane_get(c, in->size, lane) : 0;
-		uint64_t old;
-		if (space == PTX_SPACE_GLOBAL) {
-			old = update_global(in, p, vb, vc);
+		uint64_t old = ptx_atom_apply(in, p, space, vb, vc);
+		if (space == PTX_SPACE_GLOBAL)
 			w->worker->res.global_bytes += 2u * in->size; /* read and written */
-		} else {
-			old = update_shared(in, p, vb, vc);
-		}
 		if (in->vec)
 			ptx_lane_set(ptx_reg(w, in->d), in->size, lane, old);
 	}

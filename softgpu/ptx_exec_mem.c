@@ -127,6 +127,11 @@ uint8_t *ptx_locate(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane
 		if (check_global(w, in, at, bytes))
 			return (uint8_t *)(uintptr_t)at;
 	}
+	uint64_t rank = space == PTX_SPACE_SHARED ? at >> PTX_RANK_SHIFT : 0;
+	if (rank && rank <= w->block->cluster->n) {
+		base = w->block->cluster->blocks[rank - 1]->shared;
+		at &= (1u << PTX_RANK_SHIFT) - 1;
+	}
 	if (at < size && size - at >= bytes)
 		return base + at;
 	illegal(w, in, lane, addr, bytes, space);
@@ -178,6 +183,25 @@ static void element_store(uint8_t *p, unsigned size, uint64_t v)
 		break;
 	default:
 		__atomic_store_n((uint64_t *)p, v, __ATOMIC_RELAXED);
+	}
+}
+
+void ptx_copy_in(void *d, const uint8_t *p, uint32_t n)
+{
+	uint32_t step = n < 8 ? n : 8;
+	for (uint32_t at = 0; at < n; at += step) {
+		uint64_t v = element_load(p + at, step, false);
+		memcpy((uint8_t *)d + at, &v, step);
+	}
+}
+
+void ptx_copy_out(uint8_t *p, const void *s, uint32_t n)
+{
+	uint32_t step = n < 8 ? n : 8;
+	for (uint32_t at = 0; at < n; at += step) {
+		uint64_t v = 0;
+		memcpy(&v, (const uint8_t *)s + at, step);
+		element_store(p + at, step, v);
 	}
 }
 

@@ -272,7 +272,7 @@ static uint64_t uniform_sreg(const struct ptx_warp *w, enum ptx_sreg r)
 	const struct ptx_job *j = w->worker->job;
 	const struct ptx_block *b = w->block;
 	const struct ptx_launch *l = j->l;
-	uint32_t sms = l->n_sms ? l->n_sms : 1;
+	uint32_t sms = l->n_sms ? l->n_sms : 1, i;
 	switch (r) {
 	case PTX_R_NTID_X:
 	case PTX_R_NTID_Y:
@@ -312,8 +312,31 @@ static uint64_t uniform_sreg(const struct ptx_warp *w, enum ptx_sreg r)
 		return j->workspace >> 32;
 	case PTX_R_ENVREG2:
 		return (uint32_t)j->workspace;
-	case PTX_R_ONE:
-		return 1;
+	case PTX_R_CLUSTERID_X:
+	case PTX_R_CLUSTERID_Y:
+	case PTX_R_CLUSTERID_Z:
+		i = r - PTX_R_CLUSTERID_X;
+		return b->ctaid[i] / j->cluster[i];
+	case PTX_R_NCLUSTERID_X:
+	case PTX_R_NCLUSTERID_Y:
+	case PTX_R_NCLUSTERID_Z:
+		i = r - PTX_R_NCLUSTERID_X;
+		return l->grid[i] / j->cluster[i];
+	case PTX_R_CLUSTER_CTAID_X:
+	case PTX_R_CLUSTER_CTAID_Y:
+	case PTX_R_CLUSTER_CTAID_Z:
+		i = r - PTX_R_CLUSTER_CTAID_X;
+		return b->ctaid[i] % j->cluster[i];
+	case PTX_R_CLUSTER_NCTAID_X:
+	case PTX_R_CLUSTER_NCTAID_Y:
+	case PTX_R_CLUSTER_NCTAID_Z:
+		return j->cluster[r - PTX_R_CLUSTER_NCTAID_X];
+	case PTX_R_CLUSTER_RANK:
+		return b->rank;
+	case PTX_R_CLUSTER_SIZE:
+		return b->cluster->n;
+	case PTX_R_IS_CLUSTER:
+		return j->is_cluster;
 	default:
 		return 0;
 	}
@@ -342,6 +365,10 @@ void ptx_exec_sreg(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 {
 	enum ptx_sreg r = (enum ptx_sreg)in->op;
 	uint64_t out[PTX_LANES];
+	if (!in->size) {
+		ptx_set_pred(w, in->d, uniform_sreg(w, r) ? ~0u : 0, mask);
+		return;
+	}
 	if (r <= PTX_R_TID_Z && in->size == 4) {
 		ptx_blend(w, in->d, w->tid[r - PTX_R_TID_X], 4, mask);
 		return;
@@ -388,8 +415,12 @@ void ptx_exec_unpack(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mas
 void ptx_exec_isspace(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 {
 	const uint64_t *a = (const uint64_t *)ptx_reg(w, in->a);
-	uint32_t r = 0;
+	uint32_t r = 0, own = w->block->rank + 1;
 	for (unsigned i = 0; i < PTX_LANES; i++)
 		r |= (uint32_t)((a[i] >> PTX_WINDOW_SHIFT) == in->space && !in->sign) << i;
+	for (unsigned i = 0; i < PTX_LANES && in->op; i++) { /* .shared::cta: not another block's */
+		uint32_t rank = (uint32_t)a[i] >> PTX_RANK_SHIFT;
+		r &= ~((uint32_t)(rank && rank != own) << i);
+	}
 	ptx_set_pred(w, in->d, r, mask);
 }

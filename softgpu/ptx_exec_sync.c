@@ -198,6 +198,9 @@ static void operate(struct ptx_warp *w, const struct party *p)
 	case PTX_K_REDUX:
 		reduce(w, p);
 		break;
+	case PTX_K_MATRIX:
+		w->failed = !ptx_exec_matrix(w, p->part[0].in);
+		break;
 	default: /* bar.warp.sync */
 		break;
 	}
@@ -210,6 +213,8 @@ static uint32_t members(const struct ptx_warp *w, const struct ptx_inst *in, uns
 {
 	if (in->kind == PTX_K_WARPBAR)
 		return (((const uint32_t *)ptx_reg(w, in->a))[lane] | 1u << lane) & w->live;
+	if (in->kind == PTX_K_MATRIX) /* ".aligned": all are at this instruction */
+		return w->live;
 	if (!in->combine)
 		return there;
 	return (((const uint32_t *)ptx_reg(w, in->e))[lane] | 1u << lane) & w->live;

@@ -21,6 +21,7 @@
 
 #include "ptx.h"
 #include "ptx_lanes.h"
+#include "ptx_matrix.h"
 
 #define PTX_CONST 1u
 #define PTX_FRAME 0u /* as a source: where the lane's frame begins; nothing is written there */
@@ -31,6 +32,11 @@
 #define PTX_LOCAL_BASE (2ull << PTX_WINDOW_SHIFT)
 #define PTX_PARAM_BASE (3ull << PTX_WINDOW_SHIFT)
 #define PTX_FUNC_BASE (4ull << PTX_WINDOW_SHIFT) /* + module id << 32 + number: a function */
+
+/* Shared memory of another block of the cluster: its rank + 1 from this bit on, of addresses in the
+ * shared space and of generic ones. */
+#define PTX_RANK_SHIFT 24
+#define PTX_CLUSTER_MAX 16 /* blocks */
 
 enum ptx_space {
 	PTX_SPACE_GLOBAL, /* the order of the four is that of the windows */
@@ -60,7 +66,9 @@ enum ptx_kind {
 	PTX_K_ATOM,
 	PTX_K_MBAR,
 	PTX_K_COPY, /* cp.async */
+	PTX_K_BULK, /* cp.async.bulk, cp.reduce.async.bulk: flags PTX_BULK_* */
 	PTX_K_VIDEO,
+	PTX_K_MATRIX, /* vec registers written, then rsize read, in a list */
 	PTX_K_BRA,
 	PTX_K_BRX,
 	PTX_K_CALL,
@@ -75,6 +83,8 @@ enum ptx_kind {
 	PTX_K_MATCH,
 	PTX_K_REDUX,
 	PTX_K_ACTIVEMASK,
+	PTX_K_CLUSTER,      /* d = op(a, b), or an arrival */
+	PTX_K_CLUSTER_WAIT, /* barrier.cluster.wait */
 	PTX_K_FENCE,
 	PTX_K_NANOSLEEP,
 	PTX_K_NOP,
@@ -125,6 +135,7 @@ enum ptx_scalar { /* how an atomic or a reduction reads its values */
 enum ptx_vote { PTX_V_ALL, PTX_V_ANY, PTX_V_UNI, PTX_V_BALLOT, PTX_V_MATCH_ANY, PTX_V_MATCH_ALL };
 enum ptx_shfl { PTX_S_UP, PTX_S_DOWN, PTX_S_BFLY, PTX_S_IDX };
 enum ptx_bar { PTX_B_SYNC, PTX_B_ARRIVE, PTX_B_POPC, PTX_B_AND, PTX_B_OR };
+enum ptx_cluster_op { PTX_L_ARRIVE, PTX_L_MAP, PTX_L_RANK };
 enum ptx_syscall { PTX_SYS_PRINTF, PTX_SYS_ASSERT, PTX_SYS_MALLOC, PTX_SYS_FREE };
 enum { /* op and flags of PTX_K_VIDEO */
        PTX_VIDEO_ADDS,
@@ -133,11 +144,26 @@ enum { /* op and flags of PTX_K_VIDEO */
        PTX_VIDEO_MIN,
        PTX_VIDEO_MAX,
        PTX_VIDEO_SET,
+       PTX_VIDEO_SHL, /* from here on of single values only: vec is 1 */
+       PTX_VIDEO_SHR,
+       PTX_VIDEO_MAD,
+       PTX_VIDEO_PACK,   /* cvt.pack: to parts of rsize bits */
        PTX_VIDEO_DS = 1, /* the result is signed, a, b are */
        PTX_VIDEO_AS = 2,
        PTX_VIDEO_BS = 4,
        PTX_VIDEO_SAT = 8,
        PTX_VIDEO_ADD = 16, /* the parts are added up, and c */
+};
+/* Of single values (vadd): what is taken of a (rsize), b (asize), and which part of c the result
+ * replaces (sign); 0: all. scalar: a second operation with c. Of vmad, order: what is negated, or
+ * added; space: how far the sum is shifted down. */
+enum ptx_part { PTX_PART_ALL, PTX_PART_B0, PTX_PART_H0 = 5, PTX_PART_H1 };
+enum { PTX_THEN_NOTHING, PTX_THEN_ADD, PTX_THEN_MIN, PTX_THEN_MAX };
+enum { PTX_MAD_MINUS_AB = 1, PTX_MAD_MINUS_C = 2, PTX_MAD_PLUS_ONE = 4 };
+enum { /* from a (space, imm) to b (space rsize, bytes a lane vec, offset target), c bytes */
+       PTX_BULK_REDUCE = 1,    /* by op and scalar, elements of `size` bytes */
+       PTX_BULK_MULTICAST = 2, /* e: the blocks of the cluster that get it, a bit each */
+       PTX_BULK_BYTES = 4,     /* e: which bytes of 16 are copied */
 };
 enum ptx_mbar {
 	PTX_M_INIT,
@@ -185,8 +211,22 @@ enum ptx_sreg {
 	PTX_R_TOTAL_SMEM,
 	PTX_R_ENVREG1,
 	PTX_R_ENVREG2,
+	PTX_R_CLUSTERID_X,
+	PTX_R_CLUSTERID_Y,
+	PTX_R_CLUSTERID_Z,
+	PTX_R_NCLUSTERID_X,
+	PTX_R_NCLUSTERID_Y,
+	PTX_R_NCLUSTERID_Z,
+	PTX_R_CLUSTER_CTAID_X,
+	PTX_R_CLUSTER_CTAID_Y,
+	PTX_R_CLUSTER_CTAID_Z,
+	PTX_R_CLUSTER_NCTAID_X,
+	PTX_R_CLUSTER_NCTAID_Y,
+	PTX_R_CLUSTER_NCTAID_Z,
+	PTX_R_CLUSTER_RANK,
+	PTX_R_CLUSTER_SIZE,
+	PTX_R_IS_CLUSTER, /* a predicate */
 	PTX_R_ZERO,
-	PTX_R_ONE,
 };
 
 struct ptx_inst {
@@ -214,6 +254,7 @@ struct ptx_inst {
 	union {
 		ptx_fn *fn;
 		ptx_cmp_fn *cmp;
+		const struct ptx_matrix *matrix;
 	};
 };
 

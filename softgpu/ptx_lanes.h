@@ -24,6 +24,8 @@ typedef void ptx_fn(void *d, const void *a, const void *b, const void *c, const 
 /* One bit a lane. */
 typedef uint32_t ptx_cmp_fn(const void *a, const void *b);
 
+struct ptx_product;
+
 struct ptx_lane_fn {
 	const char *key;
 	ptx_fn *fn;
@@ -55,6 +57,13 @@ struct ptx_lane_set {
 	               uint32_t size);
 	/* largest addr[i] - base over the lanes of mask */
 	uint64_t (*reach)(const uint64_t *addr, uint64_t base, uint32_t mask);
+	/* c += a · b, and c = a · b (ptx_matrix.h) */
+	void (*product)(double *c, const double *a, const double *b, const struct ptx_product *p);
+	void (*product_int)(int32_t *c, const int32_t *a, const int32_t *b,
+	                    const struct ptx_product *p);
+	/* d[i] = the f16 at bit `shift` of s[i]; the f32 with the bits `keep` of s[i] << shift */
+	void (*widen_f16)(double *d, const uint32_t *s, uint32_t shift);
+	void (*widen_f32)(double *d, const uint32_t *s, uint32_t shift, uint32_t keep);
 };
 
 extern const struct ptx_lane_set ptx_lanes_base;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "ptx_lanes.h"
+#include "ptx_matrix.h"
 
 typedef uint8_t u8;
 typedef int8_t s8;

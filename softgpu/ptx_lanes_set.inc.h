@@ -16,4 +16,8 @@ const struct ptx_lane_set LANE_SET = {
     .addr64 = addr64,
     .addr32 = addr32,
     .reach = reach,
+    .product = product,
+    .product_int = product_int,
+    .widen_f16 = widen_f16,
+    .widen_f32 = widen_f32,
 };

@@ -56,6 +56,12 @@ static void visit(struct live *l, struct ptx_inst *in, visit_fn *fn, void *arg)
 	for (int i = 0; i < 4; i++)
 		if (*reads[i] >= RESERVED && !(*reads[i] & PTX_CONST))
 			fn(l, reads[i], false, arg);
+	uint32_t *ext = l->d->ext;
+	for (uint32_t i = 0; in->kind == PTX_K_MATRIX && i < in->rsize; i++)
+		if (!(ext[in->target + in->vec + i] & PTX_CONST))
+			fn(l, &ext[in->target + in->vec + i], false, arg);
+	list |= in->kind == PTX_K_MATRIX;
+	list_written |= in->kind == PTX_K_MATRIX;
 	for (uint32_t i = 0; list && i < in->vec; i++)
 		if (!(l->d->ext[in->target + i] & PTX_CONST))
 			fn(l, &l->d->ext[in->target + i], list_written, arg);

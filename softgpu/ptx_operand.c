@@ -89,22 +89,21 @@ static const struct {
     {"%reserved_smem_offset_1", PTX_R_ZERO, 4},
     {"%envreg1", PTX_R_ENVREG1, 4},
     {"%envreg2", PTX_R_ENVREG2, 4},
-    /* every block is a cluster of its own */
-    {"%is_explicit_cluster", PTX_R_ZERO, 0},
-    {"%clusterid.x", PTX_R_CTAID_X, 4},
-    {"%clusterid.y", PTX_R_CTAID_Y, 4},
-    {"%clusterid.z", PTX_R_CTAID_Z, 4},
-    {"%nclusterid.x", PTX_R_NCTAID_X, 4},
-    {"%nclusterid.y", PTX_R_NCTAID_Y, 4},
-    {"%nclusterid.z", PTX_R_NCTAID_Z, 4},
-    {"%cluster_ctaid.x", PTX_R_ZERO, 4},
-    {"%cluster_ctaid.y", PTX_R_ZERO, 4},
-    {"%cluster_ctaid.z", PTX_R_ZERO, 4},
-    {"%cluster_nctaid.x", PTX_R_ONE, 4},
-    {"%cluster_nctaid.y", PTX_R_ONE, 4},
-    {"%cluster_nctaid.z", PTX_R_ONE, 4},
-    {"%cluster_ctarank", PTX_R_ZERO, 4},
-    {"%cluster_nctarank", PTX_R_ONE, 4},
+    {"%is_explicit_cluster", PTX_R_IS_CLUSTER, 0},
+    {"%clusterid.x", PTX_R_CLUSTERID_X, 4},
+    {"%clusterid.y", PTX_R_CLUSTERID_Y, 4},
+    {"%clusterid.z", PTX_R_CLUSTERID_Z, 4},
+    {"%nclusterid.x", PTX_R_NCLUSTERID_X, 4},
+    {"%nclusterid.y", PTX_R_NCLUSTERID_Y, 4},
+    {"%nclusterid.z", PTX_R_NCLUSTERID_Z, 4},
+    {"%cluster_ctaid.x", PTX_R_CLUSTER_CTAID_X, 4},
+    {"%cluster_ctaid.y", PTX_R_CLUSTER_CTAID_Y, 4},
+    {"%cluster_ctaid.z", PTX_R_CLUSTER_CTAID_Z, 4},
+    {"%cluster_nctaid.x", PTX_R_CLUSTER_NCTAID_X, 4},
+    {"%cluster_nctaid.y", PTX_R_CLUSTER_NCTAID_Y, 4},
+    {"%cluster_nctaid.z", PTX_R_CLUSTER_NCTAID_Z, 4},
+    {"%cluster_ctarank", PTX_R_CLUSTER_RANK, 4},
+    {"%cluster_nctarank", PTX_R_CLUSTER_SIZE, 4},
 };
 
 uint32_t ptx_new_reg(struct ptx_dec *d, unsigned size)
@@ -252,6 +251,9 @@ static uint32_t parse_name(struct ptx_dec *d, uint32_t at, struct ptx_opd *out)
 		out->kind = sym->type->kind == 'p' ? PTX_O_PRED : PTX_O_REG;
 		out->reg = sym->reg;
 		out->size = sym->type->size == 1 ? 2 : sym->type->size;
+		if (ld->tok[at].kind == PTX_TOK_DOT && ld->tok[at].s.len > 2 &&
+		    (ld->tok[at].s.p[1] == 'b' || ld->tok[at].s.p[1] == 'h'))
+			out->part = ld->tok[at++].s;
 	} else if (sym->kind == PTX_SYM_VAR) {
 		out->kind = PTX_O_ADDR;
 		if (sym->extern_global)
@@ -371,6 +373,12 @@ uint32_t ptx_parse_operand(struct ptx_dec *d, uint32_t at, struct ptx_opd *out)
 			out->value =
 			    t->value ^ (sign == '-' ? (t->single ? 1ull << 31 : 1ull << 63) : 0);
 			return at + 1;
+		}
+		if (t->kind == PTX_TOK_IDENT && sign == '-') {
+			at = parse_name(d, at, out);
+			out->negated = true;
+			if (out->kind == PTX_O_REG)
+				return at;
 		}
 	} else if (ptx_tok_is(ld, at, '!') && ld->tok[at + 1].kind == PTX_TOK_IDENT) {
 		at = parse_name(d, at + 1, out);
@@ -507,6 +515,8 @@ uint32_t ptx_src_any(struct ptx_dec *d, const struct ptx_opd *o, const struct pt
 	*size = t->size == 1 ? 2 : t->size;
 	switch (o->kind) {
 	case PTX_O_REG:
+		if (o->negated || o->part.len)
+			ptx_unsupported(d, "a negated register, or a part of one, is");
 		if (o->size < *size)
 			ptx_bad(d, "a source register is narrower than the type");
 		*size = o->size;
@@ -548,8 +558,10 @@ uint32_t ptx_dst_any(struct ptx_dec *d, const struct ptx_opd *o, unsigned min_si
 			d->sink[k] = ptx_new_reg(d, min_size);
 		return d->sink[k];
 	}
-	if (o->kind != PTX_O_REG)
+	if (o->kind != PTX_O_REG || o->negated)
 		ptx_bad(d, "the destination is not a register");
+	if (o->part.len)
+		ptx_unsupported(d, "a part of a register as destination is");
 	if (o->size < min_size)
 		ptx_bad(d, "the destination register is narrower than the type");
 	*size = o->size;
@@ -584,7 +596,11 @@ uint32_t ptx_src_pred(struct ptx_dec *d, const struct ptx_opd *o, bool *negated)
 	if (o->kind == PTX_O_INT) /* 0 or 1 */
 		return ptx_const(d, o->value ? 0xffffffffu : 0, 4);
 	if (o->kind == PTX_O_SREG && o->size == 0) {
-		return ptx_const(d, 0, 4);
+		uint32_t reg = ptx_new_reg(d, 0);
+		struct ptx_inst *in = ptx_helper(d, PTX_K_SREG);
+		in->op = (uint8_t)o->reg;
+		in->d = reg;
+		return reg;
 	}
 	if (o->kind != PTX_O_PRED)
 		ptx_bad(d, "a predicate is expected");

@@ -3,6 +3,7 @@
  * ptx_parse.c: the module level of PTX: directives, variables and their initial values, function
  * heads. Bodies are only skipped here; ptx_body.c decodes those that kernels reach.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "ptx_dec.h"
@@ -356,9 +357,8 @@ uint32_t ptx_parse_limits(struct ptx_load *ld, uint32_t at, struct ptx_kernel_in
 				memcpy(info->required, v, sizeof(v));
 		} else if (ptx_dot_is(ld, at, ".reqnctapercluster")) {
 			at = three(ld, at + 1, v);
-			if ((uint64_t)v[0] * v[1] * v[2] > 1)
-				ptx_fail(ld, PTX_UNSUPPORTED, ld->tok[at].line,
-				         "thread block clusters are unsupported");
+			if (info)
+				memcpy(info->cluster, v, sizeof(v));
 		} else if (ptx_dot_is(ld, at, ".minnctapersm") || ptx_dot_is(ld, at, ".maxnreg") ||
 		           ptx_dot_is(ld, at, ".maxnctapersm") ||
 		           ptx_dot_is(ld, at, ".maxclusterrank") ||
@@ -539,6 +539,27 @@ static void parse_directive(struct parser *p)
 	}
 }
 
+/* What a kernel reaches may be unsupported: then it is there, but cannot be launched. Malformed
+ * text fails the module. */
+static void decode_or_refuse(struct ptx_load *ld, struct entry *e, uint32_t number)
+{
+	jmp_buf out;
+	memcpy(out, ld->out, sizeof(out));
+	if (!setjmp(ld->out)) {
+		ptx_decode_kernel(ld, &e->func, e->k, number);
+	} else if (ld->status != PTX_UNSUPPORTED) {
+		longjmp(out, 1);
+	} else {
+		struct ptx_error *why = ptx_alloc(ld, ld->keep, sizeof(*why));
+		why->line = ld->err->line;
+		snprintf(why->text, sizeof(why->text), "%.160s; kernel '%.60s'", ld->err->text,
+		         e->k->info.name);
+		e->k->info.refused = why;
+		*ld->err = (struct ptx_error){0};
+	}
+	memcpy(ld->out, out, sizeof(out));
+}
+
 void ptx_parse_module(struct ptx_load *ld)
 {
 	struct parser p = {.ld = ld};
@@ -575,6 +596,6 @@ void ptx_parse_module(struct ptx_load *ld)
 	for (struct entry *e = p.entries; e; e = e->next) {
 		e->k->module_id = ld->module->id;
 		e->k->info.target_sm = ld->module->target_sm;
-		ptx_decode_kernel(ld, &e->func, e->k, ++number);
+		decode_or_refuse(ld, e, ++number);
 	}
 }

@@ -3,9 +3,10 @@
  * ptx_run.c: a launch: checks its geometry, runs the blocks. The caller's thread works alone until
  * the launch proves long; then threads are started for the rest of the grid and joined at the end.
  *
- * A worker finishes one block before it starts the next, unless the block's warps only spin: then
- * it starts another one (or goes on with one that it had left), so that blocks may wait for each
- * other. In a cooperative launch every block may be started; otherwise a limited number.
+ * A worker finishes one cluster of blocks (mostly a single block) before it starts the next, unless
+ * the warps only spin: then it starts another one (or goes on with one that it had left), so that
+ * blocks may wait for each other. In a cooperative launch every block may be started; otherwise a
+ * limited number.
  */
 #include <fenv.h>
 #include <sched.h>
@@ -30,8 +31,10 @@
 #define MAX_WORKERS 256
 #define STACK_BYTES_MAX 524288 /* CUDA's limit */
 
-/* Memory of one resident block. */
+/* Memory of one resident block, and of the others of its cluster. */
 struct ptx_arena {
+	struct ptx_arena *peer; /* the next one of the cluster */
+	uint32_t n_cluster;
 	struct ptx_block block;
 	struct ptx_warp warps[PTX_MAX_WARPS];
 	uint32_t n_warps, shared_bytes, lane_bytes;
@@ -82,11 +85,13 @@ bool ptx_fault(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane, enu
 /* ---- resident blocks */
 void ptx_arena_free(struct ptx_arena *a)
 {
-	for (uint32_t i = 0; a && i < a->n_warps; i++)
-		ptx_stacks_free(a->warps[i].stacks);
-	if (a)
+	for (struct ptx_arena *peer; a; a = peer) {
+		peer = a->peer;
+		for (uint32_t i = 0; i < a->n_warps; i++)
+			ptx_stacks_free(a->warps[i].stacks);
 		free(a->mem);
-	free(a);
+		free(a);
+	}
 }
 
 static void set_thread_indices(struct ptx_arena *a, const uint32_t dim[3])
@@ -128,43 +133,75 @@ static struct ptx_arena *arena_new(const struct ptx_job *j, uint32_t shared)
 	return NULL;
 }
 
-/* An arena for this kernel and geometry: the last launch's, or a new one. NULL: no memory. */
-static struct ptx_arena *arena_get(struct ptx_worker *worker)
+static struct ptx_arena *arenas_new(const struct ptx_job *j, uint32_t shared, uint32_t n)
+{
+	struct ptx_arena *first = arena_new(j, shared);
+	for (uint32_t i = 1; i < n && first; i++) {
+		struct ptx_arena *a = arena_new(j, shared);
+		if (!a) {
+			ptx_arena_free(first);
+			return NULL;
+		}
+		a->peer = first->peer;
+		first->peer = a;
+	}
+	if (first)
+		first->n_cluster = n;
+	return first;
+}
+
+/* Block `rank` of the cluster that `first` leads. */
+static void arena_prepare(struct ptx_arena *a, struct ptx_worker *worker, struct ptx_block *first,
+                          uint32_t rank)
 {
 	const struct ptx_job *j = worker->job;
-	struct ptx_kernel *k = (struct ptx_kernel *)(uintptr_t)j->k; /* only its spare arena */
-	uint32_t shared = k->dyn_shared + j->l->dynamic_shared_bytes;
 	size_t local = (size_t)j->lane_bytes * PTX_LANES;
-	size_t regs = (k->reg_bytes + 127) & ~(size_t)127;
-	struct ptx_arena *a = atomic_exchange(&k->spare, NULL);
-	if (a && (a->n_warps != j->n_warps || a->shared_bytes != shared ||
-	          a->lane_bytes != j->lane_bytes)) {
-		ptx_arena_free(a);
-		a = NULL;
-	}
-	if (!a)
-		a = arena_new(j, shared);
-	if (!a)
-		return NULL;
+	size_t regs = (j->k->reg_bytes + 127) & ~(size_t)127;
 	uint8_t *mem = a->mem + (128 - ((uintptr_t)a->mem & 127)) % 128;
 	struct ptx_block *b = &a->block;
 	b->worker = worker;
 	b->arena = a;
 	b->warps = a->warps;
 	b->n_warps = a->n_warps;
-	b->shared_bytes = shared;
+	b->shared_bytes = a->shared_bytes;
 	b->shared = mem + j->n_warps * (regs + local);
 	b->shared += (128 - ((uintptr_t)b->shared & 127)) & 127;
+	b->rank = rank;
+	b->cluster = &first->own;
+	first->own.blocks[rank] = b;
 	for (uint32_t i = 0; i < a->n_warps; i++) {
 		struct ptx_warp *w = &a->warps[i];
 		w->bank[0] = mem + i * regs;
-		w->bank[1] = (uint8_t *)(uintptr_t)k->consts; /* never written */
+		w->bank[1] = (uint8_t *)(uintptr_t)j->k->consts; /* never written */
 		w->local = mem + j->n_warps * regs + i * local;
 		w->block = b;
 		w->worker = worker;
 		w->id = i;
 	}
 	set_thread_indices(a, j->l->block);
+}
+
+/* Arenas for a cluster of this kernel and geometry: the last launch's, or new ones. NULL: no
+ * memory. */
+static struct ptx_arena *arena_get(struct ptx_worker *worker)
+{
+	const struct ptx_job *j = worker->job;
+	struct ptx_kernel *k = (struct ptx_kernel *)(uintptr_t)j->k; /* only its spare arena */
+	uint32_t shared = k->dyn_shared + j->l->dynamic_shared_bytes, rank = 0;
+	uint32_t n = j->cluster[0] * j->cluster[1] * j->cluster[2];
+	struct ptx_arena *a = atomic_exchange(&k->spare, NULL);
+	if (a && (a->n_warps != j->n_warps || a->shared_bytes != shared ||
+	          a->lane_bytes != j->lane_bytes || a->n_cluster != n)) {
+		ptx_arena_free(a);
+		a = NULL;
+	}
+	if (!a)
+		a = arenas_new(j, shared, n);
+	if (!a)
+		return NULL;
+	a->block.own.n = n;
+	for (struct ptx_arena *peer = a; peer; peer = peer->peer)
+		arena_prepare(peer, worker, &a->block, rank++);
 	return a;
 }
 
@@ -176,17 +213,21 @@ static void arena_put(const struct ptx_kernel *kernel, struct ptx_arena *a)
 		ptx_arena_free(a);
 }
 
-static void block_begin(struct ptx_block *b, uint64_t index)
+/* A block of the cluster with this number. */
+static void block_begin(struct ptx_block *b, uint64_t number)
 {
-	const struct ptx_launch *l = b->worker->job->l;
-	uint32_t threads = l->block[0] * l->block[1] * l->block[2];
-	b->index = (uint32_t)index;
-	b->ctaid[0] = (uint32_t)(index % l->grid[0]);
-	b->ctaid[1] = (uint32_t)(index / l->grid[0] % l->grid[1]);
-	b->ctaid[2] = (uint32_t)(index / l->grid[0] / l->grid[1]);
+	const struct ptx_job *j = b->worker->job;
+	const struct ptx_launch *l = j->l;
+	uint32_t threads = l->block[0] * l->block[1] * l->block[2], rank = b->rank;
+	for (int i = 0; i < 3; i++) {
+		uint64_t across = l->grid[i] / j->cluster[i];
+		b->ctaid[i] = (uint32_t)(number % across) * j->cluster[i] + rank % j->cluster[i];
+		number /= across;
+		rank /= j->cluster[i];
+	}
+	b->index = b->ctaid[0] + l->grid[0] * (b->ctaid[1] + l->grid[1] * b->ctaid[2]);
 	b->live_warps = b->n_warps;
 	memset(b->barriers, 0, sizeof(b->barriers));
-	memset(b->worker->ranges, 0, sizeof(b->worker->ranges));
 	for (uint32_t i = 0; i < b->n_warps; i++) {
 		struct ptx_warp *w = &b->warps[i];
 		uint32_t rest = threads - i * PTX_LANES;
@@ -194,10 +235,21 @@ static void block_begin(struct ptx_block *b, uint64_t index)
 		w->groups[0] = (struct ptx_group){0, w->live, PTX_RUN};
 		w->n_groups = 1;
 		w->turn = 0;
+		w->cluster_arrived = 0;
 		w->state = PTX_WARP_READY;
 		if (w->stacks)
 			ptx_stacks_reset(w);
 	}
+}
+
+static struct ptx_block *cluster_begin(struct ptx_arena *a, uint64_t number)
+{
+	struct ptx_cluster *c = a->block.cluster;
+	memset(a->block.worker->ranges, 0, sizeof(a->block.worker->ranges));
+	c->arrivals = false;
+	for (uint32_t r = 0; r < c->n; r++)
+		block_begin(c->blocks[r], number);
+	return &a->block;
 }
 
 enum block_end { BLOCK_DONE, BLOCK_SPINS, BLOCK_FAULT };
@@ -205,21 +257,29 @@ enum block_end { BLOCK_DONE, BLOCK_SPINS, BLOCK_FAULT };
 /* One warp's slice. False: the job has failed. *spun: it has used up its slice. */
 static bool run_slice(struct ptx_warp *w, int budget, bool *spun)
 {
+	bool ok = true;
 	*spun = false;
 	switch (ptx_warp_run(w, budget)) {
 	case PTX_STEP_DONE:
 		w->state = PTX_WARP_DONE;
 		w->block->live_warps--;
 		ptx_barrier_recheck(w->block);
-		return true;
+		break;
 	case PTX_STEP_BARRIER:
-		return ptx_barrier_arrive(w);
+		ok = ptx_barrier_arrive(w);
+		break;
+	case PTX_STEP_CLUSTER:
+		w->state = PTX_WARP_WAITING;
+		break;
 	case PTX_STEP_YIELD:
 		*spun = true;
-		return true;
+		break;
 	default:
 		return false;
 	}
+	if (w->block->cluster->arrivals)
+		ptx_cluster_recheck(w->block->cluster);
+	return ok;
 }
 
 /* Until it is let go; looks again now and then, as somebody may have changed it unseen. */
@@ -231,40 +291,72 @@ static void stand_still(const rein_a32 *pause)
 
 static void recruit_if_long(struct ptx_worker *k);
 
-static enum block_end run_block(struct ptx_block *b)
+/* What a round over the warps of a cluster has come to. */
+struct round {
+	bool any, all_spun; /* warps that ran; all of them only spun */
+	unsigned slices;
+};
+
+/* A slice of every warp of a block. False: the job has failed. */
+static bool run_round(struct ptx_block *b, int budget, struct round *r)
 {
-	struct ptx_worker *k = b->worker;
-	struct ptx_job *j = k->job;
-	int budget = j->l->cooperative ? SLICE_SPINNING : SLICE;
-	unsigned rounds = j->l->cooperative ? 1 : SPIN_ROUNDS, spinning = 0, slices = 0;
-	while (b->live_warps) {
-		bool any = false, all_spun = true, spun;
-		for (uint32_t i = 0; i < b->n_warps; i++) {
-			if (b->warps[i].state != PTX_WARP_READY)
-				continue;
-			if (atomic_load_explicit(&j->stop, memory_order_relaxed))
+	struct ptx_job *j = b->worker->job;
+	bool spun;
+	for (uint32_t i = 0; i < b->n_warps; i++) {
+		if (b->warps[i].state != PTX_WARP_READY)
+			continue;
+		if (atomic_load_explicit(&j->stop, memory_order_relaxed))
+			return false;
+		if (j->l->pause && rein_load_relaxed(j->l->pause))
+			stand_still(j->l->pause);
+		if (!run_slice(&b->warps[i], budget, &spun))
+			return false;
+		r->any = true;
+		r->all_spun &= spun;
+		if (++r->slices % 16 == 0)
+			recruit_if_long(b->worker);
+	}
+	return true;
+}
+
+static bool alive(const struct ptx_cluster *c)
+{
+	uint32_t warps = 0;
+	for (uint32_t i = 0; i < c->n; i++)
+		warps |= c->blocks[i]->live_warps;
+	return warps;
+}
+
+/* Warps are left, and none can run. */
+static void stuck(const struct ptx_cluster *c)
+{
+	for (uint32_t i = 0; i < c->n * c->blocks[0]->n_warps; i++) {
+		struct ptx_warp *w = &c->blocks[i % c->n]->warps[i / c->n];
+		if (w->state == PTX_WARP_WAITING)
+			ptx_fault(w, &w->worker->job->k->code[w->groups[0].pc],
+			          (unsigned)__builtin_ctz(w->groups[0].mask), PTX_BARRIER,
+			          "a barrier that other warps never reach");
+	}
+}
+
+static enum block_end run_cluster(struct ptx_block *first)
+{
+	struct ptx_cluster *c = first->cluster;
+	bool cooperative = first->worker->job->l->cooperative;
+	int budget = cooperative ? SLICE_SPINNING : SLICE;
+	unsigned rounds = cooperative ? 1 : SPIN_ROUNDS, spinning = 0;
+	struct round r = {0};
+	while (alive(c)) {
+		r.any = false;
+		r.all_spun = true;
+		for (uint32_t i = 0; i < c->n; i++)
+			if (!run_round(c->blocks[i], budget, &r))
 				return BLOCK_FAULT;
-			if (j->l->pause && rein_load_relaxed(j->l->pause))
-				stand_still(j->l->pause);
-			if (!run_slice(&b->warps[i], budget, &spun))
-				return BLOCK_FAULT;
-			any = true;
-			all_spun &= spun;
-			if (++slices % 16 == 0)
-				recruit_if_long(k);
-		}
-		if (b->live_warps && !any) {
-			for (uint32_t i = 0; i < b->n_warps; i++) {
-				struct ptx_warp *w = &b->warps[i];
-				if (w->state == PTX_WARP_WAITING)
-					ptx_fault(w, &j->k->code[w->groups[0].pc],
-					          (unsigned)__builtin_ctz(w->groups[0].mask),
-					          PTX_BARRIER,
-					          "a barrier that other warps never reach");
-			}
+		if (!r.any && alive(c)) {
+			stuck(c);
 			return BLOCK_FAULT;
 		}
-		spinning = any && all_spun ? spinning + 1 : 0;
+		spinning = r.any && r.all_spun ? spinning + 1 : 0;
 		if (spinning >= rounds)
 			return BLOCK_SPINS;
 	}
@@ -272,15 +364,15 @@ static enum block_end run_block(struct ptx_block *b)
 }
 
 /* ---- workers */
-/* Takes the next block of the grid, if there is one. */
+/* Takes the next cluster of the grid, if there is one: its first block. */
 static struct ptx_block *start_block(struct ptx_worker *k, struct ptx_arena **spare)
 {
 	struct ptx_job *j = k->job;
-	if (atomic_load_explicit(&j->next_block, memory_order_relaxed) >= j->n_blocks)
+	if (atomic_load_explicit(&j->next_cluster, memory_order_relaxed) >= j->n_clusters)
 		return NULL;
 	struct ptx_arena *a = *spare ? *spare : arena_get(k);
 	*spare = NULL;
-	uint64_t index = a ? atomic_fetch_add(&j->next_block, 1) : 0;
+	uint64_t number = a ? atomic_fetch_add(&j->next_cluster, 1) : 0;
 	if (!a) {
 		pthread_mutex_lock(&j->lock);
 		if (j->status == PTX_OK) {
@@ -292,12 +384,11 @@ static struct ptx_block *start_block(struct ptx_worker *k, struct ptx_arena **sp
 		atomic_store(&j->stop, true);
 		return NULL;
 	}
-	if (index >= j->n_blocks) {
+	if (number >= j->n_clusters) {
 		*spare = a;
 		return NULL;
 	}
-	block_begin(&a->block, index);
-	return &a->block;
+	return cluster_begin(a, number);
 }
 
 /* The first block spins: another one first from now on. */
@@ -341,7 +432,7 @@ static void work(struct ptx_worker *k)
 			n_started++;
 		}
 		struct ptx_block *b = k->blocks;
-		enum block_end end = run_block(b);
+		enum block_end end = run_cluster(b);
 		if (end == BLOCK_SPINS) {
 			rotate(k, &n_started, &spare);
 		} else if (end == BLOCK_DONE) {
@@ -388,8 +479,8 @@ static void recruit_if_long(struct ptx_worker *k)
 	if (!k->leads || c->recruited || clock_ns() - c->start_ns < RECRUIT_AFTER_NS)
 		return;
 	c->recruited = true;
-	uint64_t next = atomic_load(&j->next_block);
-	uint64_t left = next < j->n_blocks ? j->n_blocks - next : 0;
+	uint64_t next = atomic_load(&j->next_cluster);
+	uint64_t left = next < j->n_clusters ? j->n_clusters - next : 0;
 	sigset_t all, old;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are for the host's threads */
@@ -434,6 +525,11 @@ static uint32_t lane_bytes(const struct ptx_kernel *k, const struct ptx_launch *
 	return k->info.local_bytes + ((stack + 15) & ~15u);
 }
 
+static uint32_t cluster_side(const struct ptx_kernel *k, const struct ptx_launch *l, int i)
+{
+	return l->cluster[0] ? l->cluster[i] : k->info.cluster[0] ? k->info.cluster[i] : 1;
+}
+
 static enum ptx_status check_launch(const struct ptx_kernel *k, const struct ptx_launch *l,
                                     struct ptx_error *err)
 {
@@ -451,6 +547,14 @@ static enum ptx_status check_launch(const struct ptx_kernel *k, const struct ptx
 	if (shared > MAX_SHARED)
 		return bad_launch(err, k, "%llu bytes of shared memory; the most is %u",
 		                  (unsigned long long)shared, MAX_SHARED);
+	uint32_t c[3];
+	for (int i = 0; i < 3; i++)
+		c[i] = cluster_side(k, l, i);
+	if (!c[0] || !c[1] || !c[2] || c[0] > PTX_CLUSTER_MAX || c[1] > PTX_CLUSTER_MAX ||
+	    c[2] > PTX_CLUSTER_MAX || c[0] * c[1] * c[2] > PTX_CLUSTER_MAX || g[0] % c[0] ||
+	    g[1] % c[1] || g[2] % c[2])
+		return bad_launch(err, k, "bad cluster (%u,%u,%u) for grid (%u,%u,%u)", c[0], c[1],
+		                  c[2], g[0], g[1], g[2]);
 	if (k->info.param_bytes && !l->params)
 		return bad_launch(err, k, "parameters are missing");
 	uint64_t bytes = ((uint64_t)k->reg_bytes + lane_bytes(k, l) * 32ull) * (threads / 32 + 1);
@@ -469,11 +573,20 @@ enum ptx_status ptx_run(const struct ptx_kernel *k, const struct ptx_launch *l,
 	struct ptx_job j = {.k = k, .l = l, .mem = mem, .err = err, .status = PTX_OK};
 	*res = (struct ptx_result){0};
 	*err = (struct ptx_error){0};
+	if (k->info.refused) {
+		*err = *k->info.refused;
+		return PTX_UNSUPPORTED;
+	}
 	if (check_launch(k, l, err) != PTX_OK)
 		return PTX_BAD_LAUNCH;
 	j.n_warps = (l->block[0] * l->block[1] * l->block[2] + PTX_LANES - 1) / PTX_LANES;
 	j.lane_bytes = lane_bytes(k, l);
-	j.n_blocks = (uint64_t)l->grid[0] * l->grid[1] * l->grid[2];
+	j.is_cluster = l->cluster[0] || k->info.cluster[0];
+	j.n_clusters = 1;
+	for (int i = 0; i < 3; i++) {
+		j.cluster[i] = cluster_side(k, l, i);
+		j.n_clusters *= l->grid[i] / j.cluster[i];
+	}
 	j.grid_id = atomic_fetch_add(&grid_ids, 1) + 1;
 	if (k->info.param_bytes > sizeof(params))
 		big = malloc(k->info.param_bytes);
@@ -499,7 +612,7 @@ enum ptx_status ptx_run(const struct ptx_kernel *k, const struct ptx_launch *l,
 	c.first = (struct ptx_worker){.job = &j, .lanes = ptx_lanes()};
 	c.max = l->max_workers ? l->max_workers : cpu_count();
 	c.max = c.max > MAX_WORKERS ? MAX_WORKERS : c.max;
-	c.first.leads = c.max > 1 && j.n_blocks > 1;
+	c.first.leads = c.max > 1 && j.n_clusters > 1;
 	c.n_others = 0;
 	c.recruited = false;
 	c.start_ns = c.first.leads ? clock_ns() : 0;

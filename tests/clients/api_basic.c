@@ -250,7 +250,7 @@ static void bad_modules(void)
 {
 	static const char unknown[] = ".version 8.0\n.target sm_75\n.address_size 64\n"
 				      ".visible .entry k()\n{\n\t.reg .b32 %r<2>;\n"
-				      "\tfrobnicate.u32 %r1, %r1;\n\tret;\n}\n";
+				      "\tmov.u32 %r1, %frobnicate;\n\tret;\n}\n";
 	CUmodule m = NULL;
 	char log[256] = "", info[64] = "x";
 	CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES,

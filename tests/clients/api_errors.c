@@ -72,7 +72,18 @@ static void refused(void)
 	config.gridDimX = 2;
 	a[0] = (CUlaunchAttribute){.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION,
 	                           .value.clusterDim = {2, 1, 1}};
-	EXPECT(CUDA_ERROR_NOT_SUPPORTED, cuLaunchKernelEx(&config, g.add, add_params, NULL));
+	OK(cuLaunchKernelEx(&config, g.add, add_params, NULL));
+	a[0].value.clusterDim.x = 3; /* the grid has 2 blocks */
+	EXPECT(CUDA_ERROR_INVALID_CLUSTER_SIZE, cuLaunchKernelEx(&config, g.add, add_params, NULL));
+	a[0].value.clusterDim.x = config.gridDimX = 16;
+	EXPECT(CUDA_ERROR_INVALID_CLUSTER_SIZE, cuLaunchKernelEx(&config, g.add, add_params, NULL));
+	OK(cuFuncSetAttribute(g.add, CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED, 1));
+	OK(cuLaunchKernelEx(&config, g.add, add_params, NULL));
+	int fit;
+	OK(cuOccupancyMaxPotentialClusterSize(&fit, g.add, &config));
+	CHECK(fit == 16);
+	OK(cuOccupancyMaxActiveClusters(&fit, g.add, &config));
+	CHECK(fit >= 1);
 	EXPECT(CUDA_ERROR_INVALID_VALUE, cuLaunchKernelEx(NULL, g.add, add_params, NULL));
 	OK(cuCtxSynchronize()); /* none of this is a sticky error */
 	OK(cuMemFree(p));
@@ -180,9 +191,31 @@ static void one_past_the_end(void)
 	OK(cuCtxDestroy(ctx));
 }
 
+/* A kernel with an instruction that there is not cannot be launched; its module is there. */
+static void odd_kernel(void)
+{
+	static const char text[] = ".version 8.0\n.target sm_90a\n.address_size 64\n"
+				   ".visible .entry fine()\n{ ret; }\n"
+				   ".visible .entry odd()\n"
+				   "{\n"
+				   "\twgmma.fence.sync.aligned;\n"
+				   "\tret;\n}\n";
+	CUmodule m;
+	CUfunction odd, fine;
+	OK(cuModuleLoadData(&m, text));
+	OK(cuModuleGetFunction(&odd, m, "odd"));
+	OK(cuModuleGetFunction(&fine, m, "fine"));
+	EXPECT(CUDA_ERROR_NOT_SUPPORTED,
+	       cuLaunchKernel(odd, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, NULL));
+	OK(cuLaunchKernel(fine, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, NULL));
+	OK(cuCtxSynchronize());
+	OK(cuModuleUnload(m));
+}
+
 int main(void)
 {
 	refused();
+	odd_kernel();
 	one_past_the_end();
 	sticky();
 	freed_under_graph();

@@ -112,6 +112,27 @@ TEST(linked_statically)
 }
 TEST_END
 
+TEST(matrices)
+{
+	own("tests/cudart/wmma", NULL);
+	own("tests/cudart/mma", NULL);
+}
+TEST_END
+
+TEST(clusters_and_copies)
+{
+	own("tests/cudart/cluster", NULL);
+	own("tests/cudart/pipeline", NULL);
+}
+TEST_END
+
+TEST(groups_and_bytes)
+{
+	own("tests/cudart/groups", NULL);
+	own("tests/cudart/bytes", NULL);
+}
+TEST_END
+
 TEST(errors)
 {
 	own("tests/cudart/errors", NULL);
@@ -276,7 +297,7 @@ TEST(exports_what_nvidias_exports)
 }
 TEST_END
 
-TESTS("cudart", api, linked_statically, errors, graphs, two_translation_units,
-      managed_variables_are_refused, memory_of_another_process, libraries_with_kernels_come_and_go,
-      the_same_bytes_under_the_shim, no_textures, held_for_an_urgent_program,
-      exports_what_nvidias_exports)
+TESTS("cudart", api, linked_statically, matrices, clusters_and_copies, groups_and_bytes, errors,
+      graphs, two_translation_units, managed_variables_are_refused, memory_of_another_process,
+      libraries_with_kernels_come_and_go, the_same_bytes_under_the_shim, no_textures,
+      held_for_an_urgent_program, exports_what_nvidias_exports)

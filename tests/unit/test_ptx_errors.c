@@ -19,8 +19,16 @@ static const struct {
 	int line;
 	const char *says;
 } loads[] = {
-    {KERNEL("wmma.load.a.sync.aligned.row.m16n16k16.f16 {%r0}, [%d0];"), PTX_UNSUPPORTED, LINE,
-     "unsupported instruction 'wmma.load.a.sync.aligned.row.m16n16k16.f16'"},
+    {KERNEL("wgmma.fence.sync.aligned;"), PTX_UNSUPPORTED, LINE,
+     "unsupported instruction 'wgmma.fence.sync.aligned'; kernel 'k'"},
+    {KERNEL("wmma.load.a.sync.aligned.row.m16n16k16.f16 {%r0}, [%d0];"), PTX_BAD_SYNTAX, LINE,
+     "the number of registers differs from the fragment's"},
+    {KERNEL("mma.sync.aligned.m16n8k8.row.row.f32.f16.f16.f32 {%f0}, {%r0}, {%r1}, {%f1};"),
+     PTX_UNSUPPORTED, LINE, "layout other than .row.col"},
+    {KERNEL("mma.sync.aligned.m16n8k8.row.col.f32.s8.s8.s32 {%f0}, {%r0}, {%r1}, {%f1};"),
+     PTX_UNSUPPORTED, LINE, "shape"},
+    {KERNEL("mma.sync.aligned.m16n8k4.row.col.f32.f32.f32.f32 {%f0}, {%r0}, {%r1}, {%f1};"),
+     PTX_UNSUPPORTED, LINE, "shape"},
     {KERNEL("\nmov.u32 %r0, 1;\ntex.2d.v4.f32.s32 {%f0,%f1,%f2,%f3}, [t, {%r0,%r1}];"),
      PTX_UNSUPPORTED, LINE + 2, "tex.2d.v4.f32.s32"},
     {KERNEL("add.u8 %h0, %h1, %h2;"), PTX_UNSUPPORTED, LINE, "'add.u8'"},
@@ -68,6 +76,13 @@ TEST(load_errors)
 		struct ptx_error e;
 		enum ptx_status s =
 		    ptx_module_load(loads[i].text, strlen(loads[i].text), &device, &m, &e);
+		if (m && loads[i].status == PTX_UNSUPPORTED) { /* its kernel is refused */
+			ck_assert_int_eq(s, PTX_OK);
+			s = run_ptx(m, "k", (struct shape){.gx = 1, .bx = 1}, &m, NULL, &e);
+			ck_assert_ptr_nonnull(strstr(e.text, "kernel 'k'"));
+			ptx_module_free(m);
+			m = NULL;
+		}
 		ck_assert_msg(s == loads[i].status && e.line == loads[i].line &&
 		                  strstr(e.text, loads[i].says) && !strchr(e.text, '\n'),
 		              "status %d, line %d, '%s' for:\n%s", s, e.line, e.text,
@@ -75,6 +90,30 @@ TEST(load_errors)
 		ck_assert_ptr_null(m);
 	}
 	ck_assert_int_eq(device_n, 0); /* variables of failed modules are given back */
+}
+TEST_END
+
+/* Only kernels that reach what is unsupported cannot be launched. */
+TEST(refused_kernels)
+{
+	struct ptx_module *m = load_ptx(
+	    PTX_HEAD ".func f()\n{\nfoo.bar;\nret;\n}\n"
+		     ".entry bad()\n{\ncall f;\nret;\n}\n"
+		     ".entry good(.param .u64 p)\n{ .reg .b64 %d; .reg .b32 %r;\n"
+		     "ld.param.u64 %d, [p]; mov.u32 %r, 7; st.global.u32 [%d], %r; ret; }\n"
+		     ".entry worse()\n{ .reg .b128 %q; ret; }\n");
+	uint32_t *buf = device_alloc(NULL, 64, 64);
+	struct ptx_error e;
+	struct shape one = {.gx = 1, .bx = 1};
+	ck_assert_int_eq(run_ptx(m, "bad", one, NULL, NULL, &e), PTX_UNSUPPORTED);
+	ck_assert_int_eq(e.line, 6);
+	ck_assert_str_eq(e.text, "unsupported instruction 'foo.bar'; kernel 'bad'");
+	must_run(m, "good", one, &buf);
+	ck_assert_uint_eq(buf[0], 7);
+	ck_assert_int_eq(run_ptx(m, "worse", one, NULL, NULL, &e), PTX_UNSUPPORTED);
+	ck_assert_ptr_nonnull(strstr(e.text, ".b128"));
+	ptx_module_free(m);
+	device_free(NULL, buf);
 }
 TEST_END
 
@@ -288,4 +327,5 @@ TEST(mutated_texts)
 }
 TEST_END
 
-TESTS("ptx_errors", load_errors, run_errors, bad_launches, deep_nesting, mutated_texts)
+TESTS("ptx_errors", load_errors, refused_kernels, run_errors, bad_launches, deep_nesting,
+      mutated_texts)

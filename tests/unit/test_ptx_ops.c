@@ -330,6 +330,13 @@ static u32 ref_tf32(f32 x, char how)
 	X(pack16, "{.reg .b16 x, y; mov.b32 {x, y}, %a; mov.b32 %d, {y, x};}", u32, u32, u32, u32, \
 	  a << 16 | a >> 16)
 
+static u32 clamp64(s64 v, s64 lo, s64 hi)
+{
+	return (u32)(v < lo ? lo : v > hi ? hi : v);
+}
+#define MIN2(x, y) ((x) < (y) ? (x) : (y))
+#define MAX2(x, y) ((x) > (y) ? (x) : (y))
+
 #define PARTS(X)                                                                                   \
 	X(vadd4, "vadd4.u32.u32.u32 %d, %a, %b, %c;", u32, u32, u32, u32,                          \
 	  ref_parts(a, b, c, 8, '+', false, false, false))                                         \
@@ -347,6 +354,41 @@ static u32 ref_tf32(f32 x, char how)
 	  ref_parts(a, b, c, 8, '<', true, false, false))                                          \
 	X(vmax2, "vmax2.u32.u32.u32.add %d, %a, %b, %c;", u32, u32, u32, u32,                      \
 	  ref_parts(a, b, c, 16, '>', false, false, true))                                         \
+	X(vadd_wide, "vadd.s32.u32.s32 %d, %a, %b;", u32, u32, u32, u32, a + b)                    \
+	X(vadd_sat, "vadd.s32.u32.s32.sat %d, %a, %b;", u32, u32, u32, u32,                        \
+	  clamp64((s64)a + (s32)b, INT32_MIN, INT32_MAX))                                          \
+	X(vadd_parts, "vadd.u32.s32.u32.sat %d, %a.b1, %b.h1;", u32, u32, u32, u32,                \
+	  clamp64((s8)(a >> 8) + (s64)(b >> 16), 0, UINT32_MAX))                                   \
+	X(vsub_into, "vsub.s32.s32.s32.sat %d.b2, %a.h0, %b.b3, %c;", u32, u32, u32, u32,          \
+	  (c & 0xff00ffff) | ((u32)clamp64((s16)a - (s8)(b >> 24), -128, 127) & 0xff) << 16)       \
+	X(vmin_into, "vmin.u32.u32.u32 %d.h1, %a, %b, %c;", u32, u32, u32, u32,                    \
+	  (c & 0xffff) | (a < b ? a : b) << 16)                                                    \
+	X(vabsdiff_add, "vabsdiff.u32.u32.u32.add %d, %a.b0, %b.b1, %c;", u32, u32, u32, u32,      \
+	  c + (u32)abs((int)(a & 255) - (int)((b >> 8) & 255)))                                    \
+	X(vmax_min, "vmax.s32.s32.s32.min %d, %a, %b, %c;", u32, u32, u32, u32,                    \
+	  (u32)MIN2(MAX2((s32)a, (s32)b), (s32)c))                                                 \
+	X(vadd_max, "vadd.u32.u32.u32.max %d, %a.h0, %b.h1, %c;", u32, u32, u32, u32,              \
+	  MAX2((a & 0xffff) + (b >> 16), c))                                                       \
+	X(vset_one, "vset.s32.u32.lt.add %d, %a, %b, %c;", u32, u32, u32, u32,                     \
+	  ((s64)(s32)a < (s64)b) + c)                                                              \
+	X(vshl, "vshl.u32.u32.u32.clamp %d, %a, %b;", u32, u32, u32, u32, b > 31 ? 0 : a << b)     \
+	X(vshl_wrap, "vshl.u32.u32.u32.wrap %d, %a, %b;", u32, u32, u32, u32, a << (b & 31))       \
+	X(vshr, "vshr.s32.s32.u32.clamp.add %d, %a, %b, %c;", u32, u32, u32, u32,                  \
+	  (u32)((s32)a >> (b > 31 ? 31 : b)) + c)                                                  \
+	X(vmad, "vmad.s32.s32.u32 %d, %a.h0, %b.b1, %c;", u32, u32, u32, u32,                      \
+	  (u32)((s16)a * (s32)((b >> 8) & 255)) + c)                                               \
+	X(vmad_sat, "vmad.s32.s32.s32.sat.shr7 %d, %a, %b, -%c;", u32, u32, u32, u32,              \
+	  clamp64(((s64)(s32)a * (s32)b - (s32)c) >> 7, INT32_MIN, INT32_MAX))                     \
+	X(vmad_minus, "vmad.s32.s32.s32 %d, -%a, %b, %c;", u32, u32, u32, u32, c - a * b)          \
+	X(vmad_po, "vmad.u32.u32.u32.po.shr15 %d, %a, %b, %c;", u32, u32, u32, u32,                \
+	  (u32)(((u64)a * b + c + 1) >> 15))                                                       \
+	X(pack16s, "cvt.pack.sat.s16.s32 %d, %a, %b;", u32, u32, u32, u32,                         \
+	  ((u32)clamp64((s32)a, -32768, 32767) << 16) |                                            \
+	      ((u32)clamp64((s32)b, -32768, 32767) & 0xffff))                                      \
+	X(pack8u, "cvt.pack.sat.u8.s32.b32 %d, %a, %b, %c;", u32, u32, u32, u32,                   \
+	  c << 16 | (u32)clamp64((s32)a, 0, 255) << 8 | (u32)clamp64((s32)b, 0, 255))              \
+	X(pack4s, "cvt.pack.sat.s4.s32.b32 %d, %a, %b, %c;", u32, u32, u32, u32,                   \
+	  c << 8 | ((u32)clamp64((s32)a, -8, 7) & 15) << 4 | ((u32)clamp64((s32)b, -8, 7) & 15))   \
 	X(vset4, "vset4.s32.s32.gt %d, %a, %b, %c;", u32, u32, u32, u32,                           \
 	  ref_parts(a, b, c, 8, 'g', true, false, false))                                          \
 	X(relu_s32, "min.relu.s32 %d, %a, %b;", s32, s32, s32, s32,                                \

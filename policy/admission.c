@@ -252,7 +252,6 @@ static void say_unsafe(const struct question *q, struct rein_admission *out)
 		    ms(REIN_ADMISSION_BACKLOG_MIN_NS).s);
 		say_longest(q, b, out);
 	}
-	say(out, "; ask for less budget, a longer period or a later deadline");
 }
 
 /* Why `admit` found that the set makes no sense. */
@@ -279,15 +278,30 @@ static void say_nonsense(const struct question *q, int err, struct rein_admissio
 
 /* ---------------------------------------------------------------- the answer */
 
+/* The earliest deadline that can be kept, and what is in the way of the one that was asked for.
+ * Who asks for bandwidth, without a deadline, has none to move. */
+static void offer_later(struct question *q, struct rein_admission *out)
+{
+	struct rein_admission asked = *out;
+	if (!q->task[q->candidate].deadline_ns)
+		return;
+	find_binding(q, admit_limited(q, REIN_ADMISSION_BACKLOG_MIN_NS), &asked);
+	asked.deadline_ns = deadline(q, q->candidate);
+	say_unsafe(q, &asked);
+	if (!later_deadline(q))
+		return;
+	out->verdict = REIN_ADMIT_LATER;
+	out->backlog_ns = largest_backlog(q);
+	memcpy(out->why, asked.why, sizeof(out->why));
+}
+
 static void answer(struct question *q, struct rein_admission *out)
 {
 	unsigned c = q->candidate;
 	bool asks = timed(q, c);
 	out->backlog_ns = largest_backlog(q);
-	if (!out->backlog_ns && asks && later_deadline(q)) {
-		out->verdict = REIN_ADMIT_LATER;
-		out->backlog_ns = largest_backlog(q);
-	}
+	if (!out->backlog_ns && asks)
+		offer_later(q, out);
 	/* the bounds that go with the answer */
 	int result =
 	    admit_limited(q, out->backlog_ns ? out->backlog_ns : REIN_ADMISSION_BACKLOG_MIN_NS);
@@ -300,10 +314,15 @@ static void answer(struct question *q, struct rein_admission *out)
 		out->verdict = REIN_ADMIT_REJECT;
 	else if (asks && q->response[c] == UINT64_MAX)
 		out->verdict = REIN_ADMIT_NONE;
-	if (result != 0)
-		say_unsafe(q, out);
-	else
+	if (out->verdict == REIN_ADMIT_LATER)
+		return; /* it says already why not sooner */
+	out->why[0] = 0;
+	if (result == 0) {
 		say_safe(q, out);
+		return;
+	}
+	say_unsafe(q, out);
+	say(out, "; ask for less budget, a longer period or a later deadline");
 }
 
 int rein_admission_ask(const struct rein_policy_ops *ops, const struct rein_policy_params *params,

@@ -55,14 +55,14 @@ struct rein_policy_ops;
 struct rein_policy_params;
 
 struct rein_task {
-	uint32_t id;      /* the client's; for messages */
 	const char *name; /* the caller's; may be NULL */
+	uint32_t id;      /* the client's; for messages */
 	int prio;
 	int band;             /* enum rein_band */
+	bool server;          /* cbs: cost_ns per period_ns is enforced, whatever it asks for */
 	uint64_t period_ns;   /* 0: no timing declared, no promise */
 	uint64_t deadline_ns; /* 0 with a period: equal to it */
 	uint64_t cost_ns;     /* declared budget, or what was measured if that is more */
-	bool server;          /* cbs: cost_ns per period_ns is enforced, whatever it asks for */
 	uint64_t longest_ns;  /* longest piece that cannot be preempted, measured; 0: not known */
 	uint64_t backlog_ns;  /* what its class lets it keep queued; admission may lower it */
 	uint64_t linger_ns; /* others stay held so long after its request; 0 if it declares them */
@@ -83,7 +83,7 @@ struct rein_bounds {
 
 enum rein_admission_verdict {
 	REIN_ADMIT_ACCEPT, /* as asked for */
-	REIN_ADMIT_LATER,  /* with `deadline_ns`, the earliest that can be kept */
+	REIN_ADMIT_LATER,  /* with `deadline_ns`, the earliest that can be kept; why: not sooner */
 	REIN_ADMIT_REJECT,
 	REIN_ADMIT_NONE, /* the policy promises nothing */
 };

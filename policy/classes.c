@@ -53,16 +53,20 @@ struct member { /* rein_policy_client.priv */
 	uint64_t used_ns;
 };
 
+/* The clients of one band, during a decision. */
+struct sorted {
+	struct rein_policy_client *client[N_MAX];
+	struct member *member[N_MAX];
+	unsigned index[N_MAX]; /* in the caller's arrays */
+	struct rein_policy_verdict verdict[N_MAX];
+};
+
 struct classes {
 	struct rein_policy base;
 	struct rein_policy *inner[REIN_BANDS];
 	uint64_t cap_ns[REIN_BANDS]; /* 0: none */
 	uint64_t cap_period_ns;
-	/* of the decision that is being made: the device's clients, sorted by band */
-	struct member *member[N_MAX];
-	unsigned index[N_MAX];
-	struct rein_policy_client *client[N_MAX];
-	struct rein_policy_verdict verdict[N_MAX];
+	struct sorted sorted[REIN_BANDS];
 };
 
 /* ---------------------------------------------------------------- instances */
@@ -249,40 +253,33 @@ static void settle(struct classes *p, struct rein_policy_client *c, uint64_t now
 /* ---------------------------------------------------------------- deciding */
 
 struct band {
-	uint64_t used_ns;  /* in this cap period */
-	unsigned first, n; /* in the sorted arrays */
-	unsigned homes;    /* clients that belong to it, here or in the background */
-	bool over;         /* its cap */
+	struct sorted *at;
+	struct rein_policy_verdict *v; /* at->verdict, or the caller's: nobody else is there */
+	uint64_t used_ns;              /* in this cap period */
+	unsigned n;
+	unsigned homes; /* clients that belong to it, here or in the background */
+	bool over;      /* its cap */
 };
 
-/* Sorts the device's clients by band; lends them all. */
+/* Sorts the device's clients by band; lends them all. One pass: with many clients, reading them is
+ * most of what a decision costs. */
 static void sort(struct classes *p, struct band *band, struct rein_policy_client *const *c,
                  unsigned n, uint64_t now_ns)
 {
 	uint64_t period = now_ns / p->cap_period_ns;
 	for (unsigned i = 0; i < n; i++) {
 		settle(p, c[i], now_ns);
-		const struct member *m = c[i]->priv;
+		struct member *m = lend(c[i]);
 		struct band *b = &band[m->at];
-		b->n++;
+		b->at->client[b->n] = c[i];
+		b->at->member[b->n] = m;
+		b->at->index[b->n++] = i;
 		band[m->home].homes++;
-		if (m->cap_period == period)
+		if (p->cap_ns[m->at] && m->cap_period == period)
 			b->used_ns = rein_policy_add(b->used_ns, m->used_ns);
 	}
-	for (unsigned b = 0, first = 0; b < REIN_BANDS; first += band[b++].n) {
-		band[b].first = first;
-		band[b].over = p->cap_ns[b] && band[b].used_ns >= p->cap_ns[b];
-	}
-	unsigned at[REIN_BANDS];
 	for (unsigned b = 0; b < REIN_BANDS; b++)
-		at[b] = band[b].first;
-	for (unsigned i = 0; i < n; i++) {
-		struct member *m = lend(c[i]);
-		unsigned k = at[m->at]++;
-		p->member[k] = m;
-		p->client[k] = c[i];
-		p->index[k] = i;
-	}
+		band[b].over = p->cap_ns[b] && band[b].used_ns >= p->cap_ns[b];
 }
 
 static void hold(struct rein_policy_verdict *v, const struct rein_policy_client *c, uint32_t holder)
@@ -293,41 +290,45 @@ static void hold(struct rein_policy_verdict *v, const struct rein_policy_client 
 }
 
 /* Asks the inner policy, or holds the whole band for `holder`. */
-static void ask(struct classes *p, const struct band *b, struct rein_policy *inner,
+static void ask(const struct band *b, struct rein_policy *inner,
                 const struct rein_policy_client *holder, uint64_t now_ns, uint64_t *next)
 {
-	struct rein_policy_client *const *c = p->client + b->first;
-	struct rein_policy_verdict *v = p->verdict + b->first;
-	memset(v, 0, b->n * sizeof(*v));
+	struct rein_policy_verdict *v = b->v;
+	if (v == b->at->verdict)
+		memset(v, 0, b->n * sizeof(*v));
 	if (!holder) {
-		rein_policy_sooner(next, inner->ops->decide(inner, c, v, b->n, now_ns));
+		rein_policy_sooner(next, inner->ops->decide(inner, b->at->client, v, b->n, now_ns));
 		return;
 	}
 	for (unsigned i = 0; i < b->n; i++)
-		hold(&v[i], c[i], holder->id);
+		hold(&v[i], b->at->client[i], holder->id);
 }
 
 /* Who of the band runs in earnest; NULL if nobody does. */
-static const struct rein_policy_client *runner(const struct classes *p, const struct band *b)
+static const struct rein_policy_client *runner(const struct band *b)
 {
-	for (unsigned i = b->first; i < b->first + b->n; i++)
-		if (p->client[i]->active && !p->verdict[i].hold && !p->verdict[i].spare)
-			return p->client[i];
+	for (unsigned i = 0; i < b->n; i++) {
+		const struct rein_policy_verdict *v = &b->v[i];
+		if (b->at->client[i]->active && !v->hold && !v->spare)
+			return b->at->client[i];
+	}
 	return NULL;
 }
 
 /* The spare ones of a band stop for a band below, and nobody is held for them any more. */
-static void yield_spare(struct classes *p, const struct band *b, uint32_t holder)
+static void yield_spare(const struct band *b, uint32_t holder)
 {
+	struct rein_policy_verdict *v = b->v;
 	uint32_t spare = 0;
-	for (unsigned i = b->first; i < b->first + b->n; i++)
-		if (p->verdict[i].spare && !p->verdict[i].hold) {
-			spare = p->client[i]->active ? p->client[i]->id : spare;
-			hold(&p->verdict[i], p->client[i], holder);
+	for (unsigned i = 0; i < b->n; i++)
+		if (v[i].spare && !v[i].hold) {
+			const struct rein_policy_client *c = b->at->client[i];
+			spare = c->active ? c->id : spare;
+			hold(&v[i], c, holder);
 		}
-	for (unsigned i = b->first; spare && i < b->first + b->n; i++)
-		if (p->verdict[i].hold && p->verdict[i].holder == spare)
-			p->verdict[i].holder = holder;
+	for (unsigned i = 0; spare && i < b->n; i++)
+		if (v[i].hold && v[i].holder == spare)
+			v[i].holder = holder;
 }
 
 /* Bands within their caps in their order, then the others. */
@@ -338,19 +339,19 @@ static void ask_all(struct classes *p, const struct band *band, uint64_t now_ns,
 		const struct band *b = &band[k % REIN_BANDS];
 		if (!b->n || b->over != (k >= REIN_BANDS))
 			continue;
-		ask(p, b, p->inner[k % REIN_BANDS], top, now_ns, next);
+		ask(b, p->inner[k % REIN_BANDS], top, now_ns, next);
 		if (b->over)
 			rein_policy_sooner(next,
 			                   (now_ns / p->cap_period_ns + 1) * p->cap_period_ns);
 		if (top)
 			continue;
-		top = runner(p, b);
+		top = runner(b);
 		uint64_t cap_ns = p->cap_ns[k % REIN_BANDS];
 		if (top && !b->over && cap_ns)
 			rein_policy_sooner(next, rein_policy_add(now_ns, cap_ns - b->used_ns));
 	}
 	for (unsigned b = 0; top && b < REIN_BANDS; b++)
-		yield_spare(p, &band[b], top->id);
+		yield_spare(&band[b], top->id);
 }
 
 static uint64_t classes_decide(struct rein_policy *base, struct rein_policy_client *const *c,
@@ -360,17 +361,24 @@ static uint64_t classes_decide(struct rein_policy *base, struct rein_policy_clie
 	struct band band[REIN_BANDS] = {0};
 	uint64_t next = UINT64_MAX;
 	assert(n <= N_MAX);
+	for (unsigned b = 0; b < REIN_BANDS; b++)
+		band[b].at = &p->sorted[b];
 	sort(p, band, c, n, now_ns);
+	for (unsigned b = 0; b < REIN_BANDS; b++)
+		band[b].v = band[b].n == n ? v : band[b].at->verdict;
 	ask_all(p, band, now_ns, &next);
 	unsigned above = 0;
 	for (unsigned b = 0; b < REIN_BANDS; b++) {
+		const struct sorted *at = band[b].at;
 		/* also those of this band that are in the background now: they come back */
 		bool away = band[b].homes > band[b].n;
-		for (unsigned i = band[b].first; i < band[b].first + band[b].n; i++) {
-			struct rein_policy_verdict *to = &v[p->index[i]];
-			*to = p->verdict[i];
-			to->metered |= above || away || (p->cap_ns[b] && n > band[b].n);
-			take_back(p->client[i], p->member[i]);
+		bool metered = above || away || (p->cap_ns[b] && n > band[b].n);
+		for (unsigned i = 0; i < band[b].n; i++) {
+			struct rein_policy_verdict *to = &v[at->index[i]];
+			if (band[b].v != v)
+				*to = at->verdict[i];
+			to->metered |= metered;
+			take_back(at->client[i], at->member[i]);
 		}
 		above += band[b].homes;
 	}

@@ -39,6 +39,7 @@
 #include <errno.h>
 
 #define PRIO_MAX 99
+#define STEP_NS 1000000ull /* degrade, without a period: or who is always late is always first */
 
 enum kind { IN_TIME, LATE, OTHER, SPARE, SPENT };
 
@@ -148,8 +149,8 @@ static struct rank rank_request(const struct edf *p, const struct rein_policy_cl
 	if (due_ns <= now_ns && p->overload == REIN_OVERLOAD_SHED)
 		return (struct rank){LATE, UINT64_MAX - due_ns};
 	if (due_ns <= now_ns) {
-		uint64_t step_ns = c->period_ns ? c->period_ns : e->relative_ns;
-		step_ns = step_ns ? step_ns : 1;
+		uint64_t own_ns = e->relative_ns > STEP_NS ? e->relative_ns : STEP_NS;
+		uint64_t step_ns = c->period_ns ? c->period_ns : own_ns;
 		due_ns = rein_policy_add(now_ns - (now_ns - due_ns) % step_ns, step_ns);
 	}
 	return (struct rank){IN_TIME, due_ns};

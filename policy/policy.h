@@ -62,7 +62,9 @@ struct rein_policy_client {
 	uint32_t id;
 	uint32_t job; /* clients of one job run together; equals id when alone */
 
-	/* its parameters: constant between join and leave (a change is leave, then join) */
+	/* its parameters: constant between join and leave (a change is leave, then join), but for
+	 * job, linger and backlog, which admission changes any time: what it has used stays known
+	 */
 	int prio;             /* 0…99, higher is more urgent */
 	uint32_t weight;      /* 1…10000, among equals; fair policies use it */
 	int latency_nice;     /* −20…19, lower: sooner its turn, never more of the GPU */

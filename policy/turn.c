@@ -24,6 +24,8 @@ static uint64_t weight(const struct rein_policy_client *c)
 static uint64_t slice(const struct rein_policy_client *c, uint64_t quantum_ns)
 {
 	int nice = c->latency_nice < -20 ? -20 : c->latency_nice > 19 ? 19 : c->latency_nice;
+	if (nice == 0)
+		return quantum_ns ? quantum_ns : 1;
 	uint64_t ns = nice < 0 ? quantum_ns * 20 / (uint64_t)(20 - 3 * nice)
 	                       : quantum_ns * (uint64_t)(20 + 3 * nice) / 20;
 	return ns ? ns : 1;
@@ -151,10 +153,10 @@ static unsigned choose(const struct sum *s, struct rein_policy_client *const *c,
 			late = i;
 		if (t->mine && t->left_ns && holder == n)
 			holder = i;
+		if (!eligible(s, t)) /* first: it is cheaper than the divisions below */
+			continue;
 		int64_t at = deadline(s, c[i], quantum_ns);
 		if (best < n && (at > best_at || (at == best_at && c[i]->id > c[best]->id)))
-			continue;
-		if (!eligible(s, t))
 			continue;
 		best = i;
 		best_at = at;

@@ -2,8 +2,9 @@
 /*
  * bench_policy.c: what one decision of each policy takes on this machine's CPU, with few clients on
  * the device and with many: the median and the 99th percentile of single decisions, each after
- * something has changed. The clients are of all kinds: deadlines, budgets, priorities, and half of
- * them undeclared; half are active.
+ * something has changed. Half of the clients are active. They are of all kinds (deadlines, budgets,
+ * priorities, and half of them undeclared), or, for the policies that take turns, all undeclared:
+ * then the lowest policy is asked each time.
  */
 #include <getopt.h>
 #include <limits.h>
@@ -33,6 +34,7 @@ static const struct {
 struct device {
 	struct rein_policy *p;
 	unsigned n;
+	bool undeclared; /* all of them */
 	uint64_t now_ns, seed;
 	struct rein_policy_client client[CLIENTS_MAX];
 	struct rein_policy_client *list[CLIENTS_MAX];
@@ -45,7 +47,7 @@ static unsigned below(struct device *d, unsigned limit)
 	return (unsigned)((d->seed >> 33) % limit);
 }
 
-static struct rein_policy_client client(unsigned i)
+static struct rein_policy_client client(unsigned i, bool undeclared)
 {
 	struct rein_policy_client c = {.id = i + 1,
 	                               .job = i + 1,
@@ -53,6 +55,8 @@ static struct rein_policy_client client(unsigned i)
 	                               .band = REIN_BAND_BATCH,
 	                               .backlog_ns = REIN_POLICY_BACKLOG_NS,
 	                               .backlog_launches = REIN_POLICY_BACKLOG_LAUNCHES};
+	if (undeclared)
+		return c;
 	if (i % 8 == 0 || i % 8 == 1) {
 		c.band = REIN_BAND_REALTIME;
 		c.period_ns = (20 + i) * REIN_MS;
@@ -68,7 +72,7 @@ static struct rein_policy_client client(unsigned i)
 static bool join_all(struct device *d)
 {
 	for (unsigned i = 0; i < d->n; i++) {
-		d->client[i] = client(i);
+		d->client[i] = client(i, d->undeclared);
 		d->list[i] = &d->client[i];
 		if (d->p->ops->join && d->p->ops->join(d->p, d->list[i], d->now_ns))
 			return false;
@@ -95,11 +99,12 @@ static void change(struct device *d)
 		ops->idle(d->p, c, d->now_ns);
 }
 
-static int measure(const struct rein_policy_ops *ops, unsigned n, uint64_t *ns)
+static int measure(const struct rein_policy_ops *ops, unsigned n, bool undeclared, uint64_t *ns)
 {
 	static struct device d;
 	memset(&d, 0, sizeof(d));
 	d.n = n;
+	d.undeclared = undeclared;
 	d.now_ns = REIN_S;
 	d.p = ops->init(NULL);
 	if (!d.p || !join_all(&d)) {
@@ -138,6 +143,40 @@ static uint64_t less(uint64_t a, uint64_t b)
 	return a > b ? a - b : 0;
 }
 
+static int row(struct wl_table *t, struct wl_out *o, const struct rein_policy_ops *ops,
+               bool undeclared, uint64_t clock_ns)
+{
+	static uint64_t ns[DECISIONS];
+	const char *cell[2 * REIN_ARRAY_LEN(sizes)];
+	for (unsigned i = 0; i < REIN_ARRAY_LEN(sizes); i++) {
+		if (measure(ops, sizes[i].clients, undeclared, ns))
+			return 1;
+		uint64_t median = less(wl_percentile(ns, DECISIONS, 50), clock_ns);
+		uint64_t p99 = less(wl_percentile(ns, DECISIONS, 99), clock_ns);
+		cell[2 * i] = wl_cell("%llu%s", (unsigned long long)median,
+		                      median > sizes[i].wanted_ns ? " missed" : "");
+		cell[2 * i + 1] = wl_cell("%llu", (unsigned long long)p99);
+		wl_out_object(o, NULL);
+		wl_out_string(o, "policy", ops->name);
+		wl_out_string(o, "mix", undeclared ? "undeclared" : "all kinds");
+		wl_out_uint(o, "clients", sizes[i].clients);
+		wl_out_uint(o, "decide_ns", median);
+		wl_out_uint(o, "decide_p99_ns", p99);
+		wl_out_uint(o, "wanted_ns", sizes[i].wanted_ns);
+		wl_out_end(o);
+	}
+	wl_table_row(t, wl_cell("%s%s", ops->name, undeclared ? ", all undeclared" : ""), cell[0],
+	             cell[1], cell[2], cell[3]);
+	return 0;
+}
+
+/* Those that take turns among the undeclared. */
+static bool takes_turns(const struct rein_policy_ops *ops)
+{
+	return strcmp(ops->name, "classes") == 0 || strcmp(ops->name, "mlfq") == 0 ||
+	       strcmp(ops->name, "fair") == 0;
+}
+
 static int run(const char *out)
 {
 	static uint64_t ns[DECISIONS];
@@ -151,26 +190,10 @@ static int run(const char *out)
 	wl_out_uint(&o, "schema_version", 1);
 	wl_out_array(&o, "rows");
 	wl_table_row(&t, "decide, ns", "16 clients", "p99", "256 clients", "p99");
-	for (unsigned p = 0; rein_policies[p]; p++) {
-		const char *cell[4];
-		for (unsigned i = 0; i < REIN_ARRAY_LEN(sizes); i++) {
-			if (measure(rein_policies[p], sizes[i].clients, ns))
+	for (unsigned p = 0; rein_policies[p]; p++)
+		for (int undeclared = 0; undeclared <= takes_turns(rein_policies[p]); undeclared++)
+			if (row(&t, &o, rein_policies[p], undeclared, clock_ns))
 				return 1;
-			uint64_t median = less(wl_percentile(ns, DECISIONS, 50), clock_ns);
-			uint64_t p99 = less(wl_percentile(ns, DECISIONS, 99), clock_ns);
-			cell[2 * i] = wl_cell("%llu%s", (unsigned long long)median,
-			                      median > sizes[i].wanted_ns ? " missed" : "");
-			cell[2 * i + 1] = wl_cell("%llu", (unsigned long long)p99);
-			wl_out_object(&o, NULL);
-			wl_out_string(&o, "policy", rein_policies[p]->name);
-			wl_out_uint(&o, "clients", sizes[i].clients);
-			wl_out_uint(&o, "decide_ns", median);
-			wl_out_uint(&o, "decide_p99_ns", p99);
-			wl_out_uint(&o, "wanted_ns", sizes[i].wanted_ns);
-			wl_out_end(&o);
-		}
-		wl_table_row(&t, rein_policies[p]->name, cell[0], cell[1], cell[2], cell[3]);
-	}
 	wl_out_end(&o);
 	wl_out_end(&o);
 	printf(

@@ -319,8 +319,27 @@ TEST(background_work_leaves_the_budget_alone)
 }
 TEST_END
 
+/* A server without a request keeps its gate open as long as it would run at once. */
+TEST(who_would_run_at_once_is_not_held)
+{
+	start(false);
+	struct rig_client *idle = add_server(10, 40, false), *sooner = add_server(5, 20, false);
+	struct rig_client *rest = add_best_effort(100);
+	idle->release_ns = UINT64_MAX;
+	idle->c.active = false;
+	sooner->release_ns = rig.now_ns + 100 * RIG_MS;
+	rig_run(&rig, 50 * RIG_MS);
+	ck_assert(rest->c.active && !rest->v.hold && !idle->v.hold && !sooner->v.hold);
+	rig_run(&rig, 102 * RIG_MS); /* due at 120, before what `idle` would ask for now */
+	ck_assert(sooner->c.active && !sooner->v.hold && idle->v.hold && rest->v.hold);
+	ck_assert_uint_eq(idle->v.holder, sooner->c.id);
+	rig_end(&rig);
+}
+TEST_END
+
 TESTS("policy cbs", a_server_asks_for_no_more_than_its_bandwidth, a_server_that_comes_back,
       no_window_holds_more_than_the_budget, hard_budgets_hold_without_competition,
       long_kernels_are_paid_for, who_keeps_to_its_budget_is_never_late,
       those_without_a_budget_share_the_rest_by_weight, idle_time_is_reclaimed,
-      a_used_up_hard_budget_names_no_holder, background_work_leaves_the_budget_alone)
+      a_used_up_hard_budget_names_no_holder, background_work_leaves_the_budget_alone,
+      who_would_run_at_once_is_not_held)

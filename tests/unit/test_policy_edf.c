@@ -184,6 +184,29 @@ TEST(degraded_deadlines_are_a_period_later)
 }
 TEST_END
 
+/* A program may say that it was due a nanosecond after its arrival, each time. */
+TEST(degraded_deadlines_have_a_distance)
+{
+	const struct rein_policy_params params = {.overload = REIN_OVERLOAD_DEGRADE};
+	struct rein_policy *p = rein_policy_edf.init(&params);
+	struct rein_policy_client hasty = {.id = 1, .prio = 1}, other = {.id = 2, .prio = 1};
+	struct rein_policy_client *list[] = {&hasty, &other};
+	struct rein_policy_verdict v[2] = {0};
+	ck_assert(!p->ops->join(p, &hasty, 0) && !p->ops->join(p, &other, 0));
+	hasty.active = other.active = true;
+	hasty.release_ns = other.release_ns = RIG_S;
+	hasty.due_ns = RIG_S + 1;
+	other.due_ns = RIG_S + 20 * RIG_MS;
+	uint64_t now_ns = other.due_ns - RIG_MS / 2;
+	uint64_t next_ns = p->ops->decide(p, list, v, 2, now_ns);
+	ck_assert(v[0].hold && !v[1].hold);
+	ck_assert_uint_eq(next_ns, other.due_ns);
+	p->ops->leave(p, &hasty, 0);
+	p->ops->leave(p, &other, 0);
+	p->ops->fini(p);
+}
+TEST_END
+
 /* ---------------------------------------------------------------- gates of the idle, metering */
 
 TEST(who_would_run_at_once_is_not_held)
@@ -299,5 +322,6 @@ TEST_END
 TESTS("policy edf", the_earliest_deadline_runs, feasible_sets_miss_nothing,
       shed_an_endless_request_costs_the_others_nothing, shed_overload_hits_few,
       degrade_starves_nobody, degraded_deadlines_are_a_period_later,
-      who_would_run_at_once_is_not_held, metered_by_who_is_registered, deadlines_of_the_program,
-      background_work_has_no_deadline, a_budget_without_a_deadline_is_enforced)
+      degraded_deadlines_have_a_distance, who_would_run_at_once_is_not_held,
+      metered_by_who_is_registered, deadlines_of_the_program, background_work_has_no_deadline,
+      a_budget_without_a_deadline_is_enforced)

@@ -12,7 +12,7 @@ static int in_ns(uint64_t n, const char *digits, uint64_t unit_ns, uint64_t *out
 {
 	uint64_t fraction_ns = 0, place_ns = unit_ns;
 	for (; isdigit((unsigned char)*digits); digits++) {
-		if (*digits != '0' && place_ns % 10)
+		if (*digits != '0' && place_ns < 10)
 			return -EINVAL;
 		place_ns /= 10;
 		fraction_ns += place_ns * (uint64_t)(*digits - '0');

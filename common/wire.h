@@ -35,6 +35,7 @@
 #define REIN_HELLO_SIZE_1 120 /* minor 1 */
 #define REIN_WELCOME_SIZE_1 224
 #define REIN_HELLO_MAX 1024 /* of any later minor */
+#define REIN_EXE_LEN 256
 
 enum rein_msg_type {
 	REIN_MSG_HELLO = 1,
@@ -64,6 +65,9 @@ struct rein_msg_hello {
 	uint32_t weight;           /* 0: the class' */
 	int32_t latency_nice;      /* REIN_NICE_UNSET: the class' */
 	char job[REIN_NAME_LEN];   /* clients of one user with one job run together; "" = none */
+	/* with REIN_HELLO_CHECK: the executable that is about to ask, for the rules of rein.conf.
+	 * It buys an answer only; whoever joins is looked up. "" = who asks */
+	char exe[REIN_EXE_LEN];
 };
 
 enum rein_welcome_fd {
@@ -106,7 +110,9 @@ struct rein_msg_welcome {
 
 static_assert(sizeof(struct rein_msg_header) == 16, "ABI");
 static_assert(offsetof(struct rein_msg_hello, timing) == REIN_HELLO_SIZE_1, "ABI");
-static_assert(sizeof(struct rein_msg_hello) == REIN_HELLO_SIZE_1 + 32 + REIN_NAME_LEN, "ABI");
+static_assert(sizeof(struct rein_msg_hello) ==
+                  REIN_HELLO_SIZE_1 + 32 + REIN_NAME_LEN + REIN_EXE_LEN,
+              "ABI");
 static_assert(offsetof(struct rein_msg_welcome, promise) == REIN_WELCOME_SIZE_1, "ABI");
 static_assert(sizeof(struct rein_msg_welcome) == REIN_WELCOME_SIZE_1 + 40 + 256, "ABI");
 

@@ -136,8 +136,7 @@ static void ask_groups(struct rein_admit_set *set, const struct rein_admit_membe
 			at++;
 		if (at == set->n_group)
 			continue;
-		if (set->n_group > REIN_POLICY_TASKS_MAX ||
-		    rein_admission_ask(set->ops, set->params, set->task, set->n_group, at, &one)) {
+		if (set->n_group > REIN_POLICY_TASKS_MAX || rein_admit_set_ask(set, at, &one)) {
 			one.verdict = REIN_ADMIT_REJECT;
 			if (!one.why[0])
 				snprintf(one.why, sizeof(one.why),

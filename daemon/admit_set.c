@@ -6,8 +6,10 @@
 #include "../common/clock.h"
 #include "../policy/policies.h"
 #include "server.h"
+#include "vitals.h"
 
 #define BISECTIONS 16
+#define MEASURE_AT_ONCE 32        /* about 15 µs */
 #define EXPLAIN_NS (20 * REIN_MS) /* the session thread has others to serve */
 
 /* ---------------------------------------------------------------- gathering */
@@ -45,11 +47,13 @@ void rein_admit_member_set(const struct rein_admit_set *set, struct rein_admit_m
 	m->declared_ns = m->task.cost_ns = timing->budget_ns;
 }
 
+/* A few at a time: between two calls the arbiter may have somebody to let in. */
 static void do_measure(struct rein_arbiter *a, void *arg, uint64_t now_ns)
 {
 	struct rein_admit_set *set = arg;
-	for (unsigned i = 0; i < set->n; i++) {
-		struct rein_admit_member *m = &set->member[i];
+	for (unsigned end = set->measured + MEASURE_AT_ONCE;
+	     set->measured < set->n && set->measured < end; set->measured++) {
+		struct rein_admit_member *m = &set->member[set->measured];
 		const struct rein_arbiter_client *c = &m->client->member.arbiter;
 		struct rein_measured measured;
 		if (m->client->member.gone)
@@ -92,7 +96,8 @@ bool rein_admit_gather(struct rein_server *s, struct rein_admit_set *set)
 	for (const struct rein_conn *c = s->conns; c; c = c->next)
 		if (c->client)
 			set->member[set->n++].client = c->client;
-	rein_loop_call(s->loop, do_measure, set);
+	while (set->measured < set->n)
+		rein_loop_call(s->loop, do_measure, set);
 	unite_jobs(set);
 	for (unsigned i = 0; i < set->n; i++) {
 		struct rein_admit_member *m = &set->member[i];
@@ -208,6 +213,16 @@ bool rein_admit_group(struct rein_admit_set *set, uint64_t *covered)
 
 /* ---------------------------------------------------------------- judging */
 
+int rein_admit_set_ask(const struct rein_admit_set *set, unsigned candidate,
+                       struct rein_admission *out)
+{
+	rein_vitals_admits(true);
+	int err =
+	    rein_admission_ask(set->ops, set->params, set->task, set->n_group, candidate, out);
+	rein_vitals_admits(false);
+	return err;
+}
+
 /* The bounds with every backlog at most `cap_ns`. As `admit`. */
 static int bounds(struct rein_admit_set *set, uint64_t cap_ns)
 {
@@ -216,7 +231,10 @@ static int bounds(struct rein_admit_set *set, uint64_t cap_ns)
 		uint64_t own = set->task[i].backlog_ns;
 		set->backlog_ns[i] = own < cap_ns ? own : cap_ns;
 	}
-	return set->ops->admit(set->params, set->task, set->n_group, &out);
+	rein_vitals_admits(true);
+	int result = set->ops->admit(set->params, set->task, set->n_group, &out);
+	rein_vitals_admits(false);
+	return result;
 }
 
 static uint64_t due_of(const struct rein_task *t)
@@ -366,6 +384,7 @@ static bool blame_cost(struct rein_admit_set *set, unsigned i, uint64_t cap_ns, 
 static void explain_one(struct rein_admit_set *set, unsigned i, uint64_t cap_ns,
                         const struct rein_admission *whole, char *why, size_t len)
 {
+	static const char remedy[] = "ask for less budget, a longer period or a later deadline";
 	char bound[REIN_TIME_TEXT_LEN], due[REIN_TIME_TEXT_LEN];
 	const struct rein_admit_member *m = &set->member[set->index[i]];
 	if (m->hopeless) {
@@ -379,13 +398,13 @@ static void explain_one(struct rein_admit_set *set, unsigned i, uint64_t cap_ns,
 		return;
 	}
 	if (m->response_ns == UINT64_MAX)
-		snprintf(why, len, "no bound can be given for %s beside the others",
-		         name_of(set, i));
+		snprintf(why, len, "no bound can be given for %s beside the others; %s",
+		         name_of(set, i), remedy);
 	else
 		snprintf(why, len,
-		         "%s can take %s beside the others, longer than its deadline of %s",
+		         "%s can take %s beside the others, longer than its deadline of %s; %s",
 		         name_of(set, i), rein_time_text(bound, m->response_ns),
-		         rein_time_text(due, due_of(&set->task[i])));
+		         rein_time_text(due, due_of(&set->task[i])), remedy);
 }
 
 /* ---------------------------------------------------------------- the verdict on a group */
@@ -419,8 +438,7 @@ void rein_admit_judge(struct rein_admit_set *set)
 		no_promise(set, "too many programs share the device for a promise");
 		return;
 	}
-	int err = rein_admission_ask(set->ops, set->params, set->task, set->n_group, set->n_group,
-	                             &whole);
+	int err = rein_admit_set_ask(set, set->n_group, &whole);
 	if (err || whole.verdict == REIN_ADMIT_NONE) {
 		no_promise(set, whole.why);
 		return;

@@ -30,6 +30,7 @@ struct rein_admit_set {
 	const struct rein_policy_ops *ops;
 	const struct rein_policy_params *params;
 	unsigned n, room;
+	unsigned measured; /* of the n, so far */
 	struct rein_admit_member *member;
 	uint64_t explain_until_ns; /* analyses only to say why something does not hold end then */
 	/* of one group, as the analyses take them */
@@ -49,6 +50,9 @@ struct rein_admit_member *rein_admit_member_for(struct rein_admit_set *set,
 void rein_admit_member_set(const struct rein_admit_set *set, struct rein_admit_member *m,
                            const struct rein_timing *timing, const struct rein_grant *g);
 
+/* rein_admission_ask() about the group, watched (vitals.h). */
+REIN_MUST_CHECK int rein_admit_set_ask(const struct rein_admit_set *set, unsigned candidate,
+                                       struct rein_admission *out);
 /* Fills group after group with members that share devices; *covered begins as 0. false: no more. */
 bool rein_admit_group(struct rein_admit_set *set, uint64_t *covered);
 /* Judges every member of the group; the results of several groups add up. */

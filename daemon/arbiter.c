@@ -199,17 +199,28 @@ static struct rein_arbiter_params params_of(const struct rein_arbiter_client *c)
 	                                    .job = p->job};
 }
 
+/* Else it joins anew, and what the policy knows of it (budget, debt, turn) is forgotten. */
+static bool same_to_policy(const struct rein_arbiter_params *x, const struct rein_arbiter_params *y)
+{
+	return x->prio == y->prio && x->weight == y->weight && x->latency_nice == y->latency_nice &&
+	       x->band == y->band && x->declared == y->declared &&
+	       x->budget_hard == y->budget_hard && x->deadline_ns == y->deadline_ns &&
+	       x->period_ns == y->period_ns && x->budget_ns == y->budget_ns;
+}
+
 int rein_arbiter_set(struct rein_arbiter *a, struct rein_arbiter_client *c,
                      const struct rein_arbiter_params *params, uint64_t now_ns, char *why,
                      unsigned why_len)
 {
 	const struct rein_arbiter_params old = params_of(c);
+	bool rejoins = !same_to_policy(&old, params);
 	rein_account_client(a, c, now_ns);
-	policy_leave(a->policy, &c->policy, now_ns);
+	if (rejoins)
+		policy_leave(a->policy, &c->policy, now_ns);
 	rein_job_leave(a, c);
 	rein_arbiter_apply(c, params);
 	rein_active_due(c);
-	int err = policy_join(a->policy, &c->policy, now_ns, why, why_len);
+	int err = rejoins ? policy_join(a->policy, &c->policy, now_ns, why, why_len) : 0;
 	if (err) {
 		char ignored[64];
 		rein_arbiter_apply(c, &old);

@@ -208,7 +208,8 @@ struct rein_arbiter_params {
 };
 /* Sets them in a client that has not joined yet. */
 void rein_arbiter_apply(struct rein_arbiter_client *c, const struct rein_arbiter_params *params);
-/* As leave and join in the policy; the old parameters stay on an error. */
+/* As leave and join in the policy, if that goes by what changed; the old parameters stay on an
+ * error. */
 REIN_MUST_CHECK int rein_arbiter_set(struct rein_arbiter *a, struct rein_arbiter_client *c,
                                      const struct rein_arbiter_params *params, uint64_t now_ns,
                                      char *why, unsigned why_len);

@@ -30,7 +30,8 @@ static void complete(struct rein_msg_hello *h)
 static int check_wishes(struct rein_msg_hello *h, char *why, size_t why_len)
 {
 	if (!terminated(h->name, sizeof(h->name)) || !terminated(h->job, sizeof(h->job)) ||
-	    !terminated(h->class_name, sizeof(h->class_name))) {
+	    !terminated(h->class_name, sizeof(h->class_name)) ||
+	    !terminated(h->exe, sizeof(h->exe))) {
 		snprintf(why, why_len, "a name in the greeting has no end");
 		return -EPROTO;
 	}

@@ -264,12 +264,21 @@ static int join(struct rein_server *s, struct rein_conn *c, const struct rein_ms
 }
 
 /* Its name in messages, before it has joined. */
-static const char *name_of(const struct rein_conn *c, const struct rein_msg_hello *h,
+static const char *name_of(const struct rein_identity *who, const struct rein_msg_hello *h,
                            char name[REIN_NAME_LEN])
 {
-	const char *slash = strrchr(c->who.exe, '/');
-	rein_printable(name, REIN_NAME_LEN, h->name[0] ? h->name : slash ? slash + 1 : c->who.comm);
+	const char *slash = strrchr(who->exe, '/');
+	rein_printable(name, REIN_NAME_LEN, h->name[0] ? h->name : slash ? slash + 1 : who->comm);
 	return name;
+}
+
+/* Who asks, or for an answer only: as whom it is going to ask. */
+static struct rein_identity as_whom(const struct rein_conn *c, const struct rein_msg_hello *h)
+{
+	struct rein_identity who = c->who;
+	if ((h->flags & REIN_HELLO_CHECK) && h->exe[0])
+		rein_printable(who.exe, sizeof(who.exe), h->exe);
+	return who;
 }
 
 static void log_joined(struct rein_server *s, const struct rein_conn *c, const struct rein_grant *g)
@@ -296,16 +305,16 @@ static void hello(struct rein_server *s, struct rein_conn *c, struct rein_msg_he
 		return;
 	}
 	if (!err) {
+		struct rein_identity who = as_whom(c, h);
 		struct rein_wish wish = rein_wish_of(h);
-		rein_grant(&g, s->config, &c->who, &wish);
+		rein_grant(&g, s->config, &who, &wish);
 		err = g.err;
+		if (!err)
+			rein_admit_ask(s, NULL, who.pid, name_of(&who, h, name), &g, &r);
 	}
-	if (!err) {
-		rein_admit_ask(s, NULL, c->who.pid, name_of(c, h, name), &g, &r);
-		if (rein_timing_any(&h->timing) && !rein_timing_any(&g.timing)) {
-			r.promise = REIN_PROMISE_REFUSED;
-			snprintf(r.why, sizeof(r.why), "%s", g.text);
-		}
+	if (!err && rein_timing_any(&h->timing) && !rein_timing_any(&g.timing)) {
+		r.promise = REIN_PROMISE_REFUSED;
+		snprintf(r.why, sizeof(r.why), "%s", g.text);
 	}
 	if (!err && !(h->flags & REIN_HELLO_CHECK))
 		err = join(s, c, h, &g, &r);

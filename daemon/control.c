@@ -232,6 +232,7 @@ static json_t *op_clients(struct rein_server *s, const json_t *request)
 	rein_snapshot_free(snap);
 	json_object_set_new(answer, "clients", list);
 	json_object_set_new(answer, "bystanders", bystanders_json(s));
+	json_object_set_new(answer, "policy", json_string(s->policy->name));
 	json_object_set_new(answer, "policy_why", json_string(policy_why(s)));
 	return answer;
 }

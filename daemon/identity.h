@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "../common/abi.h"
 #include "../common/util.h"
+#include "../common/wire.h"
 #include "config.h"
 
 #define REIN_GROUP "rein"
@@ -18,9 +18,9 @@
 struct rein_identity {
 	pid_t pid; /* 0: not visible from here */
 	uid_t uid;
-	char exe[256];   /* printable; "" if it cannot be read */
-	char comm[32];   /* printable */
-	bool privileged; /* root, the daemon's own user, or in the group `rein` */
+	char exe[REIN_EXE_LEN]; /* printable; "" if it cannot be read */
+	char comm[32];          /* printable */
+	bool privileged;        /* root, the daemon's own user, or in the group `rein` */
 };
 
 /* Fills all of it; *pidfd is the process' (-1 if there is none to be had). -ESRCH: the process

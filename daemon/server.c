@@ -19,6 +19,7 @@
 #include "notify.h"
 #include "rundir.h"
 #include "supervise.h"
+#include "vitals.h"
 
 #define EVENTS 64
 #define LOG_LINES_PER_S 20
@@ -66,6 +67,8 @@ struct set_policy {
 static void do_set_policy(struct rein_arbiter *a, void *arg, uint64_t now_ns)
 {
 	struct set_policy *p = arg;
+	/* it is the one to blame if this ends us */
+	rein_store_relaxed(&rein_vitals->policy, (uint64_t)(uintptr_t)p->ops);
 	p->err = rein_arbiter_set_policy(a, p->ops, &p->params, now_ns);
 }
 

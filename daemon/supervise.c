@@ -70,6 +70,7 @@ static int start_worker(struct life *l)
 	starts++;
 	rein_store_relaxed(&rein_vitals->step_since_ns, 0);
 	rein_store_relaxed(&rein_vitals->policy, 0);
+	rein_store_relaxed(&rein_vitals->admits, 0);
 	l->pid = fork();
 	if (l->pid == 0) {
 		close(rein_take_fd(&ready_fd));
@@ -122,7 +123,8 @@ static int wait_for_end(struct life *l)
 
 static bool is_crash(int status)
 {
-	static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
+	static const int fatal[] = {SIGSEGV, SIGBUS,  SIGILL, SIGFPE,
+	                            SIGABRT, SIGTRAP, SIGSYS, SIGALRM};
 	for (unsigned i = 0; WIFSIGNALED(status) && i < REIN_ARRAY_LEN(fatal); i++)
 		if (WTERMSIG(status) == fatal[i])
 			return true;
@@ -131,7 +133,9 @@ static bool is_crash(int status)
 
 static void tell_how(int status, char *how, size_t len)
 {
-	if (WIFSIGNALED(status))
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+		snprintf(how, len, "hung for %d s in admission", REIN_ADMIT_HANG_S);
+	else if (WIFSIGNALED(status))
 		snprintf(how, len, "crashed: SIG%s", sigabbrev_np(WTERMSIG(status)));
 	else if (WEXITSTATUS(status) == REIN_EXIT_HUNG)
 		snprintf(how, len, "hung for 1 s");
@@ -144,14 +148,15 @@ static void judge(struct life *l, int status)
 {
 	char how[48], at[16] = "";
 	const struct rein_policy_ops *policy = rein_vitals_policy(rein_vitals);
-	bool in_step = rein_load_acquire(&rein_vitals->step_since_ns) != 0;
+	bool inside = rein_load_acquire(&rein_vitals->step_since_ns) ||
+	              rein_load_acquire(&rein_vitals->admits);
 	if (!is_crash(status)) {
 		rein_error("the worker was killed (SIG%s): starting another",
 		           sigabbrev_np(WTERMSIG(status)));
 		return;
 	}
 	tell_how(status, how, sizeof(how));
-	if (in_step && policy)
+	if (inside && policy)
 		rein_error("policy '%s' %s: starting again with policy '%s'", policy->name, how,
 		           rein_policy_prio.name);
 	else
@@ -161,7 +166,7 @@ static void judge(struct life *l, int status)
 	struct tm local;
 	if (localtime_r(&now, &local))
 		strftime(at, sizeof(at), "%H:%M", &local);
-	snprintf(why, sizeof(why), "%s %s at %s", in_step && policy ? policy->name : "reind", how,
+	snprintf(why, sizeof(why), "%s %s at %s", inside && policy ? policy->name : "reind", how,
 	         at);
 	l->options.policy = &rein_policy_prio;
 }
@@ -187,6 +192,7 @@ static int begin(struct life *l, const struct rein_options *o, rein_worker_fn *w
 	rein_vitals = shared;
 	supervisor = getpid();
 	signal(SIGCHLD, SIG_DFL); /* whoever started us may have ignored it: then no wait works */
+	signal(SIGALRM, SIG_DFL); /* ends a worker (vitals.h) */
 	sigemptyset(&l->handled);
 	sigaddset(&l->handled, SIGTERM);
 	sigaddset(&l->handled, SIGINT);
@@ -207,6 +213,11 @@ int rein_supervise(const struct rein_options *o, rein_worker_fn *work,
 		if (err && err != -EIO)
 			break;
 		int status = wait_for_end(&l);
+		if (err && WIFSIGNALED(status) && !l.stopping) {
+			char how[48];
+			tell_how(status, how, sizeof(how));
+			rein_error("the worker %s before it served", how);
+		}
 		if (l.stopping || err == -EIO || (WIFEXITED(status) && WEXITSTATUS(status) == 0))
 			return status == 0 ? 0 : EXIT_RUNTIME;
 		if (too_many(&l)) {

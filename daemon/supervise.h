@@ -5,7 +5,7 @@
  * The *worker*, forked from it, is the daemon proper.
  *
  * When the worker ends in good order (asked to, or idle), so does the supervisor, with its status.
- * When a policy crashes the worker, or hangs (REIN_EXIT_HUNG), the supervisor says which and why
+ * When a policy crashes the worker, or hangs (vitals.h), the supervisor says which and why
  * and starts a worker with policy `prio`; killed from outside, one with the same policy. The
  * programs run on meanwhile: their holds lapse within a lease, and they join again by themselves.
  * After REIN_SUPERVISE_MAX ends like that within REIN_SUPERVISE_WINDOW_NS it gives up.

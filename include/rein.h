@@ -23,8 +23,8 @@
  * nor begins nor ends anything for its class' `patience` (default 100 ms) no longer holds others
  * without pause, and after two seconds more not at all, until it goes on (rein.conf(5)).
  *
- * Deadlines are shown by `rein ps`, and missed ones are counted. The policies edf and classes act on
- * those of a program that was granted a priority above 0 or a deadline.
+ * Deadlines are shown by `rein ps`, and missed ones are counted. The policies edf and classes act
+ * on those of a program that was granted a priority above 0 or a deadline.
  *
  * Background threads. A thread may declare that what it submits is background work: it then waits
  * before each submission while a request is open in the process (at most 100 ms each time, so that

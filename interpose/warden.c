@@ -57,26 +57,28 @@ static long number_wish(enum rein_env_id id, long min, long max, long fallback, 
 	return fallback;
 }
 
-static uint64_t time_wish(enum rein_env_id id)
+static bool time_wish(enum rein_env_id id, uint64_t *ns)
 {
 	const char *text = rein_env_filled(id);
-	uint64_t ns = 0;
-	if (text && rein_duration_parse(text, &ns))
-		rein_error("%s=%s ignored: want a time with its unit, as 20ms",
-		           rein_env_table[id].name, text);
-	return ns;
+	if (!text || rein_duration_parse(text, ns) == 0)
+		return true;
+	rein_error("no reservation is asked for: %s=%s is no time with its unit, as 20ms",
+	           rein_env_table[id].name, text);
+	return false;
 }
 
+/* All of it or nothing: what is left of a wish without its deadline is another wish. */
 static void read_timing(void)
 {
+	struct rein_timing t = {0};
 	char why[160];
-	hello.timing = (struct rein_timing){.deadline_ns = time_wish(REIN_ENV_DEADLINE),
-	                                    .period_ns = time_wish(REIN_ENV_PERIOD),
-	                                    .budget_ns = time_wish(REIN_ENV_BUDGET)};
-	if (rein_timing_check(&hello.timing, why, sizeof(why))) {
+	if (!time_wish(REIN_ENV_DEADLINE, &t.deadline_ns) ||
+	    !time_wish(REIN_ENV_PERIOD, &t.period_ns) || !time_wish(REIN_ENV_BUDGET, &t.budget_ns))
+		return;
+	if (rein_timing_check(&t, why, sizeof(why)))
 		rein_error("no reservation is asked for: %s", why);
-		hello.timing = (struct rein_timing){0};
-	}
+	else
+		hello.timing = t;
 }
 
 /* What a wish from the environment is worth; said once, at the start. */
@@ -92,8 +94,9 @@ static void read_wishes(void)
 	hello.prio = (int32_t)number_wish(REIN_ENV_PRIO, 0, REIN_PRIO_MAX, REIN_PRIO_UNSET,
 	                                  " (0 is best effort, 99 most urgent)");
 	hello.weight = (uint32_t)number_wish(REIN_ENV_WEIGHT, 1, REIN_WEIGHT_MAX, 0, "");
-	hello.latency_nice = (int32_t)number_wish(REIN_ENV_LATENCY_NICE, REIN_NICE_MIN,
-	                                          REIN_NICE_MAX, REIN_NICE_UNSET, "");
+	hello.latency_nice =
+	    (int32_t)number_wish(REIN_ENV_LATENCY_NICE, REIN_NICE_MIN, REIN_NICE_MAX,
+	                         REIN_NICE_UNSET, " (lower is sooner)");
 	read_timing();
 	if (name)
 		strncpy(hello.name, name, sizeof(hello.name) - 1);
@@ -137,9 +140,14 @@ static int check_welcome(const struct rein_msg_welcome *w, ssize_t n, unsigned n
 static void say_denied(const struct rein_msg_welcome *w)
 {
 	static bool said;
-	if (!said)
+	bool refused = rein_timing_any(&hello.timing) && w->promise == REIN_PROMISE_REFUSED;
+	if (said || (w->prio >= hello.prio && (!w->text[0] || refused)))
+		return;
+	if (w->prio < hello.prio)
 		rein_error("REIN_PRIO=%d was not granted, only %d: %.*s", hello.prio, w->prio,
 		           (int)sizeof(w->text), w->text);
+	else
+		rein_error("not all was granted: %.*s", (int)sizeof(w->text), w->text);
 	said = true;
 }
 
@@ -147,13 +155,14 @@ static void say_denied(const struct rein_msg_welcome *w)
 static void say_refused(const struct rein_msg_welcome *w)
 {
 	static bool said;
-	bool asked = rein_timing_any(&hello.timing);
-	if (asked && !said && w->promise != REIN_PROMISE_GIVEN && w->promise != REIN_PROMISE_NONE)
-		rein_error("the reservation was refused, the program runs without: %.*s",
-		           (int)sizeof(w->promise_text),
-		           w->promise == REIN_PROMISE_UNASKED ? "reind is older and knows none"
-		                                              : w->promise_text);
-	said |= asked;
+	if (said || !rein_timing_any(&hello.timing) || w->promise == REIN_PROMISE_GIVEN ||
+	    w->promise == REIN_PROMISE_NONE)
+		return;
+	rein_error("the reservation was refused, the program runs without: %.*s",
+	           (int)sizeof(w->promise_text),
+	           w->promise == REIN_PROMISE_UNASKED ? "reind is older and knows none"
+	                                              : w->promise_text);
+	said = true;
 }
 
 static int talk(int fd, const char **why)
@@ -173,10 +182,10 @@ static int talk(int fd, const char **why)
 	err = check_welcome(&welcome, n, n_fds, why);
 	if (!err && (err = rein_attach_map(fds, n_fds)) != 0)
 		*why = "its shared memory cannot be mapped";
-	if (!err && welcome.prio < hello.prio)
+	if (!err) {
 		say_denied(&welcome);
-	if (!err)
 		say_refused(&welcome);
+	}
 	for (unsigned i = 0; i < n_fds; i++)
 		close(fds[i]);
 	return err;

@@ -26,7 +26,18 @@ static const struct rein_cli_column columns[] = {
 };
 #define TIMING_COLUMNS 3
 
-static enum rein_cli_order sort_order; /* qsort has no argument for it; rein has one thread */
+/* qsort has no argument for them; rein has one thread */
+static enum rein_cli_order sort_order;
+static bool sort_by_band; /* before priority: so the policy does */
+
+static int band_rank(const json_t *c)
+{
+	static const char *const bands[] = {"idle", "batch", "interactive", "realtime"};
+	for (unsigned i = 0; i < REIN_ARRAY_LEN(bands); i++)
+		if (strcmp(rein_cli_str(c, "band"), bands[i]) == 0)
+			return (int)i;
+	return 0;
+}
 
 static double sort_key(const json_t *c)
 {
@@ -36,7 +47,7 @@ static double sort_key(const json_t *c)
 	case CLI_BY_WAIT:
 		return rein_cli_real(c, "gate_wait_ms") + rein_cli_real(c, "backlog_wait_ms");
 	default:
-		return rein_cli_real(c, "prio");
+		return rein_cli_real(c, "prio") + (sort_by_band ? 100 * band_rank(c) : 0);
 	}
 }
 
@@ -127,6 +138,7 @@ void rein_cli_clients_table(const json_t *answer, enum rein_cli_order order,
 	for (size_t i = 0; sorted && i < n; i++)
 		sorted[i] = json_array_get(list, i);
 	sort_order = order;
+	sort_by_band = strcmp(rein_cli_str(answer, "policy"), "classes") == 0;
 	if (sorted)
 		qsort(sorted, n, sizeof(sorted[0]), compare);
 	for (size_t i = 0; sorted && i < n; i++)
@@ -141,6 +153,13 @@ static const char *state_colour(const struct rein_cli_table *t, size_t row)
 	if (strcmp(state, "held") == 0 || strcmp(state, "waiting") == 0)
 		return "\033[33m";
 	return "";
+}
+
+void rein_cli_clients_fit(struct rein_cli_table *t, unsigned room)
+{
+	/* SUBMITTED, WAITS, CLASS, DUE-MS, WAIT-MS */
+	static const unsigned least_wanted[] = {7, 8, 2, 10, 9};
+	rein_cli_table_fit(t, room, least_wanted, REIN_ARRAY_LEN(least_wanted));
 }
 
 void rein_cli_clients_print(const struct rein_cli_table *t)
@@ -164,7 +183,7 @@ void rein_cli_clients_print(const struct rein_cli_table *t)
  * the configured one. */
 static void print_notes(const json_t *answer)
 {
-	char name[CLI_CELL_LEN], why[512];
+	char name[CLI_CELL_LEN], why[512], later[64];
 	size_t i;
 	json_t *c;
 	json_array_foreach(json_object_get(answer, "clients"), i, c)
@@ -172,14 +191,22 @@ static void print_notes(const json_t *answer)
 		const json_t *r = json_object_get(c, "reservation");
 		if (!json_is_object(r) || strcmp(rein_cli_str(r, "guarantee"), "given") == 0)
 			continue;
-		printf("%s: guarantee %s: %s\n",
+		later[0] = 0;
+		if (json_is_number(json_object_get(r, "later_ms")))
+			snprintf(later, sizeof(later), "; a deadline of %.4g ms could be kept",
+			         rein_cli_real(r, "later_ms"));
+		printf("%s: guarantee %s: %s%s\n",
 		       rein_cli_clean(rein_cli_str(c, "name"), name, sizeof(name)),
 		       rein_cli_str(r, "guarantee"),
-		       rein_cli_clean(rein_cli_str(r, "why"), why, sizeof(why)));
+		       rein_cli_clean(rein_cli_str(r, "why"), why, sizeof(why)), later);
 	}
 	json_array_foreach(json_object_get(answer, "bystanders"), i, c) printf(
 	    "unmanaged: process %lld (%s) uses the GPU; run it under `rein run`\n",
 	    rein_cli_int(c, "pid"), rein_cli_clean(rein_cli_str(c, "name"), name, sizeof(name)));
+	if (*rein_cli_str(answer, "policy_why"))
+		printf("policy: %s (%s)\n",
+		       rein_cli_clean(rein_cli_str(answer, "policy"), name, sizeof(name)),
+		       rein_cli_clean(rein_cli_str(answer, "policy_why"), why, sizeof(why)));
 }
 
 int rein_cli_ps(struct rein_cli *cli, int argc, char **argv)
@@ -319,8 +346,12 @@ static void print_set(const json_t *answer)
 	       rein_cli_clean(rein_cli_str(answer, "class"), class_name, sizeof(class_name)),
 	       rein_cli_int(answer, "prio"), rein_cli_int(answer, "weight"));
 	if (json_is_object(r))
-		printf(", %g ms every %g ms, guarantee %s", rein_cli_real(r, "budget_ms"),
-		       rein_cli_real(r, "period_ms"), rein_cli_str(r, "guarantee"));
+		printf(", %g ms every %g ms", rein_cli_real(r, "budget_ms"),
+		       rein_cli_real(r, "period_ms"));
+	if (json_is_number(json_object_get(r, "deadline_ms")))
+		printf(", done within %g ms", rein_cli_real(r, "deadline_ms"));
+	if (json_is_object(r))
+		printf(", guarantee %s", rein_cli_str(r, "guarantee"));
 	putchar('\n');
 }
 

@@ -134,6 +134,34 @@ int rein_cli_locate_program(const char *name, char path[PATH_MAX])
 	}
 }
 
+/* Of a script: what its first line names; `env` runs what its argument names. */
+static bool find_interpreter(const char *path, char interpreter[PATH_MAX])
+{
+	static const char blank[] = " \t\n";
+	char line[256], *rest; /* the kernel looks at no more */
+	REIN_AUTO_FCLOSE FILE *f = is_file(path, R_OK) ? fopen(path, "re") : NULL;
+	if (!f || !fgets(line, sizeof(line), f) || strncmp(line, "#!", 2) != 0)
+		return false;
+	char *word = strtok_r(line + 2, blank, &rest);
+	const char *slash = word ? strrchr(word, '/') : NULL;
+	if (slash && strcmp(slash, "/env") == 0)
+		do
+			word = strtok_r(NULL, blank, &rest);
+		while (word && (*word == '-' || strchr(word, '=')));
+	return word && rein_cli_locate_program(word, interpreter) == 0;
+}
+
+void rein_cli_locate_exe(const char *program, char *exe, size_t len)
+{
+	char path[PATH_MAX], next[PATH_MAX];
+	snprintf(path, sizeof(path), "%s", program);
+	for (unsigned i = 0; i < 4 && find_interpreter(path, next); i++)
+		memcpy(path, next, sizeof(path));
+	*exe = 0;
+	if (realpath(path, next) && strlen(next) < len)
+		strcpy(exe, next);
+}
+
 bool rein_cli_is_privileged(const char *path)
 {
 	struct stat st;

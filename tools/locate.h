@@ -29,6 +29,10 @@ REIN_MUST_CHECK int rein_cli_locate_daemon(char path[PATH_MAX]);
  * -ENAMETOOLONG. */
 REIN_MUST_CHECK int rein_cli_locate_program(const char *name, char path[PATH_MAX]);
 
+/* What /proc/PID/exe will say of whoever runs that file: the real path, of a script its
+ * interpreter's. "" if it cannot be told. */
+void rein_cli_locate_exe(const char *program, char *exe, size_t len);
+
 /* Would running this file change the identity (set-uid, set-gid, file capabilities)? The loader
  * then ignores LD_PRELOAD. */
 bool rein_cli_is_privileged(const char *path);

@@ -117,6 +117,7 @@ static int locate_parts(const struct rein_cli *cli, struct plan *p)
 	int err = rein_cli_locate_program(p->argv[0], p->program);
 	if (err)
 		return fail_program(cli, p->argv[0], err);
+	rein_cli_locate_exe(p->program, p->wish.hello.exe, sizeof(p->wish.hello.exe));
 	if (rein_cli_locate_library(p->library))
 		return rein_cli_fail(
 		    cli, CLI_FAILED,
@@ -176,7 +177,11 @@ static int ask_daemon(const struct rein_cli *cli, struct plan *p)
 		    *text ? text : "raising it needs root, the `rein` group or a rule");
 	p->daemon_state = DAEMON_ANSWERS;
 	int status = rein_cli_wish_answer(cli, &p->wish, g);
-	return status == 1 ? ask_daemon(cli, p) : status; /* 1: once at most */
+	if (status == 1) /* once at most */
+		return ask_daemon(cli, p);
+	if (!status && *text)
+		return rein_cli_fail(cli, CLI_FAILED, "not all was granted; %s", text);
+	return status;
 }
 
 static int see_to_daemon(const struct rein_cli *cli, struct plan *p)

@@ -381,6 +381,9 @@ static void section(struct rein_simfile_reading *r, const char *name)
 		r->kind = IN_SIM;
 	else if (strncmp(name, "client ", 7) == 0)
 		client_section(r, name + 7);
+	else if (!*name)
+		rein_simfile_fail(
+		    r, r->line, "a key stands before any section; accepted: [sim], [client NAME]");
 	else
 		rein_simfile_fail(r, r->line,
 		                  "unknown section [%s]; accepted: [sim], [client NAME]", name);

@@ -13,6 +13,8 @@
 #include "../common/sock.h"
 
 #define ANSWER_TIMEOUT_MS 3000
+#define HANG_UPS 5
+#define HANG_UP_US 50000
 #define LISTEN_TIMEOUT_NS (3 * REIN_S)
 #define START_TIMEOUT_NS (15 * REIN_S)
 
@@ -23,8 +25,8 @@ static bool is_welcome(const struct rein_msg_welcome *w, ssize_t n)
 	       w->header.type == REIN_MSG_WELCOME && w->header.size == (size_t)n;
 }
 
-int rein_cli_ask_grant(const struct rein_cli *cli, struct rein_msg_hello *hello,
-                       struct rein_msg_welcome *granted)
+static int ask_once(const struct rein_cli *cli, struct rein_msg_hello *hello,
+                    struct rein_msg_welcome *granted)
 {
 	hello->header = (struct rein_msg_header){.magic = REIN_ABI_MAGIC,
 	                                         .type = REIN_MSG_HELLO,
@@ -48,6 +50,18 @@ int rein_cli_ask_grant(const struct rein_cli *cli, struct rein_msg_hello *hello,
 	granted->text[sizeof(granted->text) - 1] = 0;
 	granted->promise_text[sizeof(granted->promise_text) - 1] = 0;
 	return 0;
+}
+
+int rein_cli_ask_grant(const struct rein_cli *cli, struct rein_msg_hello *hello,
+                       struct rein_msg_welcome *granted)
+{
+	int err = ask_once(cli, hello, granted);
+	/* it ended meanwhile: perhaps a crash, and its supervisor is starting another */
+	for (unsigned i = 0; (err == -ECONNRESET || err == -EPIPE) && i < HANG_UPS; i++) {
+		usleep(HANG_UP_US);
+		err = ask_once(cli, hello, granted);
+	}
+	return err;
 }
 
 static bool listens(const struct rein_cli *cli)

@@ -14,7 +14,8 @@
 
 /*
  * Asks, through client.sock as the program itself will, what it would be granted: the wishes in
- * *hello, whose header and flags are filled in. Makes no client.
+ * *hello, whose header and flags are filled in. Makes no client. Asks again, for a quarter of a
+ * second, whoever hangs up.
  * 0: *granted is the answer, which may be a refusal (its `error`); rein_cli_is_nobody(): no
  * daemon; -EPROTO: something else answers; or another -errno.
  */

@@ -40,6 +40,21 @@ bool rein_cli_table_add(struct rein_cli_table *t, const char *fmt, ...)
 	return true;
 }
 
+static unsigned line_width(const struct rein_cli_table *t)
+{
+	unsigned width = 0;
+	for (unsigned i = 0; i < t->n_columns; i++)
+		if (!t->hidden[i])
+			width += t->width[i] + (width ? 2 : 0);
+	return width;
+}
+
+void rein_cli_table_fit(struct rein_cli_table *t, unsigned room, const unsigned *column, size_t n)
+{
+	for (size_t i = 0; i < n && line_width(t) > room; i++)
+		t->hidden[column[i]] = true;
+}
+
 size_t rein_cli_table_rows(const struct rein_cli_table *t)
 {
 	return t->n_cells / t->n_columns;
@@ -48,10 +63,15 @@ size_t rein_cli_table_rows(const struct rein_cli_table *t)
 void rein_cli_table_line(const struct rein_cli_table *t, size_t row, char *line, size_t len)
 {
 	size_t n = 0;
+	unsigned end = t->n_columns;
 	line[0] = 0;
-	for (unsigned i = 0; i < t->n_columns; i++) {
+	while (end && t->hidden[end - 1])
+		end--;
+	for (unsigned i = 0; i < end; i++) {
+		if (t->hidden[i])
+			continue;
 		const char *text = row ? t->cell[(row - 1) * t->n_columns + i] : t->column[i].title;
-		bool last = i + 1 == t->n_columns;
+		bool last = i + 1 == end;
 		int width = (int)t->width[i];
 		/* a left-aligned last column needs no padding */
 		int got = snprintf(line + n, len - n, "%*s%s",

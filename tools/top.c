@@ -83,6 +83,7 @@ static void draw(const struct top *t)
 	         order_name[t->order]);
 	mvaddnstr(1, 0, line, COLS);
 	rein_cli_clients_table(t->clients, t->order, &table);
+	rein_cli_clients_fit(&table, (unsigned)COLS);
 	for (size_t row = 0; row <= rein_cli_table_rows(&table) && (int)row + 3 < LINES; row++) {
 		rein_cli_table_line(&table, row, line, sizeof(line));
 		if (row == 0)

@@ -17,8 +17,8 @@ bool rein_cli_time(const struct rein_cli *cli, const char *what, const char *tex
 {
 	if (rein_duration_parse(text, out_ns) == 0 && (zero || *out_ns))
 		return true;
-	rein_cli_usage(cli, "%s '%s' is not accepted; a time with its unit: 20ms, 500us, 1s", what,
-	               text);
+	rein_cli_usage(cli, "%s '%s' is not accepted; a time with its unit: 20ms, 1.5ms, 500us",
+	               what, text);
 	return false;
 }
 
@@ -157,10 +157,15 @@ bool rein_cli_wish_finish(const struct rein_cli *cli, struct rein_cli_wish *w)
 		if (w->text[i] && !rows[i].take(cli, &w->hello, what, w->text[i]))
 			return false;
 	}
-	if (rein_timing_check(&w->hello.timing, why, sizeof(why)) == 0)
-		return true;
-	rein_cli_usage(cli, "%s", why);
-	return false;
+	if (rein_timing_check(&w->hello.timing, why, sizeof(why))) {
+		rein_cli_usage(cli, "%s", why);
+		return false;
+	}
+	if (w->accept_later && !w->hello.timing.deadline_ns) {
+		rein_cli_usage(cli, "--accept-later needs --deadline: one that may become later");
+		return false;
+	}
+	return true;
 }
 
 int rein_cli_wish_export(const struct rein_cli_wish *w)

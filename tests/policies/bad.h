@@ -9,7 +9,7 @@
 #define DECISIONS 100
 #define EVERY_NS 5000000 /* it asks to be asked again, so that they come */
 
-extern const struct rein_policy_ops bad_loops, bad_crashes;
+extern const struct rein_policy_ops bad_loops, bad_crashes, bad_joins, bad_ponders;
 
 struct bad {
 	struct rein_policy base;

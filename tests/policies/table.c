@@ -5,8 +5,8 @@
 #include "bad.h"
 #include "policy/policies.h"
 
-const struct rein_policy_ops *const rein_policies[] = {&rein_policy_prio, &bad_loops, &bad_crashes,
-                                                       NULL};
+const struct rein_policy_ops *const rein_policies[] = {
+    &rein_policy_prio, &bad_loops, &bad_crashes, &bad_joins, &bad_ponders, NULL};
 
 const struct rein_policy_ops *rein_policy_find(const char *name)
 {

@@ -34,6 +34,20 @@ static inline bool raw_answers(void *dir)
 	return fd >= 0;
 }
 
+/* The daemon itself, and not the worker of a killed one, which ends a moment later. */
+static inline bool raw_serves(void *daemon)
+{
+	const struct daemon *d = daemon;
+	char path[160];
+	int pid = 0;
+	snprintf(path, sizeof(path), "%s/%s", d->dir, REIN_PIDFILE);
+	FILE *f = fopen(path, "re");
+	bool ours = f && fscanf(f, "%d", &pid) == 1 && pid == (int)d->p.pid;
+	if (f)
+		fclose(f);
+	return ours && raw_answers((void *)(uintptr_t)d->dir);
+}
+
 /* In a fresh directory of its own, or again in d->dir. `extra`: more options, NULL-terminated. */
 static inline void daemon_start_again(struct daemon *d, char *const extra[])
 {
@@ -41,7 +55,7 @@ static inline void daemon_start_again(struct daemon *d, char *const extra[])
 	for (unsigned i = 0; extra && extra[i]; i++)
 		argv[3 + i] = extra[i];
 	d->p = proc_start(argv, NULL);
-	ck_assert(eventually(raw_answers, d->dir, WAIT_MS));
+	ck_assert(eventually(raw_serves, d, WAIT_MS));
 }
 
 static inline void daemon_start(struct daemon *d, char *const extra[])

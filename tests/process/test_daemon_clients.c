@@ -328,6 +328,38 @@ TEST(peers_of_other_minors_are_served)
 }
 TEST_END
 
+/* Which executable asks is believed for an answer, never for joining. */
+TEST(what_a_greeting_says_of_itself_buys_an_answer_only)
+{
+	struct daemon d = {0};
+	struct raw r;
+	char conf[160];
+	snprintf(conf, sizeof(conf), "%s/rein.conf", temp_dir());
+	FILE *f = fopen(conf, "w");
+	ck_assert_ptr_nonnull(f);
+	fputs("[class up]\npriority = 50\n[rule r]\nexe = /opt/server\nclass = up\n", f);
+	fclose(f);
+	daemon_start(&d, (char *[]){"--config", conf, NULL});
+	struct rein_msg_hello h = raw_hello("x", REIN_PRIO_UNSET);
+	strcpy(h.exe, "/opt/server");
+	h.flags = REIN_HELLO_CHECK;
+	ck_assert_int_eq(raw_greet(&r, d.dir, &h, sizeof(h)), sizeof(r.w));
+	ck_assert_str_eq(r.w.class_name, "up");
+	ck_assert_int_eq(r.w.prio, 50);
+	close(r.sock);
+	h.flags = 0;
+	ck_assert_int_eq(raw_greet(&r, d.dir, &h, sizeof(h)), sizeof(r.w));
+	ck_assert_str_eq(r.w.class_name, "default");
+	ck_assert_int_eq(r.w.prio, 0);
+	close(r.sock);
+	memset(h.exe, 'x', sizeof(h.exe)); /* without an end */
+	ck_assert_int_eq(raw_greet(&r, d.dir, &h, sizeof(h)), REIN_WELCOME_SIZE_1);
+	ck_assert_int_eq(r.w.error, EPROTO);
+	close(r.sock);
+	ends_well(&d);
+}
+TEST_END
+
 static bool hung_up(void *arg)
 {
 	char drop[512];
@@ -514,6 +546,6 @@ TEST_END
 TESTS("daemon and clients", a_killed_holder_frees_the_others_at_once,
       a_stopped_holder_lets_the_others_run, a_hang_up_frees_too, the_shared_memory_is_sealed,
       greetings_that_are_none, peers_of_other_minors_are_served,
-      whoever_speaks_after_the_greeting_is_out, descriptors_that_are_passed_in_are_closed,
-      whoever_does_not_read_its_answers_is_dropped, silent_connections_and_too_many_of_them,
-      out_of_descriptors, many_clients_come_and_go)
+      what_a_greeting_says_of_itself_buys_an_answer_only, whoever_speaks_after_the_greeting_is_out,
+      descriptors_that_are_passed_in_are_closed, whoever_does_not_read_its_answers_is_dropped,
+      silent_connections_and_too_many_of_them, out_of_descriptors, many_clients_come_and_go)

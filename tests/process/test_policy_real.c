@@ -89,8 +89,8 @@ static void three_of_five(bool (*measure)(char *line, size_t len))
 /* ---------------------------------------------------------------- two tasks under EDF */
 
 #define JOBS_MAX 1000
-/* What one program queued before the other joined cannot be called back, and a kernel that was never
- * timed runs alone: the first requests are not the policy's. */
+/* What one program queued before the other joined cannot be called back, and a kernel that was
+ * never timed runs alone: the first requests are not the policy's. */
 #define WARM_UP_MS 500.0
 
 /* How late its requests were, in ms; how many there are. */

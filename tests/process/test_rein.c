@@ -343,6 +343,13 @@ TEST(raising_needs_the_right)
 	int status = proc_run(argv, env, out, sizeof(out), WAIT_MS);
 	ck_assert_msg(status == 125 && strstr(out, "50"), "status %d: %s", status, out);
 	ck_assert_int_eq(lines(out), 1);
+	argv[8] = "--weight";
+	status = proc_run(argv, env, out, sizeof(out), WAIT_MS);
+	ck_assert_msg(status == 0, "status %d: %s", status, out); /* less than 100 */
+	argv[9] = "500";
+	status = proc_run(argv, env, out, sizeof(out), WAIT_MS);
+	ck_assert_msg(status == 125 && strstr(out, "weight 500 needs root"), "%s", out);
+	argv[8] = "--prio";
 	argv[9] = "0"; /* as everybody may */
 	ck_assert_int_eq(proc_run(argv, env, out, sizeof(out), WAIT_MS), 0);
 	ck_assert_str_eq(out, "");
@@ -351,6 +358,57 @@ TEST(raising_needs_the_right)
 	ck_assert_int_eq(proc_run(argv, env, out, sizeof(out), WAIT_MS), 125);
 	ck_assert_ptr_nonnull(strstr(out, "control.sock; permission denied"));
 	ck_assert_int_eq(lines(out), 1);
+	rig_fini(&rig);
+}
+TEST_END
+
+/* The rules are about the program, not about `rein`, which asks for it. */
+TEST(rules_count_for_what_is_run)
+{
+	char conf[128], script[128];
+	rig_init(&rig, NULL);
+	snprintf(conf, sizeof(conf), "%s/rein.conf", rig.dir);
+	write_file(conf,
+	           "[class up]\npriority = 50\n[class reserved]\nperiod = 10ms\nbudget = 5ms\n"
+	           "[rule r]\nexe = true\nclass = up\n[rule s]\nexe = *sh\nclass = reserved\n",
+	           0644);
+	rig_daemon_with(&rig, (char *[]){"--config", conf, NULL});
+	ck_assert_int_eq(REIN("run", "--dry-run", "--", "true"), 0);
+	ck_assert_ptr_nonnull(
+	    strstr(out, "priority  50 (0 best effort, 99 most urgent), class up"));
+	ck_assert_int_eq(REIN("run", "--dry-run", "--", "false"), 0);
+	ck_assert_ptr_nonnull(strstr(out, "class default\n"));
+	snprintf(script, sizeof(script), "%s/script", rig.dir);
+	write_file(script, "#!/bin/sh\n", 0755);
+	ck_assert_int_eq(REIN("run", "--dry-run", "--", script), 0);
+	ck_assert_ptr_nonnull(strstr(out, "class reserved\n"));
+	ck_assert_ptr_nonnull(strstr(out, "guaranteed: 5 ms of GPU time every 10 ms\n"));
+	/* messages name the program as well */
+	ck_assert_int_eq(REIN("run", "--dry-run", "--period", "10ms", "--budget", "10ms", "true"),
+	                 125);
+	ck_assert_ptr_nonnull(strstr(out, "; true cannot have 10 ms"));
+	if (geteuid() == 0) { /* what a rule gives needs no right */
+		ck_assert_int_eq(chmod(rig.dir, 0755), 0);
+		char *argv[] = {"setpriv",
+		                "--reuid",
+		                "65534",
+		                "--regid",
+		                "65534",
+		                "--clear-groups",
+		                (char *)built("rein"),
+		                "run",
+		                "--prio",
+		                "50",
+		                "--",
+		                "true",
+		                NULL};
+		char *env[] = {rig.env[0], NULL};
+		int status = proc_run(argv, env, out, sizeof(out), WAIT_MS);
+		ck_assert_msg(status == 0, "status %d: %s", status, out);
+		argv[11] = "false";
+		status = proc_run(argv, env, out, sizeof(out), WAIT_MS);
+		ck_assert_msg(status == 125, "status %d: %s", status, out);
+	}
 	rig_fini(&rig);
 }
 TEST_END
@@ -381,4 +439,4 @@ TESTS("rein", run_becomes_the_program, run_takes_signals_as_the_program, no_star
       mistakes_start_no_daemon, daemon_that_cannot_start, two_runs_start_one_daemon,
       output_ends_with_the_program, dry_run_starts_nothing, the_stand_in,
       the_stand_in_of_an_installation, shows_and_changes_a_client, policy_and_reload,
-      raising_needs_the_right, example_configuration_is_accepted)
+      raising_needs_the_right, rules_count_for_what_is_run, example_configuration_is_accepted)

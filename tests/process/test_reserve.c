@@ -175,7 +175,7 @@ TEST(set_reserves_live)
 	snprintf(line, sizeof(line), "set %d --deadline 90ms --period 100ms --budget 45ms",
 	         (int)lc.pid);
 	ck_assert_int_eq(rein(line), 0);
-	ck_assert_msg(said("45 ms every 100 ms, guarantee given"), "%s", out);
+	ck_assert_msg(said("45 ms every 100 ms, done within 90 ms, guarantee given"), "%s", out);
 	/* what is left out stays; what cannot be kept changes nothing */
 	snprintf(line, sizeof(line), "set %d --budget 91ms", (int)lc.pid);
 	ck_assert_int_eq(rein(line), 125);

@@ -83,13 +83,20 @@ static void end_programs(struct proc p[2])
 	}
 }
 
+static void expect_joined(struct proc p[2])
+{
+	for (int i = 0; i < 2; i++)
+		rig_expect_state(&rig, p[i].pid, "", WAIT_MS);
+}
+
 static void expect_sharing(struct proc p[2])
 {
 	rig_expect_state(&rig, p[1].pid, "running", WAIT_MS);
 	rig_expect_state(&rig, p[0].pid, "waiting", WAIT_MS);
 }
 
-static void fails(const char *policy, const char *why, const char *line)
+/* `command`: of rein, about the program with the PID that is filled in; NULL: none is needed. */
+static void fails(const char *policy, const char *command, const char *why, const char *line)
 {
 	struct proc p[2];
 	char out[8192];
@@ -98,6 +105,12 @@ static void fails(const char *policy, const char *why, const char *line)
 	ck_assert_str_eq(status_of("policy"), policy);
 	ck_assert_str_eq(status_of("policy_why"), "");
 	start_programs(p);
+	if (command) {
+		char text[128];
+		expect_joined(p);
+		snprintf(text, sizeof(text), command, (int)p[1].pid);
+		json_decref(rig_rein(&rig, text));
+	}
 	ck_assert_msg(eventually(fell_back, (void *)why, WAIT_MS), "%s", status_of("policy_why"));
 	ck_assert_str_eq(status_of("policy"), "prio");
 	expect_sharing(p);
@@ -111,15 +124,30 @@ static void fails(const char *policy, const char *why, const char *line)
 
 TEST(a_policy_that_crashes)
 {
-	fails("crashes", "crashes crashed: SIGSEGV at ",
+	fails("crashes", NULL, "crashes crashed: SIGSEGV at ",
 	      "policy 'crashes' crashed: SIGSEGV: starting again with policy 'prio'\n");
 }
 TEST_END
 
 TEST(a_policy_that_hangs)
 {
-	fails("loops", "loops hung for 1 s at ",
+	fails("loops", NULL, "loops hung for 1 s at ",
 	      "policy 'loops' hung for 1 s: starting again with policy 'prio'\n");
+}
+TEST_END
+
+TEST(a_policy_that_crashes_when_it_is_chosen)
+{
+	fails("prio", "policy joins", "joins crashed: SIGSEGV at ",
+	      "policy 'joins' crashed: SIGSEGV: starting again with policy 'prio'\n");
+}
+TEST_END
+
+TEST(a_policy_that_hangs_when_it_is_asked)
+{
+	fails("ponders", "set %d --deadline 60ms --period 100ms --budget 22ms",
+	      "ponders hung for 5 s in admission at ",
+	      "policy 'ponders' hung for 5 s in admission: starting again with policy 'prio'\n");
 }
 TEST_END
 
@@ -243,6 +271,7 @@ TEST(a_worker_that_hangs_ends_too)
 TEST_END
 
 TESTS("supervisor", a_policy_that_crashes, a_policy_that_hangs,
+      a_policy_that_crashes_when_it_is_chosen, a_policy_that_hangs_when_it_is_asked,
       a_killed_worker_is_replaced_with_its_policy, a_killed_supervisor_takes_the_worker_along,
       a_stopped_worker_is_waited_for, it_gives_up_when_it_must, signals_reach_the_worker,
       a_worker_that_hangs_ends_too)

@@ -115,6 +115,7 @@ static const struct {
 	const char *text, *says;
 } mistakes[] = {
     {"", "there are 0 clients"},
+    {"a = 1\n", ":1: a key stands before any section; accepted: [sim], [client NAME]"},
     {"[simulation]\na = 1\n", ":2: unknown section [simulation]; accepted: [sim], [client NAME]"},
     {"[sim]\npolicies = prio\n", ":2: unknown key 'policies' in [sim]; accepted: policy,"},
     {"[sim]\nduration = 10\n", ":2: bad duration '10'; accepted: a time with its unit"},

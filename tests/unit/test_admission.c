@@ -305,10 +305,21 @@ TEST(offers_a_later_deadline)
 	ck_assert_uint_le(answer.deadline_ns, MS(8.25));
 	ck_assert_uint_le(answer.response_ns, answer.deadline_ns);
 	ck_assert_uint_ge(answer.backlog_ns, REIN_ADMISSION_BACKLOG_MIN_NS);
+	/* why not sooner, and who is in the way */
+	ck_assert_msg(strstr(answer.why, " cannot have 8.1 ms: it could take 8.2 of its 8.1 ms") &&
+	                  strstr(answer.why, "(the longest kernel: train's, 2 ms)"),
+	              "%s", answer.why);
 	/* and it is what it says */
 	task[0].deadline_ns = answer.deadline_ns;
 	ck_assert_int_eq(ask(&fixed_ops, task, 3, 0), 0);
 	ck_assert_int_eq(answer.verdict, REIN_ADMIT_ACCEPT);
+	/* bandwidth has no deadline that could be later */
+	task[0].deadline_ns = 0;
+	task[0].period_ns = MS(8.1);
+	ck_assert_int_eq(ask(&fixed_ops, task, 1, 0), 0);
+	ck_assert_int_eq(answer.verdict, REIN_ADMIT_ACCEPT);
+	ck_assert_int_eq(ask(&fixed_ops, task, 3, 0), 0);
+	ck_assert_int_eq(answer.verdict, REIN_ADMIT_REJECT);
 }
 TEST_END
 

@@ -148,7 +148,7 @@ TEST(a_kernel_that_cannot_be_stopped)
 {
 	begin(&rein_policy_edf, 8);
 	struct rein_admit_member *chat = add("chat", 1, 40, 100, 10);
-	struct rein_admit_member *other = add("other", 1, 90, 100, 20);
+	(void)add("other", 1, 90, 100, 20);
 	struct rein_admit_member *train = add("train", 1, 0, 0, 0);
 	train->task.longest_ns = MS(60);
 	judge_all();
@@ -157,7 +157,7 @@ TEST(a_kernel_that_cannot_be_stopped)
 	/* nothing helps chat, but other is still in time if bulk keeps its queue short */
 	begin(&rein_policy_edf, 8);
 	chat = add("chat", 1, 40, 200, 10);
-	other = add("other", 1, 93, 200, 20);
+	struct rein_admit_member *other = add("other", 1, 93, 200, 20);
 	train = add("train", 1, 0, 0, 0);
 	train->task.longest_ns = MS(60);
 	struct rein_admit_member *bulk = add("bulk", 1, 0, 0, 0);

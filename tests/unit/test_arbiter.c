@@ -282,6 +282,36 @@ TEST(parameters_change_live)
 }
 TEST_END
 
+/* Admission lowers a backlog, and lifts it again: that fills nobody's budget. */
+TEST(a_new_backlog_forgives_nothing)
+{
+	start(&rein_policy_cbs);
+	struct party *x = join("x", 0, "A");
+	struct rein_arbiter_params params = {.weight = REIN_POLICY_WEIGHT,
+	                                     .linger_us = REIN_POLICY_LINGER_US,
+	                                     .patience_ns = REIN_LEASE_NS,
+	                                     .backlog_launches = 7,
+	                                     .backlog_ns = REIN_MS,
+	                                     .budget_hard = true,
+	                                     .period_ns = 100 * REIN_MS,
+	                                     .budget_ns = 10 * REIN_MS};
+	char why[160];
+	ck_assert_int_eq(rein_arbiter_set(a, &x->c, &params, now_ns, why, sizeof(why)), 0);
+	busy(x);
+	pass(20 * REIN_MS);
+	ck_assert(closed(x));
+	params.backlog_ns = REIN_MS / 2;
+	ck_assert_int_eq(rein_arbiter_set(a, &x->c, &params, now_ns, why, sizeof(why)), 0);
+	ck_assert(closed(x));
+	ck_assert(rein_load_relaxed(&x->control.verdict[0].backlog_ns) == REIN_MS / 2);
+	params.budget_ns = 11 * REIN_MS; /* that is another reservation */
+	ck_assert_int_eq(rein_arbiter_set(a, &x->c, &params, now_ns, why, sizeof(why)), 0);
+	ck_assert(!closed(x));
+	leave(x);
+	finish();
+}
+TEST_END
+
 TEST(policies_switch_live)
 {
 	start(&rein_policy_prio);
@@ -424,5 +454,6 @@ TESTS("arbiter", an_urgent_request_closes_and_its_end_opens,
       fifo_holds_nobody, owners_gen_is_odd_while_several_are_active,
       a_process_is_held_on_all_its_devices, the_death_of_the_holder_frees_at_once,
       made_up_devices_do_not_use_up_the_table, time_is_charged_to_who_had_the_gpu,
-      parameters_change_live, policies_switch_live, a_switch_that_fails_changes_nothing,
-      the_end_opens_every_gate_for_good, random_histories_keep_the_rules)
+      parameters_change_live, a_new_backlog_forgives_nothing, policies_switch_live,
+      a_switch_that_fails_changes_nothing, the_end_opens_every_gate_for_good,
+      random_histories_keep_the_rules)

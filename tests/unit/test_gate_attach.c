@@ -194,6 +194,92 @@ TEST(hang_up_frees_who_waits)
 }
 TEST_END
 
+static char log_path[128];
+
+static void log_to_file(void)
+{
+	snprintf(log_path, sizeof(log_path), "%s/log", temp_dir());
+	ck_assert_ptr_nonnull(freopen(log_path, "w", stderr));
+}
+
+/* All that the shim said; how many lines. */
+static unsigned logged(char *text, size_t len)
+{
+	unsigned lines = 0;
+	FILE *f = fopen(log_path, "r");
+	ck_assert_ptr_nonnull(f);
+	text[fread(text, 1, len - 1, f)] = 0;
+	fclose(f);
+	for (const char *c = text; *c; c++)
+		lines += *c == '\n';
+	return lines;
+}
+
+static bool said_a_line(void *unused)
+{
+	char text[1024];
+	return logged(text, sizeof(text)) == 1;
+}
+
+/* Without its deadline it would be another reservation: none is asked for, in one line. */
+TEST(a_bad_time_asks_for_no_reservation)
+{
+	char text[1024];
+	log_to_file();
+	setenv("REIN_DEADLINE", "nonsense", 1);
+	setenv("REIN_PERIOD", "33ms", 1);
+	setenv("REIN_BUDGET", "6ms", 1);
+	join_daemon(&welcome);
+	ck_assert(eventually(attached, NULL, 10000));
+	ck_assert(!rein_timing_any(&daemon_side.hello.timing));
+	ck_assert_uint_eq(logged(text, sizeof(text)), 1);
+	ck_assert_ptr_nonnull(
+	    strstr(text, "no reservation is asked for: REIN_DEADLINE=nonsense is no time"));
+}
+TEST_END
+
+TEST(what_was_not_granted_is_said)
+{
+	struct rein_msg_welcome answer = welcome;
+	char text[1024];
+	log_to_file();
+	setenv("REIN_WEIGHT", "500", 1);
+	strcpy(answer.text, "weight 500 needs root; granted 100");
+	join_daemon(&answer);
+	ck_assert(eventually(said_a_line, NULL, 10000));
+	logged(text, sizeof(text));
+	ck_assert_ptr_nonnull(strstr(text, "not all was granted: weight 500 needs root"));
+}
+TEST_END
+
+/* The first daemon gave it, so that nothing was said; of the next one's no the user must hear. */
+TEST(a_later_refusal_is_said_once)
+{
+	struct rein_msg_welcome answer = welcome;
+	char text[1024];
+	log_to_file();
+	setenv("REIN_PERIOD", "33ms", 1);
+	setenv("REIN_BUDGET", "6ms", 1);
+	answer.promise = REIN_PROMISE_GIVEN;
+	join_daemon(&answer);
+	ck_assert(eventually(attached, NULL, 10000));
+	ck_assert_uint_eq(logged(text, sizeof(text)), 0);
+	answer.promise = REIN_PROMISE_REFUSED;
+	strcpy(answer.promise_text, "no room");
+	for (unsigned i = 0; i < 2; i++) {
+		hang_up();
+		ck_assert(eventually(detached, NULL, 10000));
+		make_objects();
+		daemon_listen();
+		daemon_accept(&answer);
+		ck_assert(eventually(attached, NULL, 10000));
+		ck_assert(eventually(said_a_line, NULL, 10000));
+	}
+	ck_assert_uint_eq(logged(text, sizeof(text)), 1);
+	ck_assert_ptr_nonnull(strstr(text, "refused, the program runs without: no room"));
+}
+TEST_END
+
 static bool knows(void *key)
 {
 	return rein_kmodel_estimate(&REIN_STATUS->kmodel, *(uint64_t *)key) == 5000;
@@ -410,8 +496,9 @@ TEST(ringing_a_dead_daemon_raises_no_signal)
 TEST_END
 
 TESTS("attaching", ringing_a_dead_daemon_raises_no_signal,
-      doorbell_number_that_became_somebody_elses, joins_and_declares, hang_up_frees_who_waits,
-      joins_the_next_daemon, helper_ends_a_quiet_request, refusal_is_no_harm,
-      an_older_daemon_is_asked_for_less, wrong_version_is_refused,
-      objects_are_checked_before_they_are_mapped, forked_child_holds_nothing,
-      child_lets_go_of_the_socket)
+      doorbell_number_that_became_somebody_elses, joins_and_declares,
+      a_bad_time_asks_for_no_reservation, what_was_not_granted_is_said,
+      a_later_refusal_is_said_once, hang_up_frees_who_waits, joins_the_next_daemon,
+      helper_ends_a_quiet_request, refusal_is_no_harm, an_older_daemon_is_asked_for_less,
+      wrong_version_is_refused, objects_are_checked_before_they_are_mapped,
+      forked_child_holds_nothing, child_lets_go_of_the_socket)

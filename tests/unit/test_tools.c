@@ -54,6 +54,15 @@ TEST(table_aligns)
 	ck_assert_str_eq(line, "3900  abc       x");
 	rein_cli_table_line(&t, 40, line, 8); /* a short buffer cuts, never overruns */
 	ck_assert_uint_lt(strlen(line), 8);
+	rein_cli_table_fit(&t, 20, (unsigned[]){2, 1}, 2);
+	rein_cli_table_line(&t, 40, line, sizeof(line));
+	ck_assert_str_eq(line, "3900  abc       x");
+	rein_cli_table_fit(&t, 17, (unsigned[]){2, 1}, 2);
+	rein_cli_table_line(&t, 40, line, sizeof(line));
+	ck_assert_str_eq(line, "3900  abc");
+	rein_cli_table_fit(&t, 1, (unsigned[]){2, 1}, 2); /* some columns stay */
+	rein_cli_table_line(&t, 40, line, sizeof(line));
+	ck_assert_str_eq(line, "3900");
 	rein_cli_table_free(&t);
 }
 TEST_END
@@ -86,6 +95,43 @@ TEST(finds_programs)
 	ck_assert_int_eq(rein_cli_locate_program(file, path), -EACCES);
 	setenv("PATH", kept, 1);
 	free(kept);
+}
+TEST_END
+
+/* what the daemon will see when it has become the program */
+TEST(finds_executables)
+{
+	char dir[64], file[128], other[128], sh[PATH_MAX], exe[PATH_MAX];
+	snprintf(dir, sizeof(dir), "%s", temp_dir());
+	snprintf(file, sizeof(file), "%s/tool", dir);
+	snprintf(other, sizeof(other), "%s/link", dir);
+	ck_assert_ptr_nonnull(realpath("/bin/sh", sh));
+	rein_cli_locate_exe("/bin/sh", exe, sizeof(exe));
+	ck_assert_str_eq(exe, sh);
+	static const char *const scripts[] = {"#!/bin/sh\n", "#! /bin/sh -e\n", "#!/bin/sh",
+	                                      "#!/usr/bin/env sh\n",
+	                                      "#!/usr/bin/env -S A=b sh -e\n"};
+	for (unsigned i = 0; i < REIN_ARRAY_LEN(scripts); i++) {
+		write_file(file, scripts[i], 0755);
+		rein_cli_locate_exe(file, exe, sizeof(exe));
+		ck_assert_msg(strcmp(exe, sh) == 0, "%s: %s", scripts[i], exe);
+	}
+	ck_assert_int_eq(symlink(file, other), 0);
+	rein_cli_locate_exe(other, exe, sizeof(exe));
+	ck_assert_str_eq(exe, sh);
+	/* no interpreter to be found: itself; one that names itself; no room */
+	write_file(file, "#!/usr/bin/env\n", 0755);
+	rein_cli_locate_exe(other, exe, sizeof(exe));
+	ck_assert_str_eq(exe, file);
+	char line[160];
+	snprintf(line, sizeof(line), "#!%s\n", file);
+	write_file(file, line, 0755);
+	rein_cli_locate_exe(file, exe, sizeof(exe));
+	ck_assert_str_eq(exe, file);
+	rein_cli_locate_exe("/bin/sh", exe, strlen(sh));
+	ck_assert_str_eq(exe, "");
+	rein_cli_locate_exe("/nonexistent", exe, sizeof(exe));
+	ck_assert_str_eq(exe, "");
 }
 TEST_END
 
@@ -224,5 +270,5 @@ TEST(full_disk_is_a_failure)
 }
 TEST_END
 
-TESTS("tools", numbers, table_aligns, cleans_names, finds_programs, finds_library, helps,
-      fails_in_one_line, fails_in_json, full_disk_is_a_failure)
+TESTS("tools", numbers, table_aligns, cleans_names, finds_programs, finds_executables,
+      finds_library, helps, fails_in_one_line, fails_in_json, full_disk_is_a_failure)

@@ -15,6 +15,7 @@
 struct answers { /* NULL: hang up */
 	const char *status, *clients, *set, *policy, *reload, *stop;
 	struct rein_msg_welcome welcome;
+	unsigned hang_ups; /* instead of so many welcomes, first */
 };
 
 #define OK "\"schema_version\":1,\"ok\":true"
@@ -67,6 +68,7 @@ static const char *choose(const struct answers *a, const char *request)
 
 static void serve(const char *dir, const struct answers *a, int control, int client)
 {
+	unsigned hang_ups = a->hang_ups;
 	for (;;) {
 		struct pollfd p[2] = {{.fd = control, .events = POLLIN},
 		                      {.fd = client, .events = POLLIN}};
@@ -75,7 +77,7 @@ static void serve(const char *dir, const struct answers *a, int control, int cli
 		REIN_AUTO_CLOSE int fd = accept(which, NULL, NULL);
 		char buf[4096];
 		ssize_t n = rein_sock_recv(fd, buf, sizeof(buf) - 1, NULL, NULL, 2000);
-		if (n <= 0)
+		if (n <= 0 || (which == client && hang_ups && hang_ups--))
 			continue;
 		buf[n] = 0;
 		const char *text = which == control ? choose(a, buf) : NULL;
@@ -141,6 +143,43 @@ TEST_END
 
 #define IDLE "\"class\":\"c\",\"state\":\"idle\",\"prio\":0,\"share\":0.5,\"held_for\":null,"
 
+#define BAND(pid, prio, band)                                                                      \
+	"{\"id\":1,\"pid\":" #pid                                                                  \
+	",\"name\":\"x\",\"class\":\"c\",\"state\":\"idle\",\"prio\":" #prio                       \
+	",\"held_for\":null,\"band\":\"" band "\"}"
+#define BANDS                                                                                      \
+	"\"clients\":[" BAND(1, 0, "idle") "," BAND(2, 50, "interactive") "," BAND(                \
+	    3, 0, "batch") "," BAND(4, 0, "realtime") "," BAND(5, 60, "interactive") "]"
+
+/* The PIDs in the order of the table. */
+static void order_of(const char *table, char pids[16])
+{
+	size_t n = 0;
+	for (const char *line = strchr(table, '\n'); line && line[1]; line = strchr(line + 1, '\n'))
+		if (n < 15)
+			pids[n++] = line[1 + strspn(line + 1, " ")];
+	pids[n] = 0;
+}
+
+/* The most urgent first: as the policy has it. */
+TEST(ps_orders_by_band_where_the_policy_does)
+{
+	struct answers a = good;
+	char pids[16];
+	a.clients = "{" OK ",\"policy\":\"classes\"," BANDS "}";
+	ck_assert_int_eq(REIN(daemon_with(&a), "ps"), 0);
+	order_of(out, pids);
+	ck_assert_str_eq(pids, "45231");
+	a.clients =
+	    "{" OK ",\"policy\":\"prio\",\"policy_why\":\"cbs crashed: SIGSEGV at 12:03\"," BANDS
+	    "}";
+	ck_assert_int_eq(REIN(daemon_with(&a), "ps"), 0);
+	order_of(out, pids);
+	ck_assert_str_eq(pids, "52134p");
+	ck_assert_ptr_nonnull(strstr(out, "\npolicy: prio (cbs crashed: SIGSEGV at 12:03)\n"));
+}
+TEST_END
+
 /* reservations: a deadline, bandwidth, one withdrawn, none; and somebody without rein */
 static const char timed[] =
     "{" OK ",\"clients\":["
@@ -150,7 +189,7 @@ static const char timed[] =
     "{\"id\":2,\"pid\":2,\"name\":\"share\"," IDLE "\"reservation\":{\"guarantee\":\"given\","
     "\"deadline_ms\":null,\"period_ms\":33.5,\"budget_ms\":6.0},\"measured\":{\"missed\":0}},"
     "{\"id\":3,\"pid\":3,\"name\":\"gone\"," IDLE "\"reservation\":{\"guarantee\":"
-    "\"withdrawn\",\"deadline_ms\":9.0,\"why\":\"too long\\u001b[1m\"},"
+    "\"withdrawn\",\"deadline_ms\":9.0,\"why\":\"too long\\u001b[1m\",\"later_ms\":11.75},"
     "\"measured\":{\"missed\":0}},"
     "{\"id\":4,\"pid\":4,\"name\":\"train\"," IDLE
     "\"reservation\":null,\"measured\":{\"missed\":0}}"
@@ -173,7 +212,7 @@ TEST(ps_shows_guarantees_where_somebody_reserves)
 		 "withdrawn       0       -\n"
 		 "  4  train  c         0  idle   -    50%          0      0      0.0       -  "
 		 "-               -       -\n"
-		 "gone: guarantee withdrawn: too long?[1m\n"
+		 "gone: guarantee withdrawn: too long?[1m; a deadline of 11.75 ms could be kept\n"
 		 "unmanaged: process 77 (python3) uses the GPU; run it under `rein run`\n");
 }
 TEST_END
@@ -358,6 +397,10 @@ TEST(run_asks_first)
 	ck_assert_ptr_nonnull(strstr(err, "REIN_PRIO"));
 	unsetenv("REIN_PRIO");
 	unsetenv("LD_PRELOAD");
+	/* less of something else */
+	a.welcome = welcome(0, 0, "weight 500 needs root; granted 100");
+	ck_assert_int_eq(REIN(daemon_with(&a), "run", "--weight", "500", "false"), 125);
+	ck_assert_str_eq(err, "rein: not all was granted; weight 500 needs root; granted 100\n");
 	/* a daemon that knows no reservations */
 	ck_assert_int_eq(REIN(dir, "run", "--period", "33ms", "--budget", "6ms", "false"), 125);
 	ck_assert_ptr_nonnull(strstr(err, "is older and knows no reservations; restart it"));
@@ -406,11 +449,29 @@ TEST(run_reserves)
 	ck_assert_str_eq(rein_cli_str(json_object_get(o, "env"), "REIN_PERIOD"), "33ms");
 	unsetenv("REIN_PERIOD");
 	unsetenv("REIN_BUDGET");
+	ck_assert_int_eq(
+	    REIN(dir, "run", "--accept-later", "--period", "33ms", "--budget", "6ms", "false"), 2);
+	ck_assert_ptr_nonnull(strstr(err, "--accept-later needs --deadline"));
 	/* by the environment */
 	setenv("REIN_BUDGET", "x", 1);
 	ck_assert_int_eq(REIN(dir, "run", "false"), 2);
 	ck_assert_ptr_nonnull(strstr(err, "REIN_BUDGET: budget 'x' is not accepted"));
 	unsetenv("REIN_BUDGET");
+}
+TEST_END
+
+/* a daemon that ends while it is asked: its supervisor starts another */
+TEST(run_asks_again)
+{
+	struct answers a = good;
+	setenv("REIN_LIB", "/proc/self/exe", 1);
+	a.welcome = welcome(0, 0, "");
+	a.hang_ups = 2;
+	ck_assert_int_eq(REIN(daemon_with(&a), "run", "--dry-run", "true"), 0);
+	a.hang_ups = 1000;
+	ck_assert_int_eq(REIN(daemon_with(&a), "run", "--dry-run", "true"), 125);
+	ck_assert_ptr_nonnull(strstr(err, "gave no usable answer; Connection reset by peer"));
+	ck_assert_int_eq(lines(err), 1);
 }
 TEST_END
 
@@ -431,6 +492,7 @@ TEST(run_refused)
 }
 TEST_END
 
-TESTS("tools against a daemon", ps, ps_shows_guarantees_where_somebody_reserves, run_reserves,
-      ps_without_clients, set, shows_status, top, policy, stop_waits_for_the_end, bad_answers,
-      no_permission, run_asks_first, run_refused)
+TESTS("tools against a daemon", ps, ps_orders_by_band_where_the_policy_does,
+      ps_shows_guarantees_where_somebody_reserves, run_reserves, ps_without_clients, set,
+      shows_status, top, policy, stop_waits_for_the_end, bad_answers, no_permission, run_asks_first,
+      run_asks_again, run_refused)

@@ -6,6 +6,10 @@ _rein_running() { # PIDs and names of the programs that have joined
 	rein ps 2>/dev/null | awk 'NR > 1 && $1 ~ /^[0-9]+$/ { print $1; print $2 }'
 }
 
+_rein_policies() {
+	rein policy 2>/dev/null | awk '{ print ($1 == "*") ? $2 : $1 }'
+}
+
 _rein() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]-} i
 	local words=""
@@ -32,10 +36,11 @@ _rein() {
 	*,--prio | *,--weight | *,--interval | *,--count | *,--name | *,--class) return ;;
 	*,--deadline | *,--period | *,--budget | *,--latency-nice | *,--job) return ;;
 	help,*) words=$(rein help 2>/dev/null | awk '/^  [a-z]/ { print $1 }') ;;
-	policy,policy) words="analyse $(rein policy 2>/dev/null | awk '{ print ($1 == "*") ? $2 : $1 }')" ;;
+	policy,policy) words="analyse $(_rein_policies)" ;;
 	set,set) words=$(_rein_running) ;;
-	sim,--seed | sim,--seeds | sim,--duration | sim,--policy) return ;;
-	policy,analyse | sim,sim | sim,--trace)
+	*,--seed | *,--seeds | *,--duration | *,--last) return ;;
+	policy,--policy | sim,--policy) words="$(_rein_policies)$([[ $command == sim ]] && echo " rr hpf tokens srpt")" ;;
+	policy,analyse | sim,sim | sim,--trace | trace,-o | trace,--output)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;

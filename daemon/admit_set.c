@@ -93,9 +93,11 @@ bool rein_admit_gather(struct rein_server *s, struct rein_admit_set *set)
 		return false;
 	}
 	set->response_ns = set->backlog_ns + set->room;
+	unsigned n = 0;
 	for (const struct rein_conn *c = s->conns; c; c = c->next)
 		if (c->client)
-			set->member[set->n++].client = c->client;
+			set->member[n++].client = c->client;
+	set->n = n;
 	while (set->measured < set->n)
 		rein_loop_call(s->loop, do_measure, set);
 	unite_jobs(set);
@@ -446,7 +448,7 @@ void rein_admit_judge(struct rein_admit_set *set)
 	cap_ns =
 	    whole.verdict == REIN_ADMIT_REJECT ? cap_for_the_rest(set, hopeless) : whole.backlog_ns;
 	(void)bounds(set, cap_ns);
-	bool kept[REIN_POLICY_TASKS_MAX];
+	bool kept[REIN_POLICY_TASKS_MAX] = {false};
 	for (unsigned i = 0; i < set->n_group; i++) {
 		struct rein_admit_member *m = &set->member[set->index[i]];
 		uint64_t response_ns = set->task[i].period_ns ? set->response_ns[i] : 0;

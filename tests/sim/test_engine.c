@@ -382,7 +382,7 @@ static struct rein_sim_client random_client(uint64_t *random)
 static void random_setup(uint64_t seed, struct rein_sim_setup *setup, struct rein_sim_client *c)
 {
 	uint64_t random = seed;
-	unsigned policies = 0;
+	unsigned policies = 1; /* there is always a default */
 	while (rein_policies[policies])
 		policies++;
 	*setup = (struct rein_sim_setup){

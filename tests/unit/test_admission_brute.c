@@ -97,6 +97,7 @@ static uint64_t common_multiple(const struct sample *s)
 			a = b;
 			b = rest;
 		}
+		ck_assert_uint_gt(a, 0);
 		all = all / a * s->task[i].period_ns;
 	}
 	return all;

@@ -9,15 +9,18 @@ A failure is recorded and the stage goes on; whatever a stage leaves behind is k
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 from process import Child
 
+ROOT = Path(__file__).resolve().parents[2]
 SKIPPED = 77  # exit status: nothing could be asked here
 DAEMON_LIMIT_S = 20
 SOCKET_PATH_MAX = 100
@@ -225,10 +228,17 @@ class Stage:
                    else "no time was left for it" if child.seconds < NO_TIME_S <= self.limit_s
                    else f"took longer than {child.seconds:.0f} s")
             self.problem(f"{program.name}: {how}: {last}")
-        self.programs.append({"name": program.name, "argv": child.argv,
+        self.programs.append({"name": program.name, "argv": [self.shown(a) for a in child.argv],
                               "status": None if child.timed_out else child.status,
                               "seconds": round(child.seconds, 3)})
         return Result(child, facts, ok and child.status == 0)
+
+    @staticmethod
+    def shown(arg):
+        """An argument as anybody could type it: where this machine keeps things is not a result."""
+        if arg == sys.executable:
+            return "python3"
+        return re.sub(r"^/\S*/(?=rein-|gpu-check-|site-packages/)", "", str(arg)).removeprefix(f"{ROOT}/")
 
     @contextlib.contextmanager
     def daemon(self, extra_args=()):

@@ -18,7 +18,7 @@ static const CUstreamCaptureMode modes[] = {CU_STREAM_CAPTURE_MODE_GLOBAL,
                                             CU_STREAM_CAPTURE_MODE_RELAXED};
 
 static struct gpu g;
-static CUdeviceptr p, q;
+static CUdeviceptr p, q, idle;
 static CUstream s, s2, other;
 static CUevent fork_event, join_event;
 
@@ -52,7 +52,7 @@ static void expect_nodes(CUgraph graph, size_t want)
 /* Everything has completed and the shim can tell: so it counts no capture as under way. */
 static void expect_idle(void)
 {
-	OK(launch(g.add, p, 0, N, other)); /* nobody synchronises: somebody must ask */
+	OK(launch(g.add, idle, 0, N, other)); /* nobody synchronises: somebody must ask */
 	for (int i = 0; ask('a') == 'y'; i++) {
 		CHECK(i < 20000);
 		usleep(1000);
@@ -110,11 +110,11 @@ static void *launch_beside(void *arg)
 {
 	(void)arg;
 	OK(cuCtxSetCurrent(g.ctx));
-	HELD(launch(g.add, p, 0, N, other));
+	HELD(launch(g.add, idle, 0, N, other));
 	(void)ask('m'); /* marks are recorded and asked about beside the capture */
 	for (int i = 0; i < 30; i++)
-		OK(launch(g.add, p, 0, N, other));
-	OK(launch(g.add, p, 0, N, CU_STREAM_PER_THREAD));
+		OK(launch(g.add, idle, 0, N, other));
+	OK(launch(g.add, idle, 0, N, CU_STREAM_PER_THREAD));
 	(void)ask('o');
 	return NULL;
 }
@@ -130,7 +130,7 @@ static void beside(CUstreamCaptureMode mode)
 	CHECK(pthread_create(&thread, NULL, launch_beside, NULL) == 0);
 	pthread_join(thread, NULL);
 	usleep(20000);
-	HELD(launch(g.add, p, 0, N, other));
+	HELD(launch(g.add, idle, 0, N, other));
 	OK(launch(g.add, p, 1, N, s));
 	OK(cuStreamEndCapture(s, &graph));
 	expect_nodes(graph, 2);
@@ -144,13 +144,13 @@ static void per_thread(void)
 	pthread_t thread;
 	CUgraph graph;
 	OK(cuStreamBeginCapture(CU_STREAM_PER_THREAD, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
-	NOT_HELD(launch(g.add, p, 1, N, CU_STREAM_PER_THREAD));
+	NOT_HELD(launch(g.add, idle, 1, N, CU_STREAM_PER_THREAD));
 	CHECK(pthread_create(&thread, NULL, launch_beside, NULL) == 0);
 	pthread_join(thread, NULL);
 	OK(cuStreamEndCapture(CU_STREAM_PER_THREAD, &graph));
 	expect_nodes(graph, 1);
 	OK(cuGraphDestroy(graph));
-	HELD(launch(g.add, p, 0, N, CU_STREAM_PER_THREAD));
+	HELD(launch(g.add, idle, 0, N, CU_STREAM_PER_THREAD));
 	OK(cuStreamSynchronize(CU_STREAM_PER_THREAD));
 }
 
@@ -310,8 +310,8 @@ static void *exchange(void *arg)
 	CHECK(mode == CU_STREAM_CAPTURE_MODE_GLOBAL);
 	(void)ask('m');
 	for (int i = 0; i < 20; i++)
-		OK(launch(g.add, p, 0, N, other));
-	HELD(launch(g.add, p, 0, N, other));
+		OK(launch(g.add, idle, 0, N, other));
+	HELD(launch(g.add, idle, 0, N, other));
 	mode = CU_STREAM_CAPTURE_MODE_RELAXED;
 	OK(cuThreadExchangeStreamCaptureMode(&mode));
 	CHECK(mode == CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
@@ -358,6 +358,7 @@ int main(void)
 	g = gpu_open();
 	OK(cuMemAlloc(&p, BYTES));
 	OK(cuMemAlloc(&q, BYTES));
+	OK(cuMemAlloc(&idle, BYTES));
 	OK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
 	OK(cuStreamCreate(&s2, CU_STREAM_NON_BLOCKING));
 	OK(cuStreamCreate(&other, CU_STREAM_NON_BLOCKING));

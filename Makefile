@@ -41,7 +41,7 @@ pkg_libs   = $(shell pkg-config --libs $(1) 2>/dev/null)
 
 # sources that need a library, and what stands in for them without it
 WITHOUT   := $(if $(call has,inih),daemon/confread_none.c,daemon/confread.c) \
-             $(if $(call has,jansson),daemon/control_none.c,daemon/control.c \
+             $(if $(call has,jansson),daemon/control_none.c,daemon/control.c daemon/profile.c \
                $(addprefix workloads/lib/,jsonfile.c measure.c report.c result.c timeline.c daemon.c))
 src = $(filter-out $(WITHOUT),$(wildcard $(1)/*.c))
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
@@ -255,7 +255,7 @@ $(filter-out %.so,$(PROBES)): $(B)/gpu/%: $(B)/obj/workloads/gpu/%.o $(GPU_LIB) 
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(CUDA_LINK) -ldl -lm -lpthread $(ALL_LDFLAGS)
 $(patsubst $(B)/%,$(B)/obj/workloads/%.o,$(filter-out %.so,$(PROBES))): $(B)/gpu/kernels.fatbin
 # preloaded into other people's processes, so never sanitized
-$(B)/gpu/preload/%.so: workloads/gpu/preload/%.c $(wildcard workloads/gpu/lib/rm*.[ch]) softgpu/rm_double.h
+$(B)/gpu/preload/%.so: workloads/gpu/preload/%.c $(wildcard workloads/gpu/lib/rm*.[ch]) softgpu/rm_double.h common/rm.h
 	$(call say,CC,$<)
 	$(Q)$(CC) $(filter-out $(SAN_$(SAN)),$(ALL_CFLAGS)) -shared -o $@ $(filter %.c,$^) -ldl -lpthread $(LDFLAGS)
 # runtime-API programs; "// NVCC: …" and "// LINK: …" in the first lines are their options

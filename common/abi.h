@@ -2,20 +2,22 @@
 /*
  * abi.h: the shared memory between one client (librein.so in a CUDA process) and the daemon.
  *
- * Four objects, each a sealed memfd that the daemon makes and passes over the client socket:
+ * Five objects, each a sealed memfd that the daemon makes and passes over the client socket:
  *
  *   board    one per daemon, the same for all clients.   daemon writes, client maps read-only
  *   control  one per client: its verdicts.               daemon writes, client maps read-only
  *   status   one per client: its demand and counters.    client writes, daemon reads
  *   rings    one per client: its event records (ring.h). client writes, daemon reads
+ *   points   one per client: what the GPU waits for.      daemon, client and its GPU write
  *
  * Versions. `major` changes when a field moves, changes meaning, or a struct changes size; the
  * two sides then refuse each other with one clear line. `minor` grows when a reserved field gets
  * a meaning that an older peer may ignore. Reserved fields and flags are 0 when written and
  * ignored when read.
  *
- * Trust. The daemon bounds-checks whatever it reads from `status`; the client can neither write
- * `board` and `control` nor shrink any of the four (F_SEAL_SHRINK), so no access can fault.
+ * Trust. The daemon bounds-checks whatever it reads from `status` and `points`; the client can
+ * neither write `board` and `control` nor shrink any of the five (F_SEAL_SHRINK), so no access can
+ * fault.
  *
  * Units: suffix _ns = nanoseconds; every time stamp is CLOCK_MONOTONIC of the host.
  * Fields of type rein_a32/rein_a64 are accessed only through common/atomic.h.
@@ -31,8 +33,9 @@
 
 #define REIN_ABI_MAGIC 0x6e696572u /* "rein" */
 #define REIN_ABI_MAJOR 1
-#define REIN_ABI_MINOR 2
-#define REIN_ABI_MINOR_RINGS 2 /* from here on a client takes a fifth descriptor: its rings */
+#define REIN_ABI_MINOR 3
+#define REIN_ABI_MINOR_RINGS 2  /* from here on a client takes a fifth descriptor: its rings */
+#define REIN_ABI_MINOR_POINTS 3 /* and a sixth: its points */
 
 #define REIN_PRIO_MAX 99           /* most urgent; 0 is best effort. Higher is more urgent. */
 #define REIN_DEVICES_MAX 16        /* devices that one process may declare: its slots */
@@ -41,6 +44,7 @@
 #define REIN_CLASS_LEN 32          /* class name, with its NUL */
 #define REIN_AREA_ALIGN 65536      /* the largest page size of the machines we run on */
 #define REIN_LEASE_NS 100000000ull /* a hold is renewed for this long at a time */
+#define REIN_POINT_ROWS 1024       /* streams of one client that have progress of their own */
 
 struct rein_abi_header {
 	uint32_t magic; /* REIN_ABI_MAGIC; written last by whoever makes the object */
@@ -93,8 +97,8 @@ struct rein_board {
 enum rein_hold_mode {
 	REIN_HOLD_NONE = 0,
 	REIN_HOLD_LAUNCH = 1,
-	REIN_HOLD_QUEUE = 2,   /* later: wait words in the GPU's front end */
-	REIN_HOLD_CONTEXT = 3, /* later: the channel group is taken off the GPU */
+	REIN_HOLD_QUEUE = 2,   /* since minor 3: rein_points.open is closed too */
+	REIN_HOLD_CONTEXT = 3, /* since minor 3: its channel groups are taken off the GPU */
 };
 
 /*
@@ -113,7 +117,7 @@ struct rein_verdict {
 	rein_a64 backlog_ns;       /* unfinished estimated GPU time allowed while metered */
 	rein_a64 point_ns;         /* queue gate: estimated work between points; 0 = none */
 	rein_a32 sms;              /* SM slice; 0 = whole device */
-	rein_a32 timeslice_us;     /* context gate: time slice; 0 = the driver's */
+	rein_a32 timeslice_us;     /* its contexts' time slice; 0: the driver's */
 	rein_a32 holder; /* since minor 2: the client for whose sake it is closed; 0: none */
 	uint32_t reserved;
 };
@@ -127,7 +131,10 @@ struct rein_control {
 	rein_a32 flags;     /* REIN_CONTROL_* */
 	rein_a32 prio;      /* 0…REIN_PRIO_MAX, as granted */
 	rein_a32 linger_us; /* quiet time after which a request counts as over */
-	uint32_t reserved[8];
+	/* since minor 3, from the profile of this GPU and driver (daemon/profile.h) */
+	rein_a32 context_recipe; /* how the context gate holds a group; 0: it does not */
+	rein_a32 point_cost_ns;  /* what a point costs the GPU; 0: not measured */
+	uint32_t reserved[6];
 	struct rein_verdict verdict[REIN_DEVICES_MAX]; /* slot = rein_status.device's index */
 };
 
@@ -146,6 +153,9 @@ struct rein_control {
 #define REIN_REQUEST_DECLARED 1u   /* it declares its requests: `requests` counts those, exactly */
 #define REIN_REQUEST_EXACT 2u      /* what ends with this active → idle was one: no linger */
 #define REIN_REQUEST_BACKGROUND 4u /* what it does now is background work: priority 0 */
+
+#define REIN_CAN_QUEUE 1u   /* puts points into its streams when the verdict's point_ns says so */
+#define REIN_CAN_CONTEXT 2u /* knows its channel groups and how to hold them */
 
 struct rein_status_device {
 	rein_a32 used;    /* 1: the slot is declared and `uuid` is written (release) */
@@ -170,8 +180,11 @@ struct rein_status {
 	 * it was given; for the accounts (daemon/account.c). 0: never, or it does not tell.
 	 */
 	rein_a64 drained_ns;
-	uint32_t reserved0[2];
-	struct { /* totals since the client joined; relaxed, for display only */
+	/* Since minor 3: the gates that it can be held at, besides the launch gate. The daemon uses
+	 * no other, and may use fewer. */
+	rein_a32 can;    /* REIN_CAN_* */
+	rein_a32 points; /* put into its streams so far. Display only */
+	struct {         /* totals since the client joined; relaxed, for display only */
 		rein_a64 submissions; /* work given to the driver */
 		rein_a64 requests;    /* idle → active changes, or declared requests */
 		rein_a64 gate_waits;  /* threads that waited at a closed gate */
@@ -185,6 +198,36 @@ struct rein_status {
 	struct rein_kmodel kmodel; /* kernel times as this client measured them */
 };
 
+/* ------------------------------------------------ points (daemon, client and its GPU, minor 3) */
+
+/*
+ * The queue gate. A *point* is [write progress; wait until open & 1] in a stream of the client: the
+ * GPU's front end goes no further while `open` is 0, with the queue behind it intact. `open` moves
+ * with the gate word: closed after it, opened before it. Cooperative: the client can write all of
+ * it, and does when its lease has lapsed or the daemon is gone.
+ *
+ * The daemon writes `open` only: 1 before it passes the object, and 0 only while the client's
+ * status says REIN_CAN_QUEUE and `keep_open` is 0.
+ */
+struct rein_points {
+	struct rein_abi_header header;
+	uint32_t reserved0[12];
+	_Alignas(64) rein_a32 open; /* bit 0: 1 open, 0 closed; the GPU polls this line */
+	uint32_t reserved1[15];
+	/* the client writes, the daemon reads */
+	_Alignas(64) rein_a32 keep_open; /* threads that would wait for ever if it were closed */
+	/* 1: its GPU cannot see `open`; the client copies it to where it can. Ring its doorbell,
+	 * from the daemon's end, after each change. */
+	rein_a32 driven;
+	/* display only */
+	rein_a32 context_held;  /* 1: its channel groups are off the GPU */
+	rein_a32 context_holds; /* how often they were */
+	uint32_t reserved2[12];
+	/* the client's GPU writes, the client reads: for each of its rows of streams, the low half
+	 * of the count of submissions that had completed at the last point passed */
+	rein_a32 progress[REIN_POINT_ROWS];
+};
+
 static_assert(sizeof(struct rein_abi_header) == 16, "ABI");
 static_assert(sizeof(struct rein_verdict) == 64, "ABI: a verdict is one cache line");
 static_assert(sizeof(struct rein_board_device) == 64, "ABI");
@@ -195,6 +238,7 @@ static_assert(offsetof(struct rein_status, demand) == 16, "ABI");
 static_assert(offsetof(struct rein_status, request_flags) == 20, "ABI");
 static_assert(offsetof(struct rein_status, deadline_ns) == 24, "ABI");
 static_assert(offsetof(struct rein_status, drained_ns) == 48, "ABI");
+static_assert(offsetof(struct rein_status, can) == 56, "ABI");
 static_assert(offsetof(struct rein_status, total) == 64, "ABI");
 static_assert(sizeof(struct rein_status_device) == 24, "ABI");
 static_assert(offsetof(struct rein_status, device) == 128, "ABI");
@@ -202,5 +246,10 @@ static_assert(offsetof(struct rein_status, kmodel) % 64 == 0, "ABI");
 static_assert(sizeof(struct rein_control) <= REIN_AREA_ALIGN, "ABI: control fits its area");
 static_assert(sizeof(struct rein_board) <= REIN_AREA_ALIGN, "ABI: board fits its area");
 static_assert(sizeof(struct rein_status) <= REIN_AREA_ALIGN, "ABI: status fits its area");
+static_assert(offsetof(struct rein_control, context_recipe) == 32, "ABI");
+static_assert(offsetof(struct rein_points, open) == 64, "ABI");
+static_assert(offsetof(struct rein_points, keep_open) == 128, "ABI");
+static_assert(offsetof(struct rein_points, progress) == 192, "ABI");
+static_assert(sizeof(struct rein_points) <= REIN_AREA_ALIGN, "ABI: points fits its area");
 
 #endif

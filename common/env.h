@@ -37,6 +37,8 @@
 	  "the least time between two requests, as 33ms; with REIN_BUDGET")                        \
 	X(PRIO, "REIN_PRIO", "librein.so, rein run", "the class'",                                 \
 	  "the priority that the program asks for, 0 (best effort) to 99 (most urgent)")           \
+	X(PROFILE, "REIN_PROFILE", "reind", "by GPU and driver, in /var/lib/rein",                 \
+	  "the one profile to read, as rein calibrate writes it")                                  \
 	X(RUN_DIR, "REIN_RUN_DIR", "librein.so, reind, rein",                                      \
 	  "/run/rein for root, else $XDG_RUNTIME_DIR/rein, else /tmp/rein-UID",                    \
 	  "where the sockets are")                                                                 \

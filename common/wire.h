@@ -4,7 +4,7 @@
  *
  * Both sockets are AF_UNIX SOCK_SEQPACKET under the run directory:
  *
- *   client.sock   0666; librein.so says HELLO, gets WELCOME with four descriptors, or five.
+ *   client.sock   0666; librein.so says HELLO, gets WELCOME with four to six descriptors.
  *                 Identity is SO_PEERCRED. The connection then stays open and silent: its
  *                 hang-up, or the process' death (pidfd), ends the client.
  *
@@ -79,6 +79,9 @@ enum rein_welcome_fd {
 	/* The rings (ring.h): sent only to a client whose HELLO says REIN_ABI_MINOR_RINGS or more,
 	 * and not if they could not be made. Whoever has none records nothing. */
 	REIN_FD_RINGS = REIN_FD_N,
+	/* The points (abi.h): the same with REIN_ABI_MINOR_POINTS, and only after the rings.
+	 * Whoever has none is held at the launch gate. */
+	REIN_FD_POINTS,
 	REIN_FD_MAX
 };
 

@@ -41,7 +41,8 @@ static uint64_t owns_until(const struct rein_arbiter_client *c, uint64_t at_ns)
 
 void rein_account_close(struct rein_arbiter_client *c, uint64_t now_ns)
 {
-	uint64_t queue_ns = c->policy.backlog_ns;
+	bool stops = c->mode >= REIN_HOLD_QUEUE; /* at its next point, one kernel away at most */
+	uint64_t queue_ns = stops ? REIN_POINT_NS : c->policy.backlog_ns;
 	if (c->history.longest_ns > queue_ns)
 		queue_ns = c->history.longest_ns;
 	c->closed_ns = now_ns;

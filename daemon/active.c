@@ -167,8 +167,10 @@ static void look_word(struct rein_arbiter *a, struct rein_arbiter_client *c, uin
 		c->idle_since_ns = c->live ? now_ns : 0;
 		c->exact = flags & REIN_REQUEST_EXACT;
 	}
-	if (waiting != c->policy.waiting || background != c->policy.background)
+	uint32_t can = rein_load_relaxed(&c->status->can);
+	if (waiting != c->policy.waiting || background != c->policy.background || can != c->can)
 		rein_device_mark(a, c);
+	c->can = can;
 	c->policy.waiting = waiting;
 	c->policy.background = background;
 	rein_stall_progress(a, c, now_ns);

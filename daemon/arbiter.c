@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* arbiter.c: joining, changing and leaving, and what time brings. Demand words are active.c, stalls
- * stall.c, decisions decide.c, devices device.c, jobs job.c, charging account.c, figures measure.c.
+ * stall.c, decisions decide.c, points points.c, devices device.c, jobs job.c, charging account.c,
+ * figures measure.c.
  */
 #include "arbiter.h"
 
@@ -170,6 +171,7 @@ int rein_arbiter_join(struct rein_arbiter *a, struct rein_arbiter_client *c, uin
 void rein_arbiter_leave(struct rein_arbiter *a, struct rein_arbiter_client *c, uint64_t now_ns)
 {
 	rein_account_client(a, c, now_ns);
+	rein_points_open(a, c);
 	rein_device_leave(a, c);
 	rein_job_leave(a, c);
 	policy_leave(a->policy, &c->policy, now_ns);
@@ -283,6 +285,7 @@ static uint64_t step_client(struct rein_arbiter *a, struct rein_arbiter_client *
 	uint64_t next = rein_active_linger(a, c, now_ns);
 	if (tick)
 		rein_device_look(a, c, now_ns);
+	next = rein_min_ns(next, rein_points_step(a, c, tick, now_ns));
 	return rein_min_ns(next, rein_stall_look(a, c, tick, now_ns));
 }
 

@@ -62,8 +62,33 @@
 /* A policy that wants to be asked again sooner than this, waits: the end of a turn, say, of which
  * half is charged, and then half of the rest, would else be asked for without end. */
 #define REIN_ARBITER_ASK_NS 50000ull
+/* Estimated work between two points of a client that could be preempted (points.c), and how often
+ * and for how long points that are closed open: hardware may give up on a wait after about 2 s. */
+#define REIN_POINT_NS 100000ull
+#define REIN_POINT_COST_PART 50 /* and no more points than cost one part in so many */
+#define REIN_ARBITER_PULSE_EVERY_NS 900000000ull
+#define REIN_ARBITER_PULSE_NS 2000000ull
 #define REIN_SHARE_BUCKETS 10 /* of 100 ms each */
 #define REIN_SHARE_BUCKET_NS 100000000ull
+
+/* What may hold a program on one GPU besides the launch gate (profile.h). */
+struct rein_gates {
+	uint32_t can;            /* REIN_CAN_* */
+	uint32_t context_recipe; /* 0: none */
+	uint32_t context_us;     /* a hold and its end by the context gate; 0: not measured */
+	uint32_t timeslice_us;   /* of who can be preempted; 0: the driver's */
+	uint32_t point_cost_ns;  /* on the GPU; 0: not measured */
+	bool waits_for_ever;     /* it was proven that no wait times out: no pulses */
+};
+#define REIN_GATES_MAX 64
+struct rein_gates_of {           /* by device; set by rein_arbiter_set_gates() */
+	struct rein_gates other; /* of devices that are not in the table */
+	unsigned n;
+	struct {
+		uint8_t uuid[16];
+		struct rein_gates gates;
+	} device[REIN_GATES_MAX];
+};
 
 struct rein_arbiter_slot { /* one declared device of one client */
 	bool seen;
@@ -77,7 +102,7 @@ struct rein_arbiter_slot { /* one declared device of one client */
 	} limits;
 	struct {
 		struct rein_arbiter_limits limits;
-		uint32_t gate, holder;
+		uint32_t gate, holder, mode;
 	} written;
 };
 
@@ -103,6 +128,7 @@ struct rein_arbiter_client {
 	char name[REIN_NAME_LEN];
 	struct rein_control *control;
 	const struct rein_status *status;
+	struct rein_points *points; /* NULL: it has none */
 
 	/* the arbiter's own */
 	uint32_t demand; /* the word as last read */
@@ -115,6 +141,11 @@ struct rein_arbiter_client {
 	bool live;              /* active, linger included */
 	bool stalled;
 	bool held;
+	uint32_t mode;         /* enum rein_hold_mode: how it is held */
+	uint32_t can;          /* REIN_CAN_*, as it said last */
+	bool points_closed;    /* as far as it is up to us */
+	uint64_t points_ns;    /* closed without a break since */
+	uint64_t pulse_end_ns; /* 0: no pulse is under way */
 	uint32_t holder; /* client id for whose sake it is held; 0: not held, or its own budget */
 	bool holding;    /* somebody is held for it */
 	bool rare;       /* its requests are far apart */
@@ -148,7 +179,10 @@ struct rein_arbiter_client {
 struct rein_arbiter_device {
 	uint8_t uuid[16];
 	int index; /* on the board */
-	uid_t uid; /* who declared it first */
+	struct rein_gates gates;
+	int top_prio;   /* of its clients, when the policy was asked last */
+	unsigned timed; /* of them that have a deadline or a period */
+	uid_t uid;      /* who declared it first */
 	bool dirty;
 	bool several; /* owners_gen is odd */
 	uint64_t charged_ns;
@@ -162,8 +196,10 @@ struct rein_arbiter {
 	struct rein_board *board;
 	struct rein_policy *policy;
 	struct rein_policy_params params;
+	struct rein_gates_of gates;
 	/* What the tests replace: waking a gate's waiters, and one line for the log. */
 	void (*wake)(const rein_a32 *gate);
+	void (*ring)(struct rein_arbiter_client *c); /* its doorbell, from our end; NULL: nobody */
 	void (*say)(void *arg, const char *line);
 	void *say_arg;
 	unsigned n;
@@ -232,6 +268,10 @@ void rein_arbiter_look(struct rein_arbiter *a, struct rein_arbiter_client *c, ui
 /* Does what is due at `now_ns`: lingers, stalls, leases, accounts, decisions. Returns when to
  * call again even if no word changes; UINT64_MAX: not before. */
 uint64_t rein_arbiter_step(struct rein_arbiter *a, uint64_t now_ns);
+
+/* From now on. Before the first call there is the launch gate only. */
+void rein_arbiter_set_gates(struct rein_arbiter *a, const struct rein_gates_of *gates,
+                            uint64_t now_ns);
 
 /* Whether those that can are to write event records (common/ring.h). */
 void rein_arbiter_set_traced(struct rein_arbiter *a, bool traced, uint64_t now_ns);

@@ -55,10 +55,33 @@ void rein_decide(struct rein_arbiter *a, uint64_t now_ns);
 void rein_decide_ask(struct rein_arbiter *a, uint64_t now_ns);
 /* Is its job held for client `id`, as asked last? */
 bool rein_decide_held_for(const struct rein_arbiter_client *c, uint32_t id);
-/* Renews the leases of all clients that are held. */
+/* Renews the leases of all clients that are held, and holds those harder that it takes more for. */
 void rein_decide_renew(struct rein_arbiter *a, uint64_t now_ns);
 /* Opens all gates of one client, whatever the policy says. */
 void rein_decide_open(struct rein_arbiter *a, struct rein_arbiter_client *c);
+
+/* points.c: the queue gate, and how a client is held */
+/* Before a device's verdicts are taken: who is the most urgent there. */
+void rein_points_rank(struct rein_arbiter_device *d);
+/* Estimated work between its points on one device; 0: no points. `wish_ns`: the policy's, or 0. */
+uint64_t rein_points_every(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
+                           const struct rein_arbiter_device *d, uint64_t wish_ns);
+/* The time slice of its contexts on one device; 0: the driver's. `wish_us`: the policy's, or 0. */
+uint32_t rein_points_timeslice(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
+                               const struct rein_arbiter_device *d, uint32_t wish_us);
+/* How it is to be held, now or if that goes on. */
+uint32_t rein_points_mode(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
+                          uint64_t now_ns);
+/* Closes its points after its gates, or opens them before. Idempotent. */
+void rein_points_close(struct rein_arbiter *a, struct rein_arbiter_client *c, uint64_t now_ns);
+void rein_points_open(struct rein_arbiter *a, struct rein_arbiter_client *c);
+/* Pulses; `tick`: closes again what somebody opened. Returns when to look again. */
+uint64_t rein_points_step(struct rein_arbiter *a, struct rein_arbiter_client *c, bool tick,
+                          uint64_t now_ns);
+
+/* What is allowed on a device that is new, or for all; and tells a client what its profile says. */
+void rein_points_device(const struct rein_arbiter *a, struct rein_arbiter_device *d);
+void rein_points_publish(const struct rein_arbiter *a, struct rein_arbiter_client *c);
 
 /* account.c: charges the time since the last look, with the state as it was until now. Call it
  * before any change of who is active or held. */

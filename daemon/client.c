@@ -144,6 +144,28 @@ static void make_rings(struct rein_client *c, const struct rein_msg_hello *h)
 	c->rings_fd = -1;
 }
 
+/* The word that its GPU waits for: as with the rings, nobody is refused for want of it. */
+static void make_points(struct rein_client *c, const struct rein_msg_hello *h)
+{
+	int err = 0;
+	if (h->header.abi_minor < REIN_ABI_MINOR_POINTS || c->rings_fd < 0)
+		return;
+	c->points = object_new("rein-points", sizeof(*c->points), &c->points_fd, &err);
+	if (c->points) {
+		rein_store_release(&c->points->open, 1);
+		if (fcntl(c->points_fd, F_ADD_SEALS, F_SEAL_SEAL) < 0)
+			err = -errno;
+	}
+	if (!err) {
+		c->member.arbiter.points = c->points;
+		return;
+	}
+	rein_debug("no points for client %u: %s", c->member.arbiter.policy.id, strerror(-err));
+	if (c->points_fd >= 0)
+		close(c->points_fd);
+	c->points_fd = -1;
+}
+
 static int make_objects(struct rein_client *c)
 {
 	int err = 0;
@@ -172,7 +194,7 @@ struct rein_client *rein_client_new(const struct rein_msg_hello *h, const struct
 		*err = -ENOMEM;
 		return NULL;
 	}
-	c->control_fd = c->status_fd = c->ring_fd = c->rings_fd = -1;
+	c->control_fd = c->status_fd = c->ring_fd = c->rings_fd = c->points_fd = -1;
 	c->member.doorbell_fd = c->member.pid_fd = -1;
 	c->who = *who;
 	rein_printable(c->job, sizeof(c->job), h->job);
@@ -193,6 +215,7 @@ struct rein_client *rein_client_new(const struct rein_msg_hello *h, const struct
 		return NULL;
 	}
 	make_rings(c, h);
+	make_points(c, h);
 	c->member.arbiter.control = c->control;
 	c->member.arbiter.status = c->status;
 	return c;
@@ -200,7 +223,8 @@ struct rein_client *rein_client_new(const struct rein_msg_hello *h, const struct
 
 void rein_client_free(struct rein_client *c)
 {
-	int fds[] = {c->control_fd, c->status_fd, c->member.doorbell_fd, c->ring_fd, c->rings_fd};
+	int fds[] = {c->control_fd, c->status_fd, c->member.doorbell_fd,
+	             c->ring_fd,    c->rings_fd,  c->points_fd};
 	for (unsigned i = 0; i < REIN_ARRAY_LEN(fds); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -208,6 +232,8 @@ void rein_client_free(struct rein_client *c)
 		munmap(c->control, REIN_AREA_ALIGN);
 	if (c->status)
 		munmap(c->status, REIN_AREA_ALIGN);
+	if (c->points)
+		munmap(c->points, REIN_AREA_ALIGN);
 	free(c);
 }
 

@@ -43,10 +43,11 @@ struct rein_client {
 	struct rein_client_set set;
 	struct rein_reservation reservation;
 	uint64_t backlog_cap_ns; /* what admitted deadlines tolerate; UINT64_MAX: anything */
-	/* until they are sent; ring: the end to write; rings: -1 for a client that takes none */
-	int control_fd, status_fd, ring_fd, rings_fd;
+	/* until they are sent; ring: the end to write; rings, points: -1 for who takes none */
+	int control_fd, status_fd, ring_fd, rings_fd, points_fd;
 	struct rein_control *control;
 	struct rein_status *status; /* mapped read-only */
+	struct rein_points *points; /* NULL: none */
 	struct rein_source *source; /* the collector's; NULL: its events are not recorded */
 	uint64_t joined_ns;
 };

@@ -66,7 +66,9 @@ struct rein_config {
 	const struct rein_policy_ops *policy; /* NULL: not said */
 	bool has_mode;
 	enum rein_mode mode;
-	bool events;        /* event records are written and kept */
+	bool events; /* event records are written and kept */
+	bool has_gates;
+	uint32_t gates;     /* REIN_CAN_*: besides the launch gate no other may hold (profile.h) */
 	uint64_t ageing_ns; /* of [daemon]: as [policy prio] and [policy classes] have it */
 	struct rein_policy_params
 	    params[REIN_CONFIG_POLICIES_MAX]; /* in the order of rein_policies */

@@ -92,6 +92,32 @@ static void daemon_events(struct rein_reading *r, const char *value)
 		rein_reading_fail(r, "unknown events '%s'; accepted: on, off", value);
 }
 
+/* "launch, queue, context" or fewer; the launch gate always is. */
+static void daemon_gates(struct rein_reading *r, const char *value)
+{
+	static const struct {
+		const char *name;
+		uint32_t can;
+	} known[] = {{"launch", 0}, {"queue", REIN_CAN_QUEUE}, {"context", REIN_CAN_CONTEXT}};
+	uint32_t gates = 0;
+	for (size_t n; *value; value += n + strspn(value + n, ", ")) {
+		unsigned i = 0;
+		n = strcspn(value, ", ");
+		while (i < REIN_ARRAY_LEN(known) &&
+		       (strlen(known[i].name) != n || strncmp(known[i].name, value, n) != 0))
+			i++;
+		if (i == REIN_ARRAY_LEN(known)) {
+			rein_reading_fail(r,
+			                  "unknown gate '%.*s'; accepted: launch, queue, context",
+			                  (int)n, value);
+			return;
+		}
+		gates |= known[i].can;
+	}
+	r->config->gates = gates;
+	r->config->has_gates = true;
+}
+
 static void daemon_mode(struct rein_reading *r, const char *value)
 {
 	if (rein_mode_parse(value, &r->config->mode))
@@ -374,11 +400,10 @@ struct key {
 	const char *of; /* [policy NAME]: the policies that have it; NULL: all */
 };
 
-static const struct key daemon_keys[] = {{"policy", daemon_policy, NULL},
-                                         {"mode", daemon_mode, NULL},
-                                         {"events", daemon_events, NULL},
-                                         {"ageing", daemon_ageing, NULL},
-                                         {NULL, NULL, NULL}};
+static const struct key daemon_keys[] = {
+    {"policy", daemon_policy, NULL}, {"mode", daemon_mode, NULL},
+    {"events", daemon_events, NULL}, {"gates", daemon_gates, NULL},
+    {"ageing", daemon_ageing, NULL}, {NULL, NULL, NULL}};
 static const struct key class_keys[] = {{"priority", class_priority, NULL},
                                         {"weight", class_weight, NULL},
                                         {"latency_nice", class_latency_nice, NULL},

@@ -208,20 +208,22 @@ static int send_welcome(struct rein_server *s, struct rein_conn *c, const struct
 	if (!client) /* REIN_HELLO_CHECK */
 		return rein_sock_send(c->fd, &w, w.header.size, NULL, 0);
 	w.client_id = client->member.arbiter.policy.id;
-	const int fds[REIN_FD_MAX] = {[REIN_FD_BOARD] = s->board_fd,
-	                              [REIN_FD_CONTROL] = client->control_fd,
-	                              [REIN_FD_STATUS] = client->status_fd,
-	                              [REIN_FD_DOORBELL] = client->ring_fd,
-	                              [REIN_FD_RINGS] = client->rings_fd};
-	int err = rein_sock_send(c->fd, &w, w.header.size, fds,
-	                         client->rings_fd < 0 ? REIN_FD_N : REIN_FD_MAX);
+	const int fds[REIN_FD_MAX] = {
+	    [REIN_FD_BOARD] = s->board_fd,        [REIN_FD_CONTROL] = client->control_fd,
+	    [REIN_FD_STATUS] = client->status_fd, [REIN_FD_DOORBELL] = client->ring_fd,
+	    [REIN_FD_RINGS] = client->rings_fd,   [REIN_FD_POINTS] = client->points_fd};
+	unsigned n = client->rings_fd < 0 ? REIN_FD_N : REIN_FD_POINTS;
+	int err = rein_sock_send(c->fd, &w, w.header.size, fds, n + (client->points_fd >= 0));
 	/* The mappings stay; the descriptors are the client's now. */
 	close(client->control_fd);
 	close(client->status_fd);
 	close(client->ring_fd);
 	if (client->rings_fd >= 0)
 		close(client->rings_fd);
-	client->control_fd = client->status_fd = client->ring_fd = client->rings_fd = -1;
+	if (client->points_fd >= 0)
+		close(client->points_fd);
+	client->control_fd = client->status_fd = client->ring_fd = -1;
+	client->rings_fd = client->points_fd = -1;
 	return err;
 }
 

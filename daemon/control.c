@@ -176,14 +176,19 @@ static json_t *client_json(struct rein_server *s, const struct rein_snapshot *sn
 	    "exe", k->who.exe, "class", k->class_name, "prio", c->prio, "weight", (int)c->weight,
 	    "state", state, "metered", c->metered, "devices", devices_json(snap, c), "joined_s",
 	    (double)(rein_now_ns() - k->joined_ns) / 1e9);
-	json_t *counts =
-	    json_pack("{s:I, s:I, s:I, s:f, s:I, s:f, s:I, s:f, s:f, s:o, s:o}", "submissions",
-	              (json_int_t)c->submissions, "requests", (json_int_t)c->requests, "gate_waits",
-	              (json_int_t)c->gate_waits, "gate_wait_ms", (double)c->gate_wait_ns / 1e6,
-	              "backlog_waits", (json_int_t)c->backlog_waits, "backlog_wait_ms",
-	              (double)c->backlog_wait_ns / 1e6, "lapses", (json_int_t)c->lapses, "used_ms",
-	              (double)c->used_ns / 1e6, "share", c->share, "held_for",
-	              holder_json(s, c->holder), "declared", declared_json(c));
+	static const char *const modes[] = {[REIN_HOLD_NONE] = "none",
+	                                    [REIN_HOLD_LAUNCH] = "launch",
+	                                    [REIN_HOLD_QUEUE] = "queue",
+	                                    [REIN_HOLD_CONTEXT] = "context"};
+	json_t *counts = json_pack(
+	    "{s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:f, s:I, s:f, s:f, s:o, s:o}", "gate",
+	    modes[c->mode], "points", (json_int_t)c->points, "context_holds",
+	    (json_int_t)c->context_holds, "submissions", (json_int_t)c->submissions, "requests",
+	    (json_int_t)c->requests, "gate_waits", (json_int_t)c->gate_waits, "gate_wait_ms",
+	    (double)c->gate_wait_ns / 1e6, "backlog_waits", (json_int_t)c->backlog_waits,
+	    "backlog_wait_ms", (double)c->backlog_wait_ns / 1e6, "lapses", (json_int_t)c->lapses,
+	    "used_ms", (double)c->used_ns / 1e6, "share", c->share, "held_for",
+	    holder_json(s, c->holder), "declared", declared_json(c));
 	json_t *timing = json_pack("{s:i, s:s, s:s, s:f, s:o, s:o}", "latency_nice",
 	                           c->latency_nice, "band", rein_band_name(c->band), "job", k->job,
 	                           "backlog_us", (double)c->backlog_ns / 1e3, "reservation",

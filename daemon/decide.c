@@ -62,8 +62,8 @@ bool rein_decide_held_for(const struct rein_arbiter_client *c, uint32_t id)
 /* ---------------------------------------------------------------- asking */
 
 /* Keeps the policy's answer. Without a holder and an end a hold would last for ever: it is none. */
-static void take_answer(const struct rein_arbiter_device *d, struct rein_arbiter_client *c,
-                        const struct rein_policy_verdict *v)
+static void take_answer(const struct rein_arbiter *a, const struct rein_arbiter_device *d,
+                        struct rein_arbiter_client *c, const struct rein_policy_verdict *v)
 {
 	bool hold = v->hold && (v->holder ? !is_mate(c, v->holder) : d->next_ns != UINT64_MAX);
 	c->held_on &= ~(1ull << d->index);
@@ -78,9 +78,9 @@ static void take_answer(const struct rein_arbiter_device *d, struct rein_arbiter
 		    .backlog_ns = v->backlog_ns ? v->backlog_ns : c->policy.backlog_ns,
 		    .backlog_launches =
 			v->backlog_launches ? v->backlog_launches : c->policy.backlog_launches,
-		    .point_ns = v->point_ns,
+		    .point_ns = v->metered ? rein_points_every(a, c, d, v->point_ns) : 0,
 		    .sms = v->sms,
-		    .timeslice_us = v->timeslice_us};
+		    .timeslice_us = rein_points_timeslice(a, c, d, v->timeslice_us)};
 	}
 }
 
@@ -102,6 +102,7 @@ static void ask(struct rein_arbiter *a, struct rein_arbiter_device *d, uint64_t 
 		ask_for[i] = &c->policy;
 		c->policy.active = is_active_on(c, d->index);
 	}
+	rein_points_rank(d);
 	memset(a->verdict, 0, d->n * sizeof(a->verdict[0]));
 	d->next_ns = a->policy->ops->decide(a->policy, ask_for, a->verdict, d->n, now_ns);
 	if (d->next_ns < now_ns + REIN_ARBITER_ASK_NS)
@@ -109,7 +110,7 @@ static void ask(struct rein_arbiter *a, struct rein_arbiter_device *d, uint64_t 
 	for (unsigned i = 0; i < d->n; i++) {
 		struct rein_arbiter_client *c = d->client[i];
 		c->policy.active = c->live && !c->stalled;
-		take_answer(d, c, &a->verdict[i]);
+		take_answer(a, d, c, &a->verdict[i]);
 	}
 	a->decisions++;
 }
@@ -209,9 +210,9 @@ static void write_slot(struct rein_arbiter *a, struct rein_arbiter_client *c, un
 	struct rein_arbiter_slot *s = &c->slot[i];
 	struct rein_verdict *v = &c->control->verdict[i];
 	const struct rein_arbiter_limits *l = &s->limits;
-	uint32_t mode = gate & REIN_GATE_CLOSED ? REIN_HOLD_LAUNCH : REIN_HOLD_NONE;
+	uint32_t mode = gate & REIN_GATE_CLOSED ? c->mode : REIN_HOLD_NONE;
 	if (gate == s->written.gate && same_limits(l, &s->written.limits) &&
-	    c->holder == s->written.holder)
+	    c->holder == s->written.holder && mode == s->written.mode)
 		return;
 	if (gate & ~s->written.gate & REIN_GATE_CLOSED)
 		rein_store_relaxed(&v->lease_until_ns, now_ns + REIN_LEASE_NS);
@@ -228,16 +229,24 @@ static void write_slot(struct rein_arbiter *a, struct rein_arbiter_client *c, un
 	rein_store_release(&v->generation, rein_load_relaxed(&v->generation) + 1);
 	rein_store_release(&v->seq, seq + 2);
 
-	bool opens = s->written.gate & ~gate;
+	bool sliced = l->timeslice_us != s->written.limits.timeslice_us;
+	bool opens = s->written.gate & ~gate, first = l->point_ns && !s->written.limits.point_ns;
+	bool context = mode != s->written.mode &&
+	               (mode == REIN_HOLD_CONTEXT || s->written.mode == REIN_HOLD_CONTEXT);
 	s->written.gate = gate;
 	s->written.limits = *l;
 	s->written.holder = c->holder;
+	s->written.mode = mode;
 	rein_swap_seqcst(&v->gate, gate);
 	/* A thread that waits set its bit before it looked at the gate; one of us sees the other.
+	 * A thread of the client's shim that holds contexts or shortens slices always waits there.
 	 */
-	if (opens &&
-	    rein_load_seqcst(&c->status->demand) & (REIN_DEMAND_ACTIVE | REIN_DEMAND_WAITING))
+	if (context || sliced ||
+	    (opens &&
+	     rein_load_seqcst(&c->status->demand) & (REIN_DEMAND_ACTIVE | REIN_DEMAND_WAITING)))
 		a->wake(&v->gate);
+	if (first && a->ring) /* its warden is to watch over its points */
+		a->ring(c);
 }
 
 /* The gate word of all its slots, alike: each bit that some device asks for. */
@@ -250,6 +259,20 @@ static uint32_t gate_of(const struct rein_arbiter *a, const struct rein_arbiter_
 		if (c->slot[i].seen && c->slot[i].metered)
 			gate |= REIN_GATE_METERED;
 	return gate;
+}
+
+/* Gates close before points and open after them: what is let through finds the queue moving. */
+static void write_client(struct rein_arbiter *a, struct rein_arbiter_client *c, uint32_t gate,
+                         uint64_t now_ns)
+{
+	bool points = gate & REIN_GATE_CLOSED && c->mode != REIN_HOLD_LAUNCH;
+	if (!points)
+		rein_points_open(a, c);
+	for (unsigned i = 0; i < c->slots; i++)
+		if (c->slot[i].seen)
+			write_slot(a, c, i, gate, now_ns);
+	if (points)
+		rein_points_close(a, c, now_ns);
 }
 
 /* One held, all held; the reason is a holder, if there is one among them. */
@@ -282,13 +305,12 @@ static void apply_client(struct rein_arbiter *a, struct rein_arbiter_client *c, 
 		return;
 	if (held != c->held)
 		rein_account_client(a, c, now_ns);
+	c->mode = held ? rein_points_mode(a, c, now_ns) : REIN_HOLD_NONE;
 	if (held && !c->held)
 		rein_account_close(c, now_ns);
 	c->held = c->policy.held = held;
 	c->holder = held ? c->to_hold_for : 0;
-	for (unsigned i = 0; i < c->slots; i++)
-		if (c->slot[i].seen)
-			write_slot(a, c, i, gate, now_ns);
+	write_client(a, c, gate, now_ns);
 	if (held && a->tick_ns > now_ns + REIN_ARBITER_TICK_NS)
 		a->tick_ns = now_ns + REIN_ARBITER_TICK_NS;
 }
@@ -346,6 +368,11 @@ void rein_decide_renew(struct rein_arbiter *a, uint64_t now_ns)
 			if (c->slot[k].written.gate & REIN_GATE_CLOSED)
 				rein_store_relaxed(&c->control->verdict[k].lease_until_ns,
 				                   now_ns + REIN_LEASE_NS);
+		uint32_t mode = c->held ? rein_points_mode(a, c, now_ns) : c->mode;
+		if (mode == c->mode)
+			continue;
+		c->mode = mode;
+		write_client(a, c, gate_of(a, c), now_ns);
 	}
 }
 
@@ -356,9 +383,8 @@ void rein_decide_open(struct rein_arbiter *a, struct rein_arbiter_client *c)
 		s->metered = false;
 	}
 	c->held = c->to_hold = false;
+	c->mode = REIN_HOLD_NONE;
 	c->holder = 0;
 	c->held_on = 0;
-	for (unsigned i = 0; i < c->slots; i++)
-		if (c->slot[i].seen)
-			write_slot(a, c, i, REIN_GATE_OPEN, 0);
+	write_client(a, c, REIN_GATE_OPEN, 0);
 }

@@ -45,6 +45,7 @@ static int device_get(struct rein_arbiter *a, const uint8_t uuid[16], uid_t uid,
 		return -1;
 	}
 	a->device[index] = d;
+	rein_points_device(a, d);
 	return index;
 }
 
@@ -81,6 +82,7 @@ void rein_device_look(struct rein_arbiter *a, struct rein_arbiter_client *c, uin
 			c->devices |= 1ull << d->index;
 			rein_job_refresh(a, c);
 		}
+		rein_points_publish(a, c);
 		rein_store_release(&c->control->verdict[i].board_device, (uint32_t)s->device);
 		d->dirty = a->dirty = true;
 	}

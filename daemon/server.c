@@ -17,6 +17,7 @@
 #include "../common/log.h"
 #include "../common/sock.h"
 #include "notify.h"
+#include "profile.h"
 #include "rundir.h"
 #include "supervise.h"
 #include "vitals.h"
@@ -136,6 +137,23 @@ int rein_server_regrant(struct rein_server *s, struct rein_client *c, bool stric
 	return result;
 }
 
+static void say_profile(const char *line)
+{
+	rein_warn("%s", line);
+}
+
+static void do_set_gates(struct rein_arbiter *a, void *arg, uint64_t now_ns)
+{
+	rein_arbiter_set_gates(a, arg, now_ns);
+}
+
+static void apply_gates(struct rein_server *s)
+{
+	struct rein_gates_of gates;
+	rein_profile_read(&gates, s->config, say_profile);
+	rein_loop_call(s->loop, do_set_gates, &gates);
+}
+
 int rein_server_reload(struct rein_server *s, char *err, size_t err_len)
 {
 	struct rein_config *fresh;
@@ -153,6 +171,7 @@ int rein_server_reload(struct rein_server *s, char *err, size_t err_len)
 	}
 	rein_loop_set_mode(s->loop, mode_of(s, fresh));
 	rein_trace_apply(s);
+	apply_gates(s);
 	for (struct rein_conn *c = s->conns; c; c = c->next) {
 		char why[160] = "";
 		if (c->client && rein_server_regrant(s, c->client, false, why, sizeof(why)))
@@ -288,10 +307,12 @@ int rein_server_start(struct rein_server *s, const struct rein_options *o, char 
 		                         rein_config_params(s->config, s->policy),
 		                         mode_of(s, s->config));
 	}
-	if (result)
+	if (result) {
 		snprintf(err, err_len, "cannot start the arbiter: %s", strerror(-result));
-	else
+	} else {
+		apply_gates(s);
 		result = listen_all(s, err, err_len);
+	}
 	if (!result)
 		result = rein_trace_start(s, err, err_len);
 	if (!result) {

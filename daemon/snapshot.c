@@ -27,6 +27,9 @@ static void copy_client(const struct rein_arbiter *a, const struct rein_arbiter_
 	out->backlog_ns = c->policy.backlog_ns;
 	rein_arbiter_measured(c, &out->measured);
 	out->held = c->held;
+	out->mode = c->mode;
+	out->points = rein_load_relaxed(&st->points);
+	out->context_holds = c->points ? rein_load_relaxed(&c->points->context_holds) : 0;
 	out->waiting = c->demand & REIN_DEMAND_WAITING;
 	out->working = c->demand & REIN_DEMAND_ACTIVE;
 	out->used_ns = c->policy.used_ns;

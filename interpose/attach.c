@@ -15,6 +15,8 @@
 #include "demand.h"
 #include "helper.h"
 #include "ours.h"
+#include "point.h"
+#include "rmgate.h"
 #include "stream.h"
 #include "trace.h"
 
@@ -87,6 +89,12 @@ void rein_attach_ring(void)
 	if (!rein_ours_still(&file))
 		return;
 	(void)syscall(SYS_sendto, file.fd, &one, sizeof(one), MSG_NOSIGNAL | MSG_DONTWAIT, NULL, 0);
+}
+
+int rein_attach_bell_fd(void)
+{
+	struct rein_ours file = bell_file();
+	return rein_ours_still(&file) ? file.fd : -1;
 }
 
 /* ---------------------------------------------------------------- mapping */
@@ -204,6 +212,10 @@ int rein_attach_map(const int *fds, unsigned n_fds)
 	}
 	alias = control;
 	(void)rein_swap_seqcst(&attached, 1); /* before rein_helper_wake() looks */
+	if (n_fds > REIN_FD_POINTS)
+		rein_point_join(fds[REIN_FD_POINTS]);
+	rein_point_publish();
+	rein_rmgate_joined();
 	publish_devices();
 	rein_demand_publish();
 	rein_attach_ring();
@@ -218,6 +230,7 @@ int rein_attach_map(const int *fds, unsigned n_fds)
 void rein_attach_unmap(void)
 {
 	rein_store_release(&attached, 0);
+	rein_point_leave();
 	(void)put_zeros(REIN_CONTROL, sizeof(struct rein_control));
 	if (alias)
 		rein_futex_wake_all(&alias->verdict[0].gate);
@@ -245,6 +258,7 @@ int rein_attach_device(CUdevice device)
 	static pthread_mutex_t adding = PTHREAD_MUTEX_INITIALIZER;
 	CUuuid uuid;
 	uint64_t words[2];
+	rein_rmgate_device(device);
 	CUresult r = real.cuDeviceGetUuid_v2(&uuid, device);
 	if (r != CUDA_SUCCESS)
 		r = real.cuDeviceGetUuid(&uuid, device);
@@ -273,6 +287,7 @@ int rein_attach_device(CUdevice device)
 void rein_attach_let_go(void)
 {
 	rein_store_release(&attached, 0);
+	rein_point_let_go();
 	(void)put_zeros(REIN_CONTROL, sizeof(struct rein_control));
 	(void)put_zeros(REIN_STATUS, sizeof(struct rein_status));
 	(void)put_zeros(REIN_BOARD, sizeof(struct rein_board));

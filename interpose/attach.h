@@ -56,11 +56,17 @@ extern _Alignas(REIN_AREA_ALIGN) union rein_rings_area rein_rings_area;
 /* warden.c. Starts warden and helper, once; waits at most 50 ms for the first attempt to join to
  * end. */
 void rein_attach_start(void);
+/* A thread of ours, in that scheduling class if it may be, at its lowest priority. stack 0: the
+ * usual one. 0 or -errno. */
+REIN_MUST_CHECK int rein_attach_thread(void *(*thread_main)(void *), size_t stack, int policy);
 /* Whether a daemon is there. */
 bool rein_attach_on(void);
 /* Rings the daemon's doorbell, unless the program has closed it: _rings says so. */
 void rein_attach_ring(void);
 bool rein_attach_rings(void);
+/* Its descriptor, to be read by the warden alone; -1: none. The daemon rings there too, when the
+ * warden is to look after the points (point.h). */
+int rein_attach_bell_fd(void);
 /* This process uses the device: declared to the daemon now and on each joining. Its slot among the
  * verdicts, or -1. */
 int rein_attach_device(CUdevice device);

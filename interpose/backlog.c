@@ -3,6 +3,7 @@
 
 #include "../common/futex.h"
 #include "helper.h"
+#include "point.h"
 
 #define LAUNCHES_MAX (REIN_MARKS * 3 / 4) /* the wait is for room, hardly ever for a mark */
 #define SLEEP_MIN_NS (20 * REIN_US)
@@ -103,9 +104,19 @@ static bool any_unmarked(void)
 	return false;
 }
 
+/* What no point stands behind, in any stream: the helper's queries will tell of it too. */
+static bool any_past(void)
+{
+	unsigned n = rein_rows_count();
+	for (unsigned i = 0; i < n; i++)
+		if (rein_load_seqcst(&rein_row_at(i)->past))
+			return true;
+	return false;
+}
+
 bool rein_backlog_watches(void)
 {
-	return rein_load_seqcst(&waiting) && !any_unmarked();
+	return rein_load_seqcst(&waiting) && !any_unmarked() && !any_past();
 }
 
 static void limits(const struct rein_row *row, uint64_t *ns, uint64_t *count)
@@ -120,11 +131,16 @@ static void limits(const struct rein_row *row, uint64_t *ns, uint64_t *count)
 		*count = LAUNCHES_MAX;
 }
 
-void rein_backlog_release(uint64_t ns)
+static void released(uint64_t packed)
 {
-	rein_add_seqcst(&outstanding, -(COUNT_ONE | ns));
+	rein_add_seqcst(&outstanding, -packed);
 	rein_store_relaxed(&released_ns, rein_now_ns());
 	rein_add_seqcst(&rein_progress, 1);
+}
+
+void rein_backlog_release(uint64_t ns)
+{
+	released(COUNT_ONE | ns);
 }
 
 static bool reserve(const struct rein_row *row, uint64_t ns, bool force)
@@ -186,6 +202,75 @@ static void no_longer_first(const struct rein_ticket *t)
 	(void)rein_cas(&first_in_line, &first, 0);
 }
 
+/* ---------------------------------------------------------------- under the queue gate */
+
+static void past_release(struct rein_row *row)
+{
+	uint64_t past = rein_swap_seqcst(&row->past, 0);
+	if (past)
+		released(past);
+}
+
+/* Streams that have drained. Who submits counts itself in `begun` before it adds to `past`. */
+static void past_settle(void)
+{
+	unsigned n = rein_rows_count();
+	rein_point_look();
+	for (unsigned i = 0; i < n; i++) {
+		struct rein_row *row = rein_row_at(i);
+		uint64_t past = rein_load_seqcst(&row->past);
+		uint64_t completed = rein_load_seqcst(&row->completed);
+		if (past && rein_load_seqcst(&row->begun) == completed &&
+		    rein_cas(&row->past, &past, 0))
+			released(past);
+	}
+}
+
+/* Takes its own part back, if no point has released it since. */
+static void past_leave(struct rein_ticket *t)
+{
+	uint64_t mine = COUNT_ONE | t->estimate_ns, past = rein_load_seqcst(&t->row->past);
+	t->behind = false;
+	while (past / COUNT_ONE && (past & NS_MASK) >= t->estimate_ns)
+		if (rein_cas(&t->row->past, &past, past - mine)) {
+			released(mine);
+			return;
+		}
+}
+
+static void past_add(struct rein_ticket *t)
+{
+	t->behind = true;
+	rein_add_seqcst(&t->row->past, COUNT_ONE | t->estimate_ns);
+}
+
+/* Once a point is due before it, it is: what stands before has been released. Nothing is put
+ * between a kernel and one that may overlap its end. */
+static bool due(const struct rein_ticket *t)
+{
+	uint64_t past_ns = rein_load_seqcst(&t->row->past) & NS_MASK;
+	return t->point || (!t->work->dependent &&
+	                    (past_ns + t->estimate_ns > t->every_ns || row_unmarked(t->row)));
+}
+
+static bool enter_behind_point(struct rein_ticket *t)
+{
+	if (others_first(t))
+		return false;
+	for (t->point = due(t);; t->point = true) {
+		if (t->point)
+			past_release(t->row);
+		if (reserve(t->row, t->estimate_ns, false))
+			break;
+		if (t->point || t->work->dependent || !rein_load_seqcst(&t->row->past))
+			return false;
+	}
+	past_add(t);
+	return true;
+}
+
+/* ---------------------------------------------------------------- with marks */
+
 /* Takes a mark, with the reservation that was made for it or with none. */
 static bool enter(struct rein_ticket *t, bool reserved)
 {
@@ -230,12 +315,16 @@ static void give_up(struct rein_ticket *t, uint64_t now)
 			;
 	}
 	rein_helper_wake();
-	if (try_enter(t))
+	if (t->every_ns ? enter_behind_point(t) : try_enter(t))
 		return;
 	reserve(t->row, t->estimate_ns, true);
-	if (!enter(t, true)) /* no mark to be had: it goes uncounted */
+	if (t->every_ns)
+		past_add(t);
+	else if (!enter(t, true)) /* no mark to be had: it goes uncounted */
 		rein_add_seqcst(&outstanding, -(COUNT_ONE | t->estimate_ns));
 }
+
+/* ---------------------------------------------------------------- waiting for room */
 
 /* Half of what the oldest should still take; longer and longer when it is overdue or unknown. */
 static void sleep_for_room(const struct rein_mark_watch *w, uint32_t gate)
@@ -272,8 +361,10 @@ static bool wait_for_room(struct rein_ticket *t, uint32_t gate)
 	uint64_t last = rein_now_ns();
 	for (;;) {
 		struct rein_mark_watch w = rein_mark_look(false);
-		mark_the_past(t); /* there may have been no mark to be had */
-		if (try_enter(t))
+		past_settle();
+		if (!t->every_ns)
+			mark_the_past(t); /* there may have been no mark to be had */
+		if (t->every_ns ? enter_behind_point(t) : try_enter(t))
 			return true;
 		uint64_t now = rein_now_ns(), seen = rein_load_seqcst(&rein_progress);
 		t->stalled_ns = seen == t->progress ? t->stalled_ns + (now - last) : 0;
@@ -316,31 +407,68 @@ static void choose_sample(struct rein_ticket *t, uint64_t limit_ns)
 	t->sampled |= n % PAIR_EVERY == PAIR_EVERY - 1;
 }
 
-bool rein_backlog_enter(struct rein_ticket *t, uint32_t gate)
+/* What it may take, and whether it is to be timed: that parts a dependent pair, so only if its time
+ * is not known. */
+static void weigh(struct rein_ticket *t)
 {
 	uint64_t limit_ns, limit_count;
-	if (t->mark)
-		return true;
 	limits(t->row, &limit_ns, &limit_count);
 	t->stream = (CUstream)(uintptr_t)rein_handle_of(t->work->stream, t->options);
 	t->key = key_of(t->work);
 	t->estimate_ns = estimate(t->work, t->key);
 	t->known = t->estimate_ns != 0;
+	t->every_ns = rein_point_every(t->row);
+	uint64_t estimate_ns = t->estimate_ns;
 	choose_sample(t, limit_ns);
+	if (t->every_ns) {
+		t->estimate_ns = estimate_ns; /* it is not alone in the queue */
+		t->sampled &= !t->work->dependent || !t->known;
+	}
 	if (!t->known)
 		t->estimate_ns = limit_ns;
 	if (t->estimate_ns > ESTIMATE_MAX)
 		t->estimate_ns = ESTIMATE_MAX;
-	mark_the_past(t);
-	if (try_enter(t) || (rein_mark_look(false).done && try_enter(t)))
+}
+
+/* Without a wait, if there is room. */
+static bool enter_at_once(struct rein_ticket *t)
+{
+	if (!t->every_ns) {
+		mark_the_past(t);
+		return try_enter(t) || (rein_mark_look(false).done && try_enter(t));
+	}
+	if (!enter_behind_point(t)) {
+		past_settle();
+		if (!enter_behind_point(t))
+			return false;
+	}
+	if (t->point && rein_mark_pending())
+		(void)rein_mark_look(false); /* nobody else may: samples */
+	return true;
+}
+
+/* Under the queue gate a mark is a sample's only. */
+static bool entered(struct rein_ticket *t)
+{
+	if (t->behind && t->sampled)
+		(void)enter(t, false);
+	return true;
+}
+
+bool rein_backlog_enter(struct rein_ticket *t, uint32_t gate)
+{
+	if (t->mark || t->behind)
 		return true;
+	weigh(t);
+	if (enter_at_once(t))
+		return entered(t);
 	uint64_t began = rein_now_ns();
 	rein_add_seqcst(&waiting, 1);
-	bool entered = wait_for_room(t, gate);
+	bool room = wait_for_room(t, gate);
 	no_longer_first(t);
 	rein_add_seqcst(&waiting, (uint32_t)-1);
 	count_wait(t, began, t->lapsed);
-	return entered;
+	return room && entered(t);
 }
 
 void rein_backlog_sample_next(uint64_t begun)
@@ -377,25 +505,39 @@ void rein_backlog_leave(struct rein_ticket *t)
 	if (t->mark)
 		rein_mark_free(t->mark);
 	t->mark = NULL;
+	if (t->behind)
+		past_leave(t);
 }
 
 void rein_backlog_before(struct rein_ticket *t)
 {
+	if (t->behind && t->point)
+		rein_point_put(t->row, t->stream);
 	if (!t->mark || !t->key)
 		return;
 	if (t->sampled)
 		rein_mark_begin(t->mark, t->row, t->stream, t->key);
 }
 
+/* A point behind it, or its stream's end, will tell. */
+static void no_mark_needed(struct rein_row *row, uint64_t target)
+{
+	uint64_t before = rein_load_relaxed(&row->marked);
+	while (before < target && !rein_cas(&row->marked, &before, target))
+		;
+}
+
 void rein_backlog_after(struct rein_ticket *t, uint64_t target, bool queued)
 {
 	struct rein_mark *m = t->mark;
-	if (!m)
-		return;
 	if (!queued) { /* refused, or already over */
 		rein_backlog_leave(t);
 		return;
 	}
+	if (t->behind)
+		no_mark_needed(t->row, target);
+	if (!m)
+		return;
 	t->mark = NULL;
 	if (!rein_mark_end(m, t->row, t->stream, target))
 		rein_mark_free(m);

@@ -125,6 +125,8 @@ class Symbol:
                 dims = [f"{config} ? {config}->{arg}{d} : 0" for d in "XYZ"]
                 out.append(f".{field} = {{{', '.join(dims)}}}")
             out.append(".shared_bytes = {0} ? {0}->sharedMemBytes : 0".format(self.arg("config")))
+            out.append(".dependent = {0} && {0}->numAttrs && rein_point_is_dependent({0})".format(
+                self.arg("config")))
         if "shared" in opt:
             out.append(f".shared_bytes = {self.arg('shared')}")
         if "bytes" in opt:
@@ -418,7 +420,8 @@ def implicit_hook(s):
 
 def hooks_c(symbols):
     out = ["// SPDX-License-Identifier: Apache-2.0\n", BANNER,
-           '#include "interpose/event.h"\n#include "interpose/submit.h"\n\n#include <string.h>\n\n'
+           '#include "interpose/event.h"\n#include "interpose/point.h"\n'
+           '#include "interpose/submit.h"\n\n#include <string.h>\n\n'
            "/* The slow half apart: the fast half, with all of rein_submit_fast() in it, then\n"
            " * has a small frame and leaves with a jump. */\n"
            "#define FAST __attribute__((flatten))\n"
@@ -526,12 +529,12 @@ API = "\trein_api;\n\tInitializeInjectionNvtx2;\n"
 
 
 def exports_map(header, symbols):
-    """dlsym keeps libc's versions, so that dlvsym() by those finds ours too."""
+    """dlsym keeps libc's versions, so that dlvsym() by those finds ours too; ioctl its only one."""
     arm = "#define __aarch64__ " in header.compiler("", "-E", "-dM")
     old = "GLIBC_2.17" if arm else "GLIBC_2.2.5"
     names = "".join(f"\t{n};\n" for n, s in symbols.items() if s.hooked())
     return (f"REIN {{\nglobal:\n{names}{API}local:\n\t*;\n}};\n"
-            f"{old} {{\nglobal:\n\tdlsym;\n\tdlvsym;\n}};\n"
+            f"{old} {{\nglobal:\n\tdlsym;\n\tdlvsym;\n\tioctl;\n}};\n"
             f"GLIBC_2.34 {{\nglobal:\n\tdlsym;\n\tdlvsym;\n}} {old};\n")
 
 

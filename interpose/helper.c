@@ -11,6 +11,8 @@
 #include "attach.h"
 #include "backlog.h"
 #include "demand.h"
+#include "rmgate.h"
+#include "point.h"
 #include "stream.h"
 #include "submit.h"
 
@@ -131,7 +133,7 @@ static bool give_up_on(unsigned i, uint64_t now, bool last_resort)
 	uint64_t returned = rein_load_seqcst(&row->returned);
 	if (!rein_row_outstanding(row) || askable(row))
 		return false;
-	if (seen[i].returned != returned) {
+	if (seen[i].returned != returned || rein_point_closed()) {
 		seen[i].returned = returned;
 		seen[i].since_ns = now;
 	}
@@ -143,6 +145,7 @@ bool rein_helper_look(bool last_resort)
 {
 	uint64_t now = rein_now_ns();
 	bool news = rein_mark_look(true).done > 0;
+	rein_point_look();
 	unsigned n = rein_rows_count();
 	for (unsigned i = 0; i < n; i++)
 		if (rein_row_outstanding(rein_row_at(i)))
@@ -210,6 +213,7 @@ static bool watch_request(void)
 	for (;;) {
 		nap(tick);
 		rein_demand_totals();
+		rein_rmgate_arm();
 		if (!wanted())
 			return unaided;
 		uint64_t begun = rein_rows_begun();

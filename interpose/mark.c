@@ -15,7 +15,7 @@ static struct rein_mark marks[REIN_MARKS];
 static rein_a32 marked; /* marks in state MARKED, or about to be */
 static rein_a32 next_mark;
 static rein_a32 looking;   /* threads inside rein_mark_look() */
-static rein_a32 recording; /* threads inside record() */
+static rein_a32 recording; /* threads between rein_mark_call_begin() and _end() */
 
 /* ---------------------------------------------------------------- events and slots */
 
@@ -103,12 +103,27 @@ void rein_mark_free(struct rein_mark *m)
  * itself, then waits for us, and calls the driver after that: so if the driver says that the stream
  * does not capture it will not until we are done.
  */
-static bool record(CUevent event, CUstream stream)
+bool rein_mark_call_begin(CUstream stream)
 {
 	rein_add_seqcst(&recording, 1);
-	bool ok = !rein_capture_on(stream, 0) && real.cuEventRecord(event, stream) == CUDA_SUCCESS;
+	if (!rein_capture_on(stream, 0))
+		return true;
+	rein_mark_call_end();
+	return false;
+}
+
+void rein_mark_call_end(void)
+{
 	if (rein_add_seqcst(&recording, (uint32_t)-1) == 1 && rein_capture_any())
 		rein_futex_wake_all(&recording);
+}
+
+static bool record(CUevent event, CUstream stream)
+{
+	if (!rein_mark_call_begin(stream))
+		return false;
+	bool ok = real.cuEventRecord(event, stream) == CUDA_SUCCESS;
+	rein_mark_call_end();
 	return ok;
 }
 

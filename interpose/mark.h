@@ -66,6 +66,10 @@ void rein_mark_write_off(uint64_t before_ns);
 void rein_mark_last(struct rein_row *row, CUstream stream);
 /* While the helper is inhibited: returns when no thread looks any more; bounded. */
 void rein_mark_quiesce(void);
+/* Around a call of ours that puts something into a stream, so that it never enters a capture.
+ * False: the stream captures; nothing is to be ended. */
+bool rein_mark_call_begin(CUstream stream);
+void rein_mark_call_end(void);
 /* Begin-capture has raised its count: returns when no thread is about to record a mark that it had
  * decided on before; bounded. From then on none is recorded on a stream that captures. */
 void rein_mark_settle(void);

@@ -17,6 +17,7 @@
 #include "backlog.h"
 #include "demand.h"
 #include "helper.h"
+#include "point.h"
 #include "stream.h"
 #include "submit.h"
 
@@ -151,11 +152,13 @@ static CUresult destroy_context(CUresult (*destroy)(CUcontext), CUcontext ctx)
 	pause_queries();
 	rein_context_leaving(ctx);
 	rein_mark_forget(ctx);
+	rein_point_context_ends(ctx);
 	CUresult r = destroy(ctx);
 	if (r == CUDA_SUCCESS)
 		rein_context_gone(ctx);
 	else
 		rein_context_back(ctx);
+	rein_point_context_over(r == CUDA_SUCCESS ? ctx : NULL);
 	resume_queries();
 	return r;
 }
@@ -181,29 +184,33 @@ CUresult hook_cuCtxDetach(CUcontext ctx)
 		return real.cuCtxDetach(ctx);
 	pause_queries();
 	rein_context_leaving(ctx);
+	rein_point_context_ends(ctx);
 	CUresult r = real.cuCtxDetach(ctx);
-	if (r == CUDA_SUCCESS &&
-	    (real.cuCtxGetCurrent(&current) != CUDA_SUCCESS || current != ctx)) {
+	bool gone =
+	    r == CUDA_SUCCESS && (real.cuCtxGetCurrent(&current) != CUDA_SUCCESS || current != ctx);
+	if (gone) {
 		rein_mark_forget(ctx);
 		rein_context_gone(ctx);
 	} else {
 		rein_context_back(ctx);
 	}
+	rein_point_context_over(gone ? ctx : NULL);
 	resume_queries();
 	return r;
 }
 
 /* A release ends the context only with its last reference: known after the fact. */
-static void primary_released(CUdevice dev)
+static bool primary_released(CUdevice dev)
 {
 	unsigned int flags;
 	int active = 1;
 	CUcontext ctx = rein_context_primary(dev, NULL);
 	if (!ctx ||
 	    (real.cuDevicePrimaryCtxGetState(dev, &flags, &active) == CUDA_SUCCESS && active))
-		return;
+		return false;
 	rein_mark_forget(ctx);
 	rein_context_gone(ctx);
+	return true;
 }
 
 static CUresult end_primary(CUresult (*end)(CUdevice), CUdevice dev)
@@ -212,9 +219,9 @@ static CUresult end_primary(CUresult (*end)(CUdevice), CUdevice dev)
 	if (!ctx)
 		return end(dev);
 	pause_queries();
+	rein_point_context_ends(ctx);
 	CUresult r = end(dev);
-	if (r == CUDA_SUCCESS)
-		primary_released(dev);
+	rein_point_context_over(r == CUDA_SUCCESS && primary_released(dev) ? ctx : NULL);
 	resume_queries();
 	return r;
 }
@@ -255,17 +262,20 @@ CUresult hook_cuGreenCtxDestroy(CUgreenCtx green)
 	if (real.cuCtxFromGreenCtx(&names[1], green) != CUDA_SUCCESS)
 		names[1] = NULL;
 	pause_queries();
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 2; i++) {
 		if (names[i]) {
 			rein_context_leaving(names[i]);
 			rein_mark_forget(names[i]);
 		}
+		rein_point_context_ends(names[i]);
+	}
 	CUresult r = real.cuGreenCtxDestroy(green);
 	for (int i = 0; i < 2; i++) {
 		if (names[i] && r == CUDA_SUCCESS)
 			rein_context_gone(names[i]);
 		else if (names[i])
 			rein_context_back(names[i]);
+		rein_point_context_over(r == CUDA_SUCCESS ? names[i] : NULL);
 	}
 	for (CUdevice dev = 0; r == CUDA_SUCCESS && dev < REIN_DEVICES_MAX; dev++)
 		if (rein_context_primary(dev, NULL))

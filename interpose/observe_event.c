@@ -9,7 +9,10 @@
  */
 #include "shim.h"
 
+#include <errno.h>
+
 #include "event.h"
+#include "point.h"
 #include "stream.h"
 #include "submit.h"
 
@@ -189,10 +192,22 @@ CUresult hook_cuGreenCtxWaitEvent(CUgreenCtx green, CUevent event)
 
 /* ---------------------------------------------------------------- between processes */
 
+/* Somebody more urgent may wait for what this program queued long ago: it must not stop in the GPU.
+ */
+static void no_points(void)
+{
+	if (!rein_shim_on())
+		return;
+	int saved = errno;
+	rein_point_off("the program shares events with others");
+	errno = saved;
+}
+
 CUresult hook_cuIpcGetEventHandle(CUipcEventHandle *handle, CUevent event)
 {
 	rein_need_real();
 	rein_event_special(event, REIN_EVENT_ELSEWHERE | REIN_EVENT_SHARED);
+	no_points();
 	return real.cuIpcGetEventHandle(handle, event);
 }
 
@@ -200,8 +215,10 @@ CUresult hook_cuIpcOpenEventHandle(CUevent *event, CUipcEventHandle handle)
 {
 	rein_need_real();
 	CUresult r = real.cuIpcOpenEventHandle(event, handle);
-	if (r == CUDA_SUCCESS && event)
+	if (r == CUDA_SUCCESS && event) {
 		rein_event_special(*event, REIN_EVENT_ELSEWHERE | REIN_EVENT_SHARED);
+		no_points();
+	}
 	return r;
 }
 

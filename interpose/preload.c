@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * preload.c: librein.so's own part of resolve.c: which object of the process is the driver, and our
- * hooks in place of its functions for who asks dlsym or dlvsym with a handle (asm_dlsym.c).
+ * hooks in place of its functions for who asks dlsym or dlvsym with a handle (asm_dlsym.c); and
+ * libc's ioctl, in which the driver names its channel groups (rmgate.h).
  *
  * Not in the stand-in, which is the driver for all that the program can see.
  */
@@ -9,6 +10,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <linux/ioctl.h>
 #include <string.h>
 
 #include "../common/env.h"
@@ -16,11 +18,13 @@
 #include "demand.h"
 #include "elf_objects.h"
 #include "request.h"
+#include "rmgate.h"
 
 #include "../include/rein.h"
 
 #define DRIVER_FILE "libcuda.so" /* how file names of drivers start; libcudart's do not */
 #define DRIVER_SONAME "libcuda.so.1"
+#define EXPORT __attribute__((visibility("default")))
 
 /* ---------------------------------------------------------------- libc's dlsym and dlvsym */
 
@@ -124,6 +128,10 @@ bool rein_driver_find(const void *hint, void *found[REIN_E_COUNT], uintptr_t *ba
 	}
 	if (is_standin(handle))
 		rein_or_seqcst(&rein_attention, REIN_ATT_OFF);
+	rein_rm_entry_fn *entry;
+	void *symbol = next_dlsym(handle, REIN_RM_ENTRY);
+	memcpy(&entry, &symbol, sizeof(entry));
+	rein_rm_entry_set(entry);
 	*base = driver.base;
 	return true;
 }
@@ -187,4 +195,42 @@ REIN_NO_SANITIZE struct decision rein_dlvsym_decide(void *handle, const char *na
 		return (struct decision){.jump = addr};
 	next = (void *(*)(void *, const char *, const char *))addr;
 	return (struct decision){.result = hook_in_place_of(next(handle, name, version), name)};
+}
+
+/* ---------------------------------------------------------------- ioctl */
+
+typedef int ioctl_fn(int fd, unsigned long request, void *arg);
+
+REIN_NO_SANITIZE static ioctl_fn *next_ioctl(void)
+{
+	static rein_a64 cached;
+	uint64_t addr = rein_load_relaxed(&cached);
+	if (REIN_UNLIKELY(!addr)) {
+		addr = (uintptr_t)rein_elf_next("ioctl");
+		rein_store_relaxed(&cached, addr);
+	}
+	return (ioctl_fn *)(uintptr_t)addr;
+}
+
+static __attribute__((noinline)) int watched_ioctl(int fd, unsigned long request, void *arg)
+{
+	struct rein_rm_watch w = {request, arg, false};
+	if (rein_env_disabled())
+		return next_ioctl()(fd, request, arg);
+	rein_rmgate_before(&w);
+	int result = next_ioctl()(fd, request, arg);
+	if (result == -1 && errno == ENOTTY)
+		result = rein_rm_entry_ask(fd, request, arg);
+	rein_rmgate_after(&w, fd, result);
+	return result;
+}
+
+/* For the files of others this is a comparison and a jump. libc's prototype has an ellipsis for the
+ * third argument, which x86-64 and aarch64 pass as they pass a named one. */
+EXPORT int rein_ioctl(int fd, unsigned long request, void *arg) __asm__("ioctl");
+REIN_NO_SANITIZE int rein_ioctl(int fd, unsigned long request, void *arg)
+{
+	if (REIN_LIKELY(_IOC_TYPE(request) != REIN_RM_IOC_TYPE))
+		return next_ioctl()(fd, request, arg);
+	return watched_ioctl(fd, request, arg);
 }

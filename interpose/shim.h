@@ -18,8 +18,10 @@
  *   request.c     requests that the program declares (include/rein.h); nvtx.c: by NVTX ranges
  *   stream.c      rows per (context, stream): begun, returned, completed; captures
  *   event.c       what a completed event proves
- *   backlog.c     metered clients: estimates, waiting for room; mark.c: marks and samples
+ *   backlog.c     metered clients: estimates, waiting for room; mark.c: marks and samples;
+ *                 point.c: the queue gate
  *   attach.c      the shared memory; warden.c: joining the daemon, the warden thread, fork
+ *   rmgate.c      the context gate: when channel groups are held; rmhold.c: how; rmtable.c: which
  *   helper.c      the helper thread: quiet-queue queries
  *   trace.c       event records, while the daemon asks for them
  *   observe.c     hand-written hooks: cuInit, contexts, streams, captures; observe_event.c: events

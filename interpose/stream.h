@@ -48,6 +48,8 @@ struct rein_row {
 	rein_a32 stuck;     /* marks of it that were written off and have not completed yet */
 	rein_a32 slot;      /* of the verdict of the context's device */
 	rein_a32 id;        /* as event records name it (common/ring.h) */
+	rein_a32 place;     /* point.c: where its progress is written + 1; 0: nowhere */
+	rein_a64 past;      /* backlog.c: reserved since its last point, as `outstanding` counts */
 };
 
 /* Stands for streams beyond the table's end; not a handle that the driver gives out. */

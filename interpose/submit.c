@@ -11,6 +11,7 @@
 #include "backlog.h"
 #include "event.h"
 #include "request.h"
+#include "rmgate.h"
 
 #define WAIT_MAX_NS REIN_S /* one sleep; then the lease is looked at again */
 
@@ -273,7 +274,7 @@ void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 	t->row = NULL;
 	t->mark = NULL;
 	t->progress = t->stalled_ns = t->waited_ns = t->began = 0;
-	t->lapsed = false;
+	t->lapsed = t->behind = t->point = false;
 	t->options = rein_entries[w->entry].options & ~(w->across ? REIN_OPT_NO_WORK : 0u);
 	if (!w->bytes) /* a driver may return from a copy of nothing at once */
 		t->options &= ~REIN_OPT_BLOCKING;
@@ -287,6 +288,7 @@ void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 	if (rein_demand_is_idle()) {
 		rein_attach_start();
 		rein_context_note_current();
+		rein_rmgate_arm();
 	}
 	if (!rein_capture_on(w->stream, t->options))
 		t->row = rein_row_of(w->stream, t->options);
@@ -320,6 +322,7 @@ bool rein_implicit_slow(struct rein_ticket *t)
 	int saved = errno;
 	t->row = NULL;
 	t->mark = NULL;
+	t->behind = false;
 	t->sync.kind = REIN_SYNC_NONE;
 	if (rein_shim_on() && !rein_capture_any())
 		t->row = rein_row_of(NULL, 0);

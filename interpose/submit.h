@@ -48,6 +48,7 @@ struct rein_work {
 	uint32_t grid[3], block[3];
 	uint32_t shared_bytes;
 	uint64_t bytes; /* copies and sets, where one argument says so */
+	bool dependent; /* may begin before the one before it in its stream has ended */
 	bool across; /* orders work across processes: a submission even if its row says NO_WORK */
 };
 
@@ -87,6 +88,9 @@ struct rein_ticket {
 	uint64_t stalled_ns;    /* waited for room since then, over all openings of the gate */
 	uint64_t waited_ns;     /* waited for room in all */
 	bool lapsed;            /* that wait was given up */
+	uint64_t every_ns;      /* the queue gate: between points of its stream; 0: no points */
+	bool behind;            /* it is reserved in its row's `past` */
+	bool point;             /* one is due before it */
 	struct rein_mark *mark; /* to be recorded behind it: it has entered the backlog */
 	struct rein_sync sync;  /* REIN_OPT_BLOCKING: what its return completes */
 };

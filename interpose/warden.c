@@ -28,6 +28,8 @@
 #include "demand.h"
 #include "helper.h"
 #include "ours.h"
+#include "point.h"
+#include "rmgate.h"
 
 #define FIRST_WAIT_NS (50 * REIN_MS) /* cuInit waits this long for the first attempt */
 #define WELCOME_MS 1000
@@ -243,16 +245,31 @@ static void nap(int ms)
 	rein_futex_wait(&nobody, 0, rein_now_ns() + (uint64_t)ms * REIN_MS);
 }
 
+/* The daemon rings when we are to look after the points. False: nobody will ring there any more. */
+static bool rung(int bell)
+{
+	char drop_it[256];
+	if (bell != rein_attach_bell_fd())
+		return true; /* the program has closed it, and may have it for something else */
+	ssize_t n = recv(bell, drop_it, sizeof(drop_it), MSG_DONTWAIT);
+	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
 /* Or until the program has closed one of our descriptors. The socket's end is not seen then, for
  * poll() keeps it open; and nothing could be rung. So it looks for itself now and then. */
 static void wait_for_hang_up(void)
 {
 	char drop_it[256];
+	bool bell = true;
 	for (;;) {
-		struct pollfd p = {.fd = sock.fd, .events = POLLIN};
-		if (poll(&p, 1, LOOK_MS) < 0)
+		struct pollfd both[2] = {
+		    {.fd = sock.fd, .events = POLLIN},
+		    {.fd = bell ? rein_attach_bell_fd() : -1, .events = POLLIN}};
+		if (poll(both, REIN_ARRAY_LEN(both), rein_point_watch(LOOK_MS)) < 0)
 			nap(RETRY_MS);
-		if (p.revents & (POLLHUP | POLLERR | POLLNVAL) || !rein_ours_still(&sock) ||
+		if (both[1].revents)
+			bell = rung(both[1].fd);
+		if (both[0].revents & (POLLHUP | POLLERR | POLLNVAL) || !rein_ours_still(&sock) ||
 		    !rein_attach_rings())
 			return;
 		ssize_t n = recv(sock.fd, drop_it, sizeof(drop_it), MSG_DONTWAIT);
@@ -282,6 +299,7 @@ static void *warden_main(void *unused)
 		int err = join();
 		rein_store_release(&first_over, 1);
 		rein_futex_wake_all(&first_over);
+		rein_point_open_past();
 		if (!err) {
 			wait_for_hang_up();
 			rein_attach_unmap();
@@ -296,36 +314,47 @@ static void *warden_main(void *unused)
 }
 
 /* Not what the program's thread has for itself: a real-time class, a core of its own. */
-static void ordinary(pthread_attr_t *attr)
+static void own_class(pthread_attr_t *attr, int policy)
 {
-	struct sched_param none = {0};
+	struct sched_param lowest = {.sched_priority = sched_get_priority_min(policy)};
 	cpu_set_t cpus;
 	pthread_attr_setinheritsched(attr, PTHREAD_EXPLICIT_SCHED);
-	pthread_attr_setschedpolicy(attr, SCHED_OTHER);
-	pthread_attr_setschedparam(attr, &none);
+	pthread_attr_setschedpolicy(attr, policy);
+	pthread_attr_setschedparam(attr, &lowest);
 	if (sched_getaffinity(getpid(), sizeof(cpus), &cpus) == 0)
 		pthread_attr_setaffinity_np(attr, sizeof(cpus), &cpus);
 }
 
-/* stack 0: the usual one. If that is not permitted, as the program's thread after all. */
-static int start(void *(*thread_main)(void *), size_t stack)
+/* If a class is not permitted, an ordinary thread; then as the program's thread after all. */
+static int start(void *(*thread_main)(void *), size_t stack, int policy)
 {
+	const int policies[] = {policy, SCHED_OTHER, -1};
 	pthread_t thread;
 	pthread_attr_t attr;
 	int err = -1;
-	for (int attempt = 0; attempt < 2 && err; attempt++) {
+	for (unsigned i = policy == SCHED_OTHER; i < REIN_ARRAY_LEN(policies) && err; i++) {
 		err = pthread_attr_init(&attr);
 		if (err)
 			break;
 		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 		if (stack)
 			pthread_attr_setstacksize(&attr, stack);
-		if (attempt == 0)
-			ordinary(&attr);
+		if (policies[i] >= 0)
+			own_class(&attr, policies[i]);
 		err = pthread_create(&thread, &attr, thread_main, NULL);
 		pthread_attr_destroy(&attr);
 	}
 	return -err;
+}
+
+int rein_attach_thread(void *(*thread_main)(void *), size_t stack, int policy)
+{
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before); /* no signal of theirs on our threads */
+	int err = start(thread_main, stack, policy);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return err;
 }
 
 /* A forked child has our descriptors and mappings but neither threads nor a usable CUDA: it lets
@@ -333,25 +362,25 @@ static int start(void *(*thread_main)(void *), size_t stack)
 static void in_child(void)
 {
 	rein_or_seqcst(&rein_attention, REIN_ATT_OFF);
+	rein_rmgate_child();
 	rein_attach_let_go();
 	rein_ours_close(&sock);
 }
 
 static void at_end(void)
 {
-	if (!(rein_load_acquire(&rein_attention) & REIN_ATT_OFF))
-		rein_helper_stop();
+	if (rein_load_acquire(&rein_attention) & REIN_ATT_OFF)
+		return;
+	rein_rmgate_stop();
+	rein_point_off(NULL);
+	rein_helper_stop();
 }
 
 static void start_threads(void)
 {
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before); /* no signal of theirs on our threads */
-	int err = start(rein_helper_main, 0);
+	int err = rein_attach_thread(rein_helper_main, 0, SCHED_OTHER);
 	if (!err)
-		err = start(warden_main, WARDEN_STACK);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+		err = rein_attach_thread(warden_main, WARDEN_STACK, SCHED_OTHER);
 	if (err)
 		rein_error("cannot start a thread: %s; running unscheduled", strerrordesc_np(-err));
 	else

@@ -106,7 +106,8 @@ struct rein_policy_verdict {
 	               * (a budget is used up): `classes` lets the bands below go first */
 	uint32_t backlog_launches; /* 0: the client's own */
 	uint64_t backlog_ns;       /* 0: the client's own */
-	uint64_t point_ns;         /* estimated work between preemption points; 0: no points */
+	uint64_t point_ns;         /* metered: estimated work between points, where the queue gate
+	                              is to be had; 0: the arbiter's choice */
 	uint32_t sms;              /* SM slice; 0: the whole device */
 	uint32_t timeslice_us;     /* the driver's time slice for its contexts; 0: its default */
 	uint32_t holder;           /* client id for whose sake it is held; 0 if not held, or if its

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* rm.c: see rm_double.h. Numbers and layouts: workloads/gpu/lib/rm.h names their source. */
+/* rm.c: see rm_double.h. Numbers and layouts: common/rm.h and workloads/gpu/lib/rm.h name their
+ * source. */
 #include "rm_double.h"
 
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../common/rm.h"
 #include "api.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -30,51 +32,26 @@ enum status {
 	ERR_NOT_SUPPORTED = 0x56,
 };
 
-struct nvos00 { /* free */
-	uint32_t client, parent, object, status;
-};
-struct nvos54 { /* control */
-	uint32_t client, object, cmd, flags;
-	uint64_t params;
-	uint32_t params_size, status;
-};
-struct nvos64 { /* allocate */
-	uint32_t client, parent, object, class_id;
-	uint64_t params, rights;
-	uint32_t params_size, flags, status, pad;
-};
-_Static_assert(sizeof(struct nvos54) == 32 && sizeof(struct nvos64) == 48, "the driver's");
-
-#define ESC_FREE _IOWR('F', 0x29, struct nvos00)
-#define ESC_CONTROL _IOWR('F', 0x2a, struct nvos54)
-#define ESC_ALLOC _IOWR('F', 0x2b, struct nvos64)
+#define ESC_FREE _IOWR(REIN_RM_IOC_TYPE, REIN_RM_ESC_FREE, struct rein_rm_nvos00)
+#define ESC_CONTROL _IOWR(REIN_RM_IOC_TYPE, REIN_RM_ESC_CONTROL, struct rein_rm_nvos54)
+#define ESC_ALLOC _IOWR(REIN_RM_IOC_TYPE, REIN_RM_ESC_ALLOC, struct rein_rm_nvos64)
 
 enum class {
 	CLASS_CLIENT = 0x41,
-	CLASS_DEVICE = 0x80,
-	CLASS_SUBDEVICE = 0x2080,
+	CLASS_DEVICE = REIN_RM_CLASS_DEVICE,
+	CLASS_SUBDEVICE = REIN_RM_CLASS_SUBDEVICE,
 	CLASS_CTXSHARE = 0x9067,
-	CLASS_GROUP = 0xa06c,
+	CLASS_GROUP = REIN_RM_CLASS_GROUP,
 	CLASS_CHANNEL = 0xc86f,
 	CLASS_COPY = 0xc8b5,
 	CLASS_COMPUTE = 0xcbc0,
 };
 
-#define ENGINE_GR0 1
+#define ENGINE_GR0 REIN_RM_ENGINE_GR0
 #define ENGINE_COPY0 9
 #define OBJECTS_MAX 256
-#define DISABLE_MAX 64
 #define DEFAULT_INTERLEAVE 1
 #define COMPUTE_CILP 2
-
-struct disable_channels {
-	uint8_t disable, pad0[3];
-	uint32_t channels;
-	uint8_t only_scheduling, rewind, pad1[6];
-	uint64_t event;
-	uint32_t client[DISABLE_MAX], channel[DISABLE_MAX];
-};
-_Static_assert(sizeof(struct disable_channels) == 536, "the driver's");
 
 struct object {
 	uint64_t slice_us; /* groups: as set; 0: never */
@@ -128,7 +105,7 @@ static uint32_t u32_at(uint64_t params, uint32_t size, uint32_t offset)
 	return v;
 }
 
-static enum status allocate(struct nvos64 *a)
+static enum status allocate(struct rein_rm_nvos64 *a)
 {
 	struct object o = {.client = a->client,
 	                   .handle = a->object,
@@ -166,7 +143,7 @@ static enum status result_of(int error)
 	return error == 0 ? OK : error == -ENOTSUP ? ERR_NOT_SUPPORTED : ERR_STATE;
 }
 
-static enum status deallocate(const struct nvos00 *f)
+static enum status deallocate(const struct rein_rm_nvos00 *f)
 {
 	int ignored = 0; /* where nothing can be held */
 	if (!find(f->client, f->object))
@@ -214,11 +191,11 @@ static enum status apply(const struct object *group, bool preempt)
 	return s;
 }
 
-static enum status disable_channels(const struct disable_channels *p)
+static enum status disable_channels(const struct rein_rm_disable *p)
 {
-	struct object *groups[DISABLE_MAX];
+	struct object *groups[REIN_RM_DISABLE_MAX];
 	unsigned n = 0;
-	if (p->channels > DISABLE_MAX || p->event)
+	if (p->channels > REIN_RM_DISABLE_MAX || p->preempt_event)
 		return ERR_ARGUMENT;
 	for (uint32_t i = 0; i < p->channels; i++) {
 		const struct object *c = find(p->client[i], p->channel[i]);
@@ -267,18 +244,20 @@ static enum status on_group(struct object *g, uint32_t cmd, uint8_t *p, int *pre
 {
 	uint64_t us;
 	uint32_t v;
+	bool was;
 	switch (cmd) {
-	case 0xa06c0101: /* GPFIFO_SCHEDULE */
+	case REIN_RM_CMD_SCHEDULE:
+		was = all_off(g);
 		g->off = !p[0];
-		return apply(g, true);
-	case 0xa06c0103: /* SET_TIMESLICE */
+		return all_off(g) == was ? OK : apply(g, true);
+	case REIN_RM_CMD_SET_TIMESLICE:
 		memcpy(&us, p, sizeof(us));
 		return set_timeslice(g, us);
-	case 0xa06c0104: /* GET_TIMESLICE */
+	case REIN_RM_CMD_GET_TIMESLICE:
 		us = g->slice_us ? g->slice_us : sg_the_model()->timeslice_ns / 1000;
 		memcpy(p, &us, sizeof(us));
 		return OK;
-	case 0xa06c0105: /* PREEMPT: wait 0, manual time-out 1, microseconds 4 */
+	case REIN_RM_CMD_PREEMPT: /* wait 0, manual time-out 1, microseconds 4 */
 		memcpy(&v, p + 4, sizeof(v));
 		if (p[1] && v > 1000000)
 			return ERR_ARGUMENT;
@@ -304,12 +283,18 @@ static enum status on_group(struct object *g, uint32_t cmd, uint8_t *p, int *pre
 
 static const struct command {
 	uint32_t cmd, size, other_size; /* drivers before 575 have another one */
-} commands[] = {{0xa06c0101, 3, 2},  {0xa06c0103, 8, 8},     {0xa06c0104, 8, 8},
-                {0xa06c0105, 8, 8},  {0xa06c0106, 4, 4},     {0xa06c0107, 4, 4},
-                {0xa06c0108, 4, 4},  {0x2080110b, 536, 536}, {0x20801210, 32, 32},
+} commands[] = {{REIN_RM_CMD_SCHEDULE, 3, 2},
+                {REIN_RM_CMD_SET_TIMESLICE, 8, 8},
+                {REIN_RM_CMD_GET_TIMESLICE, 8, 8},
+                {REIN_RM_CMD_PREEMPT, 8, 8},
+                {0xa06c0106, 4, 4},
+                {0xa06c0107, 4, 4},
+                {0xa06c0108, 4, 4},
+                {REIN_RM_CMD_DISABLE_CHANNELS, 536, 536},
+                {0x20801210, 32, 32},
                 {0x20801235, 24, 24}};
 
-static enum status control(const struct nvos54 *c, int *preempt, bool *wait)
+static enum status control(const struct rein_rm_nvos54 *c, int *preempt, bool *wait)
 {
 	uint8_t *p = (uint8_t *)(uintptr_t)c->params;
 	const struct command *k = commands;
@@ -329,8 +314,8 @@ static enum status control(const struct nvos54 *c, int *preempt, bool *wait)
 		*wait = *preempt >= 0 && p[0];
 		return s;
 	}
-	if (c->cmd == 0x2080110b)
-		return disable_channels((const struct disable_channels *)p);
+	if (c->cmd == REIN_RM_CMD_DISABLE_CHANNELS)
+		return disable_channels((const struct rein_rm_disable *)p);
 	if (c->cmd == 0x20801235) { /* GR_GET_CTXSW_MODES: compute mode at 16 */
 		const uint32_t mode = COMPUTE_CILP;
 		memcpy(p + 16, &mode, sizeof(mode));
@@ -357,7 +342,7 @@ EXPORT int softgpu_rm_ioctl(int fd, unsigned long request, void *arg)
 			return -1;
 		}
 		/* another process' descriptor: its objects are not known here */
-		((struct nvos54 *)arg)->status = ERR_CLIENT;
+		((struct rein_rm_nvos54 *)arg)->status = ERR_CLIENT;
 		return 0;
 	}
 	if (!arg) {
@@ -367,18 +352,18 @@ EXPORT int softgpu_rm_ioctl(int fd, unsigned long request, void *arg)
 	pthread_mutex_lock(&lock);
 	int r = 0;
 	if (request == ESC_ALLOC) {
-		((struct nvos64 *)arg)->status = allocate(arg);
+		((struct rein_rm_nvos64 *)arg)->status = allocate(arg);
 	} else if (request == ESC_FREE) {
-		((struct nvos00 *)arg)->status = deallocate(arg);
+		((struct rein_rm_nvos00 *)arg)->status = deallocate(arg);
 	} else if (request == ESC_CONTROL) {
-		((struct nvos54 *)arg)->status = control(arg, &preempt, &wait);
+		((struct rein_rm_nvos54 *)arg)->status = control(arg, &preempt, &wait);
 	} else {
 		errno = EINVAL;
 		r = -1;
 	}
 	pthread_mutex_unlock(&lock);
 	if (preempt >= 0)
-		((struct nvos54 *)arg)->status =
+		((struct rein_rm_nvos54 *)arg)->status =
 		    result_of(sg_hold_preempt((unsigned)preempt, wait));
 	return r;
 }
@@ -396,12 +381,12 @@ static bool call(unsigned long request, void *arg, const uint32_t *status)
 static bool make(uint32_t client, uint32_t parent, uint32_t handle, uint32_t class_id, void *params,
                  uint32_t size)
 {
-	struct nvos64 a = {.client = client,
-	                   .parent = parent,
-	                   .object = handle,
-	                   .class_id = class_id,
-	                   .params = (uintptr_t)params,
-	                   .params_size = size};
+	struct rein_rm_nvos64 a = {.client = client,
+	                           .parent = parent,
+	                           .object = handle,
+	                           .class_id = class_id,
+	                           .params = (uintptr_t)params,
+	                           .params_size = size};
 	return call(ESC_ALLOC, &a, &a.status);
 }
 
@@ -416,11 +401,11 @@ static bool make_group(uint32_t client, uint32_t parent, uint32_t handle, uint32
 		ok = make(client, handle, handle + 1, CLASS_CTXSHARE, NULL, 0);
 	for (unsigned i = 0; ok && i < channels; i++)
 		ok = make(client, handle, handle + 2 + i, CLASS_CHANNEL, channel, sizeof(channel));
-	struct nvos54 c = {.client = client,
-	                   .object = handle,
-	                   .cmd = 0xa06c0101,
-	                   .params = (uintptr_t)on,
-	                   .params_size = sizeof(on)};
+	struct rein_rm_nvos54 c = {.client = client,
+	                           .object = handle,
+	                           .cmd = REIN_RM_CMD_SCHEDULE,
+	                           .params = (uintptr_t)on,
+	                           .params_size = sizeof(on)};
 	return ok && make(client, handle + 2, handle + 8, class_id, NULL, 0) &&
 	       call(ESC_CONTROL, &c, &c.status);
 }

@@ -2,7 +2,7 @@
 /*
  * rm_double.h: a stand-in for NVIDIA's resource manager (RM), for whoever steers channel groups by
  * its ioctls from inside a process: the same numbers and layouts as the real one (their source is
- * named in workloads/gpu/lib/rm.h), answered by the software GPU.
+ * named in common/rm.h and workloads/gpu/lib/rm.h), answered by the software GPU.
  *
  * With SOFTGPU_RM=1 libcuda opens a memfd named "softgpu-nvidiactl" in the place of
  * /dev/nvidiactl when a device's first context is made, and issues by libc's ioctl() what shows a

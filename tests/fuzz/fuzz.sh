@@ -10,7 +10,7 @@ command -v clang >/dev/null || {
 	exit 1
 }
 objects=(common/*.c softgpu/ptx*.c softgpu/image*.c daemon/{config,confread,arbiter,decide,device,account}.c policy/*.c
-	profiler/{recording,chrome}.c)
+	profiler/{recording,chrome}.c interpose/rmtable.c)
 failed=0
 for source in tests/fuzz/fuzz_*.c; do
 	name=$(basename "$source" .c)

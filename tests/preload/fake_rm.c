@@ -28,12 +28,12 @@ void wl_rm_spy_snapshot(struct wl_rm_table *out)
 		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	const struct wl_rm_object objects[] = {
 	    {.client = CLIENT, .handle = CLIENT, .class_id = 0x41},
-	    {.client = CLIENT, .handle = 2, .parent = CLIENT, .class_id = WL_RM_CLASS_DEVICE},
-	    {.client = CLIENT, .handle = 3, .parent = 2, .class_id = WL_RM_CLASS_SUBDEVICE},
+	    {.client = CLIENT, .handle = 2, .parent = CLIENT, .class_id = REIN_RM_CLASS_DEVICE},
+	    {.client = CLIENT, .handle = 3, .parent = 2, .class_id = REIN_RM_CLASS_SUBDEVICE},
 	    {.client = CLIENT,
 	     .handle = 4,
 	     .parent = 2,
-	     .class_id = WL_RM_CLASS_GROUP,
+	     .class_id = REIN_RM_CLASS_GROUP,
 	     .engine = 1},
 	    {.client = CLIENT, .handle = 5, .parent = 4, .class_id = 0xc86f, .flags_known = true},
 	    {.client = CLIENT, .handle = 6, .parent = 4, .class_id = 0xc86f, .flags_known = true},
@@ -56,7 +56,7 @@ static uint32_t setting(const char *name)
 
 int wl_rm_spy_ioctl(int fd, unsigned long request, void *arg)
 {
-	struct wl_rm_nvos54 *c = arg;
+	struct rein_rm_nvos54 *c = arg;
 	const char *path = getenv("FAKE_RM_LOG");
 	char line[64];
 	(void)request;

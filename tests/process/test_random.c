@@ -159,6 +159,49 @@ TEST(the_gate_opens_and_closes_at_random)
 }
 TEST_END
 
+/* The same with points in its streams, at which the GPU itself is held. */
+static void rig_daemon_with_points(void)
+{
+	char conf[128];
+	snprintf(conf, sizeof(conf), "%s/rein.conf", rig.dir);
+	FILE *f = fopen(conf, "we");
+	ck_assert_ptr_nonnull(f);
+	fprintf(f, "[daemon]\ngates = launch, queue\n");
+	fclose(f);
+	rig_daemon_with(&rig, (char *[]){"--config", conf, NULL});
+}
+
+/* Really: points are put into its streams, and work waits at them. */
+static void expect_points(void)
+{
+	struct proc p = rig_start(&rig, 0, "tests/clients/random_program",
+	                          "--seed 1 --calls 1000000 --phase-calls 1000000");
+	rig_expect_progress(&rig, p.pid, "points", 100, WAIT_MS);
+	proc_kill(&p, SIGKILL);
+	proc_wait(&p, NULL, 0, WAIT_MS);
+}
+
+TEST(the_gpus_queue_stops_and_goes_on_at_random)
+{
+	unsigned long only = number("REIN_RANDOM_SEED", 0);
+	unsigned long first = only ? only : number("REIN_RANDOM_FIRST", 1);
+	unsigned long n = only ? 1 : number("REIN_RANDOM_SEEDS", 40) / 4;
+	setenv("SOFTGPU_MODE", "fast", 1);
+	setenv("SOFTGPU_DEVICES", "2", 1);
+	rig_init(&rig, NULL);
+	rig_daemon_with_points();
+	hammer_start(&rig);
+	order_without_memops = true;
+	if (!only)
+		expect_points();
+	for (unsigned long seed = first; seed < first + n; seed++)
+		compare(seed, SHIM);
+	hammer_end();
+	ck_assert_uint_gt(hammer.blows, 10);
+	rig_fini(&rig);
+}
+TEST_END
+
 /* With the gate closed by a daemon that is then no more. */
 TEST(the_daemon_dies_and_comes_back)
 {
@@ -201,5 +244,5 @@ TEST(a_more_urgent_program_beside_it)
 }
 TEST_END
 
-TESTS("random", the_gate_opens_and_closes_at_random, the_daemon_dies_and_comes_back,
-      a_more_urgent_program_beside_it)
+TESTS("random", the_gate_opens_and_closes_at_random, the_gpus_queue_stops_and_goes_on_at_random,
+      the_daemon_dies_and_comes_back, a_more_urgent_program_beside_it)

@@ -403,8 +403,13 @@ TEST_END
 
 TEST(the_whole_verdict_reaches_the_client)
 {
+	static struct rein_points points;
 	start(&ear);
+	a->gates.other.can = REIN_CAN_QUEUE;
 	struct party *p = join("p", 0, "A");
+	p->c.points = &points;
+	rein_store_relaxed(&p->status.can, REIN_CAN_QUEUE);
+	busy(p);
 	const struct rein_verdict *v = &p->control.verdict[0];
 	ear_says = (struct rein_policy_verdict){.metered = true,
 	                                        .backlog_launches = 3,
@@ -417,16 +422,18 @@ TEST(the_whole_verdict_reaches_the_client)
 	ck_assert(metered(p));
 	ck_assert_uint_eq(rein_load_relaxed(&v->backlog_launches), 3);
 	ck_assert_uint_eq(rein_load_relaxed(&v->backlog_ns), 4);
-	ck_assert_uint_eq(rein_load_relaxed(&v->point_ns), 5);
+	ck_assert_uint_eq(rein_load_relaxed(&v->point_ns), 0); /* nobody is more urgent */
 	ck_assert_uint_eq(rein_load_relaxed(&v->sms), 6);
 	ck_assert_uint_eq(rein_load_relaxed(&v->timeslice_us), 7);
 	ck_assert_uint_eq(rein_load_relaxed(&v->generation), generation + 1);
 	ask_again(p);
 	ck_assert_uint_eq(rein_load_relaxed(&v->generation), generation + 1); /* the same */
 	ear_says.sms = 60;
+	struct party *urgent = join("urgent", 9, "A");
 	ask_again(p);
 	ck_assert_uint_eq(rein_load_relaxed(&v->sms), 60);
-	leave(p);
+	ck_assert_uint_eq(rein_load_relaxed(&v->point_ns), 5);
+	leave(p), leave(urgent);
 	finish();
 }
 TEST_END

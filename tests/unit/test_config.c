@@ -182,8 +182,10 @@ static const struct {
      "rein.conf:2: unknown key 'prioritty' in [class x]; accepted: priority, weight, latency_nice, "
      "band, deadline, period, budget, budget_mode, backlog, backlog_launches, linger, patience, "
      "gate"},
-    {"[daemon]\npolicyy=1\n",
-     "rein.conf:2: unknown key 'policyy' in [daemon]; accepted: policy, mode, events, ageing"},
+    {"[daemon]\npolicyy=1\n", "rein.conf:2: unknown key 'policyy' in [daemon]; accepted: policy, "
+                              "mode, events, gates, ageing"},
+    {"[daemon]\ngates = launch, quue\n",
+     "rein.conf:2: unknown gate 'quue'; accepted: launch, queue, context"},
     {"[rule r]\n\nexec = /x\n",
      "rein.conf:3: unknown key 'exec' in [rule r]; accepted: exe, user, class"},
     {"[klass x]\n", "rein.conf:1: unknown section [klass x]; accepted: [daemon], [class NAME], "

@@ -92,7 +92,7 @@ static void group(uint32_t handle, uint32_t engine)
 	alloc((struct alloc){.client = CLIENT,
 	                     .parent = 2,
 	                     .object = handle,
-	                     .class_id = WL_RM_CLASS_GROUP,
+	                     .class_id = REIN_RM_CLASS_GROUP,
 	                     .params = params,
 	                     .params_size = sizeof(params),
 	                     .wide = true});
@@ -117,8 +117,8 @@ static void cuda_like(void)
 {
 	memset(&t, 0, sizeof(t));
 	alloc((struct alloc){.object = CLIENT, .class_id = 0x41});
-	simple(CLIENT, 2, WL_RM_CLASS_DEVICE);
-	simple(2, 3, WL_RM_CLASS_SUBDEVICE);
+	simple(CLIENT, 2, REIN_RM_CLASS_DEVICE);
+	simple(2, 3, REIN_RM_CLASS_SUBDEVICE);
 	group(10, 11);
 	channel(10, 11, 0);
 	simple(11, 12, 0xc8b5);
@@ -204,7 +204,7 @@ TEST(handles_are_reused)
 	struct wl_rm_group g;
 	cuda_like();
 	uint32_t before = t.objects;
-	simple(2, 20, WL_RM_CLASS_SUBDEVICE); /* 20 and what was below it are gone */
+	simple(2, 20, REIN_RM_CLASS_SUBDEVICE); /* 20 and what was below it are gone */
 	ck_assert_uint_eq(t.objects, before - 4);
 	ck_assert_int_eq(wl_rm_compute_group(&t, &g), -ENOENT);
 	alloc((struct alloc){.object = CLIENT, .class_id = 0x41}); /* a new client of that number */
@@ -218,7 +218,7 @@ TEST(clients_are_apart)
 	uint32_t before = t.objects;
 	alloc((struct alloc){.object = 0xc1d00002, .class_id = 0x41});
 	alloc((struct alloc){
-	    .client = 0xc1d00002, .parent = 2, .object = 20, .class_id = WL_RM_CLASS_GROUP});
+	    .client = 0xc1d00002, .parent = 2, .object = 20, .class_id = REIN_RM_CLASS_GROUP});
 	ck_assert_uint_eq(t.objects, before + 2);
 	ck_assert_uint_eq(wl_rm_find(&t, CLIENT, 20)->engine, 1);
 	ck_assert_uint_eq(wl_rm_find(&t, 0xc1d00002, 20)->engine, WL_RM_UNKNOWN);
@@ -240,7 +240,7 @@ TEST(follows_no_pointer_of_a_refused_call)
 	                     .status = 0x1f,
 	                     .wide = true});
 	ck_assert_uint_eq(t.objects, before);
-	struct wl_rm_event e = control(20, WL_RM_CMD_SET_TIMESLICE, bad, 8, 0x56);
+	struct wl_rm_event e = control(20, REIN_RM_CMD_SET_TIMESLICE, bad, 8, 0x56);
 	ck_assert_ptr_null(e.params);
 	ck_assert_uint_eq(t.set_timeslices, 0);
 	e = control(20, WL_RM_CMD_GROUP_BIND, NULL, 4, 0);
@@ -332,10 +332,10 @@ TEST(counts_controls)
 	unsigned char schedule[3] = {1};
 	struct wl_rm_group g;
 	cuda_like();
-	control(20, WL_RM_CMD_SET_TIMESLICE, &us, 8, 0);
-	control(20, WL_RM_CMD_SET_TIMESLICE, &us, 8, 0x56);
-	control(20, WL_RM_CMD_GROUP_SCHEDULE, schedule, 2, 0x1f);
-	control(20, WL_RM_CMD_GROUP_SCHEDULE, schedule, 3, 0);
+	control(20, REIN_RM_CMD_SET_TIMESLICE, &us, 8, 0);
+	control(20, REIN_RM_CMD_SET_TIMESLICE, &us, 8, 0x56);
+	control(20, REIN_RM_CMD_SCHEDULE, schedule, 2, 0x1f);
+	control(20, REIN_RM_CMD_SCHEDULE, schedule, 3, 0);
 	control(10, WL_RM_CMD_GROUP_BIND, &engine, 4, 0);
 	control(3, WL_RM_CMD_SET_PREEMPTION, preemption, sizeof(preemption), 0);
 	ck_assert_uint_eq(t.control_calls, 6);
@@ -365,7 +365,7 @@ TEST(is_bounded)
 	ck_assert_uint_eq(t.objects, WL_RM_OBJECTS);
 	ck_assert_uint_eq(t.objects_lost, before + 10);
 	ck_assert_int_eq(wl_rm_compute_group(&t, &g), -E2BIG);
-	ck_assert_uint_eq(g.channels, WL_RM_DISABLE_MAX);
+	ck_assert_uint_eq(g.channels, REIN_RM_DISABLE_MAX);
 	for (uint32_t i = 0; i < WL_RM_CONTROLS + 5; i++)
 		control(2, 0x800000 + i, NULL, 0, 0);
 	ck_assert_uint_eq(t.controls, WL_RM_CONTROLS);
@@ -385,14 +385,14 @@ TEST(names)
 	ck_assert_str_eq(wl_rm_status_name(0x12345), "another status");
 	ck_assert_str_eq(wl_rm_class_name(HOPPER_COMPUTE), "compute (Hopper)");
 	ck_assert_str_eq(wl_rm_class_name(0x12345), "");
-	ck_assert_str_eq(wl_rm_control_name(WL_RM_CMD_PREEMPT), "preempt");
+	ck_assert_str_eq(wl_rm_control_name(REIN_RM_CMD_PREEMPT), "preempt");
 	wl_rm_engine_name(1, engine, sizeof(engine));
 	ck_assert_str_eq(engine, "GR0");
 	wl_rm_engine_name(0x34, engine, sizeof(engine));
 	ck_assert_str_eq(engine, "CE10");
-	ck_assert(wl_rm_class_is_channel(0xa06f) && wl_rm_class_is_channel(0xca6f));
-	ck_assert(!wl_rm_class_is_channel(WL_RM_CLASS_GROUP) && !wl_rm_class_is_channel(0x006f));
-	ck_assert(wl_rm_class_is_compute(0xcec0) && !wl_rm_class_is_compute(0xcb97));
+	ck_assert(rein_rm_is_channel(0xa06f) && rein_rm_is_channel(0xca6f));
+	ck_assert(!rein_rm_is_channel(REIN_RM_CLASS_GROUP) && !rein_rm_is_channel(0x006f));
+	ck_assert(rein_rm_is_compute(0xcec0) && !rein_rm_is_compute(0xcb97));
 	ck_assert_str_eq(wl_rm_result_text((struct wl_rm_result){.status = 0x23}),
 	                 "NV_ERR_INVALID_CLIENT (0x23)");
 }

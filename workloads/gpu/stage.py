@@ -23,6 +23,8 @@ from process import Child
 ROOT = Path(__file__).resolve().parents[2]
 SKIPPED = 77  # exit status: nothing could be asked here
 DAEMON_LIMIT_S = 20
+LOG_LATE_S = 0.5
+NO_PROFILE = {"profile_version": 1, "gpu": "*", "driver": "*"}
 SOCKET_PATH_MAX = 100
 NO_TIME_S = 0.4
 
@@ -85,9 +87,10 @@ class Program:
 
 class Daemon:
     """A reind of its own, with its own run directory; whatever daemon the machine runs is left
-    alone. env() is for the programs that shall join it."""
+    alone. It goes by the profile that it is given (daemon/profile.h), not by what was calibrated;
+    without one there is the launch gate only. env() is for the programs that shall join it."""
 
-    def __init__(self, stage, extra_args):
+    def __init__(self, stage, profile=None):
         self.stage = stage
         self.folder = Path(tempfile.mkdtemp(prefix="rein-"))
         notify = self.folder / "notify"
@@ -97,7 +100,9 @@ class Daemon:
         env = stage.machine.environment()
         env |= {"NOTIFY_SOCKET": str(notify), "REIN_LOG": "info"}
         empty = self.folder / "none.conf"  # the system's configuration takes no part
-        argv = [stage.machine.build / "reind", "--run-dir", self.folder / "run", *extra_args]
+        argv = [stage.machine.build / "reind", "--run-dir", self.folder / "run"]
+        env["REIN_PROFILE"] = str(self.folder / "profile.json")
+        Path(env["REIN_PROFILE"]).write_text(json.dumps(profile or NO_PROFILE), encoding="utf-8")
         if "inih" in stage.machine.have:
             empty.touch()
             argv += ["--config", empty]
@@ -130,11 +135,28 @@ class Daemon:
             env["REIN_NAME"] = name
         return env | more
 
+    def clients(self):
+        """What `rein ps --json` says of each client, by PID; {} where rein was not built."""
+        rein = self.stage.machine.build / "rein"
+        if not rein.exists():
+            return {}
+        env = self.stage.machine.environment() | {"REIN_RUN_DIR": str(self.folder / "run")}
+        asked = self.stage.run("rein ps", [rein, "ps", "--json"], limit_s=5, env=env, ok=None)
+        try:
+            return {c["pid"]: c for c in json.loads(asked.out)["clients"]}
+        except (ValueError, KeyError, TypeError):
+            return {}
+
     def joined(self, pid):
-        """Whether the process has ever joined."""
-        self.program.running()  # takes in its log
-        return f" pid={pid} " in "".join(
-            line for line in self.program.child.err.splitlines(True) if "joined:" in line)
+        """Whether the process has ever joined; the daemon's line may come after the welcome."""
+        end = time.monotonic() + LOG_LATE_S
+        while True:
+            if f" pid={pid} " in "".join(
+                    line for line in self.log().splitlines(True) if "joined:" in line):
+                return True
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
 
     def log(self):
         self.program.running()
@@ -241,8 +263,8 @@ class Stage:
         return re.sub(r"^/\S*/(?=rein-|gpu-check-|site-packages/)", "", str(arg)).removeprefix(f"{ROOT}/")
 
     @contextlib.contextmanager
-    def daemon(self, extra_args=()):
-        daemon = Daemon(self, extra_args)
+    def daemon(self, profile=None):
+        daemon = Daemon(self, profile)
         try:
             yield daemon
         finally:

@@ -73,7 +73,7 @@ int wl_rm_capture(struct wl_rm_group *g, struct wl_rm_table *table, char *why, s
 		         t->objects, t->calls);
 	else if (err)
 		snprintf(why, len, "the compute group has more than %d channels",
-		         WL_RM_DISABLE_MAX);
+		         REIN_RM_DISABLE_MAX);
 	else if (!g->subdevice)
 		snprintf(why, len, "no subdevice object was seen");
 	if (!table)
@@ -84,7 +84,7 @@ int wl_rm_capture(struct wl_rm_group *g, struct wl_rm_table *table, char *why, s
 struct wl_rm_result wl_rm_control(int fd, uint32_t client, uint32_t object, uint32_t cmd,
                                   void *params, uint32_t size)
 {
-	struct wl_rm_nvos54 c = {
+	struct rein_rm_nvos54 c = {
 	    .client = client,
 	    .object = object,
 	    .cmd = cmd,
@@ -93,7 +93,7 @@ struct wl_rm_result wl_rm_control(int fd, uint32_t client, uint32_t object, uint
 	};
 	struct wl_rm_result r = {0};
 	uint64_t begin = wl_now_ns();
-	if (call(fd, _IOWR(WL_RM_IOC_TYPE, WL_RM_ESC_CONTROL, struct wl_rm_nvos54), &c) != 0)
+	if (call(fd, _IOWR(REIN_RM_IOC_TYPE, REIN_RM_ESC_CONTROL, struct rein_rm_nvos54), &c) != 0)
 		r.error = errno ? errno : EIO;
 	r.ns = wl_now_ns() - begin;
 	r.status = c.status;
@@ -108,12 +108,12 @@ static struct wl_rm_result on_group(const struct wl_rm_group *g, uint32_t cmd, v
 
 struct wl_rm_result wl_rm_set_timeslice(const struct wl_rm_group *g, uint64_t us)
 {
-	return on_group(g, WL_RM_CMD_SET_TIMESLICE, &us, sizeof(us));
+	return on_group(g, REIN_RM_CMD_SET_TIMESLICE, &us, sizeof(us));
 }
 
 struct wl_rm_result wl_rm_get_timeslice(const struct wl_rm_group *g, uint64_t *us)
 {
-	return on_group(g, WL_RM_CMD_GET_TIMESLICE, us, sizeof(*us));
+	return on_group(g, REIN_RM_CMD_GET_TIMESLICE, us, sizeof(*us));
 }
 
 struct wl_rm_result wl_rm_preempt(const struct wl_rm_group *g, uint32_t timeout_us)
@@ -123,12 +123,12 @@ struct wl_rm_result wl_rm_preempt(const struct wl_rm_group *g, uint32_t timeout_
 		uint32_t timeout_us;
 	} p = {.wait = 1, .manual = 1, .timeout_us = timeout_us};
 	_Static_assert(sizeof(p) == 8, "NVA06C_CTRL_PREEMPT_PARAMS");
-	return on_group(g, WL_RM_CMD_PREEMPT, &p, sizeof(p));
+	return on_group(g, REIN_RM_CMD_PREEMPT, &p, sizeof(p));
 }
 
 struct wl_rm_result wl_rm_channels(const struct wl_rm_group *g, bool disable, bool only_scheduling)
 {
-	struct wl_rm_disable p = {
+	struct rein_rm_disable p = {
 	    .disable = disable,
 	    .channels = g->channels,
 	    .only_scheduling = only_scheduling,
@@ -137,7 +137,7 @@ struct wl_rm_result wl_rm_channels(const struct wl_rm_group *g, bool disable, bo
 		p.client[i] = g->client;
 		p.channel[i] = g->channel[i];
 	}
-	return wl_rm_control(g->fd, g->client, g->subdevice, WL_RM_CMD_DISABLE_CHANNELS, &p,
+	return wl_rm_control(g->fd, g->client, g->subdevice, REIN_RM_CMD_DISABLE_CHANNELS, &p,
 	                     sizeof(p));
 }
 
@@ -146,10 +146,10 @@ struct wl_rm_result wl_rm_schedule(struct wl_rm_group *g, bool enable)
 {
 	uint8_t p[4] = {enable};
 	uint32_t size = g->schedule_size == 2 || g->schedule_size == 3 ? g->schedule_size : 3;
-	struct wl_rm_result r = on_group(g, WL_RM_CMD_GROUP_SCHEDULE, p, size);
+	struct wl_rm_result r = on_group(g, REIN_RM_CMD_SCHEDULE, p, size);
 	if (g->schedule_size == 0 && r.error == 0 &&
 	    (r.status == STATUS_INVALID_ARGUMENT || r.status == STATUS_INVALID_PARAM_STRUCT)) {
-		r = on_group(g, WL_RM_CMD_GROUP_SCHEDULE, p, 2);
+		r = on_group(g, REIN_RM_CMD_SCHEDULE, p, 2);
 		if (wl_rm_ok(r))
 			g->schedule_size = 2;
 	}

@@ -24,66 +24,29 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- ioctl numbers: _IOWR('F', nr, argument); nr as in nv_escape.h and nv-ioctl-numbers.h */
-#define WL_RM_IOC_TYPE 'F'
-#define WL_RM_ESC_FREE 0x29    /* NVOS00, 16 bytes: client, parent, object, status */
-#define WL_RM_ESC_CONTROL 0x2a /* NVOS54, 32: client 0, object 4, cmd 8, flags 12, params 16, */
-			       /* params_size 24, status 28 */
-#define WL_RM_ESC_ALLOC 0x2b   /* NVOS21, 32: client 0, parent 4, object 8, class 12, params 16, */
-/* params_size 24, status 28; NVOS64, 48: … params 16, rights 24, */
-/* params_size 32, flags 36, status 40 */
+#include "../../../common/rm.h"
+
+/* What the shim needs too is in common/rm.h: the ioctls' layouts, the groups' classes, the controls
+ * that hold. Here is the rest. */
 #define WL_RM_ESC_DUP 0x34
-#define WL_RM_ESC_XFER 211 /* 16 bytes: the real number 0, its size 4, its argument 8 */
 
 /* ---- classes */
-#define WL_RM_CLASS_DEVICE 0x0080
-#define WL_RM_CLASS_SUBDEVICE 0x2080
 #define WL_RM_CLASS_CTXSHARE 0x9067
-#define WL_RM_CLASS_GROUP 0xa06c /* alloc params: engineType at 12 of 20 bytes */
 /* channels: alloc params have flags at 20 and engineType at 128 (NV_CHANNEL_ALLOC_PARAMS) */
 #define WL_RM_CHANNEL_ACQUIRE_TIMEOUT (1u << 27) /* a semaphore acquire fails after about 2 s */
 
-/* ---- controls */
-#define WL_RM_CMD_GROUP_SCHEDULE 0xa06c0101   /* 2 bytes (≤ 570) or 3 (≥ 575): enable, … */
+/* ---- controls. GET_TIMESLICE gives the kernel's record, not the hardware's. */
 #define WL_RM_CMD_GROUP_BIND 0xa06c0102       /* 4: engineType */
-#define WL_RM_CMD_SET_TIMESLICE 0xa06c0103    /* 8: microseconds */
-#define WL_RM_CMD_GET_TIMESLICE 0xa06c0104    /* 8; the kernel's record, not the hardware's */
-#define WL_RM_CMD_PREEMPT 0xa06c0105          /* 8: bool wait 0, bool manual 1, u32 timeout_us 4 */
 #define WL_RM_CMD_GROUP_INFO 0xa06c0106       /* 4: hardware group id */
 #define WL_RM_CMD_SET_INTERLEAVE 0xa06c0107   /* 4: low 0, medium 1, high 2; privileged */
 #define WL_RM_CMD_GET_INTERLEAVE 0xa06c0108   /* 4 */
 #define WL_RM_CMD_CHANNEL_SCHEDULE 0xa06f0103 /* as 0xa06c0101 */
 #define WL_RM_CMD_CHANNEL_BIND 0xa06f0104     /* 4 */
-#define WL_RM_CMD_DISABLE_CHANNELS 0x2080110b /* 536; see struct wl_rm_disable */
 #define WL_RM_CMD_SET_PREEMPTION 0x20801210   /* 32: flags 0, channel 4, gfxp 8, cilp 12, route */
 #define WL_RM_CMD_GET_MODES 0x20801235        /* 24: channel 0, zcull, pm, smpc, cilp 16, gfxp 20 */
-#define WL_RM_PREEMPT_MAX_US 1000000          /* longest manual time-out of PREEMPT */
 #define WL_RM_COMPUTE_WFI 0                   /* compute preemption: wait for idle, */
 #define WL_RM_COMPUTE_CTA 1                   /* … at block boundaries, */
 #define WL_RM_COMPUTE_CILP 2                  /* … at any instruction */
-
-#define WL_RM_DISABLE_MAX 64
-struct wl_rm_disable {
-	uint8_t disable; /* 0: enable */
-	uint8_t pad0[3];
-	uint32_t channels;
-	uint8_t only_scheduling; /* leave running what runs */
-	uint8_t rewind;
-	uint8_t pad1[6];
-	uint64_t preempt_event; /* for kernel clients; 0 */
-	uint32_t client[WL_RM_DISABLE_MAX];
-	uint32_t channel[WL_RM_DISABLE_MAX];
-};
-_Static_assert(sizeof(struct wl_rm_disable) == 536, "NV2080_CTRL_FIFO_DISABLE_CHANNELS_PARAMS");
-_Static_assert(offsetof(struct wl_rm_disable, preempt_event) == 16, "its pointer");
-_Static_assert(offsetof(struct wl_rm_disable, channel) == 280, "its second list");
-
-struct wl_rm_nvos54 {
-	uint32_t client, object, cmd, flags;
-	uint64_t params;
-	uint32_t params_size, status;
-};
-_Static_assert(sizeof(struct wl_rm_nvos54) == 32, "NVOS54_PARAMETERS");
 
 /* ---- the table */
 #define WL_RM_OBJECTS 768
@@ -140,8 +103,6 @@ struct wl_rm_event wl_rm_observe(struct wl_rm_table *t, int fd, unsigned long re
                                  const void *arg, int result);
 const struct wl_rm_object *wl_rm_find(const struct wl_rm_table *t, uint32_t client,
                                       uint32_t handle);
-bool wl_rm_class_is_channel(uint32_t class_id);
-bool wl_rm_class_is_compute(uint32_t class_id);
 bool wl_rm_class_is_copy(uint32_t class_id);
 
 /* The group that runs the process' kernels: of those with a compute object below them the one with
@@ -150,7 +111,7 @@ struct wl_rm_group {
 	int fd;
 	uint32_t client, handle, device, subdevice; /* subdevice 0: not seen */
 	uint32_t engine, compute_class, channel_class, compute_channel;
-	uint32_t channels, channel[WL_RM_DISABLE_MAX];
+	uint32_t channels, channel[REIN_RM_DISABLE_MAX];
 	uint32_t timeouts;      /* channels with WL_RM_CHANNEL_ACQUIRE_TIMEOUT */
 	uint32_t flags_known;   /* channels whose flags were seen */
 	uint32_t candidates;    /* groups with a compute object */

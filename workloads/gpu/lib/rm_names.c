@@ -102,17 +102,17 @@ static const struct name classes[] = {
 };
 
 static const struct name controls[] = {
-    {WL_RM_CMD_GROUP_SCHEDULE, "group schedule"},
+    {REIN_RM_CMD_SCHEDULE, "group schedule"},
     {WL_RM_CMD_GROUP_BIND, "group bind"},
-    {WL_RM_CMD_SET_TIMESLICE, "set timeslice"},
-    {WL_RM_CMD_GET_TIMESLICE, "get timeslice"},
-    {WL_RM_CMD_PREEMPT, "preempt"},
+    {REIN_RM_CMD_SET_TIMESLICE, "set timeslice"},
+    {REIN_RM_CMD_GET_TIMESLICE, "get timeslice"},
+    {REIN_RM_CMD_PREEMPT, "preempt"},
     {WL_RM_CMD_GROUP_INFO, "group info"},
     {WL_RM_CMD_SET_INTERLEAVE, "set interleave level"},
     {WL_RM_CMD_GET_INTERLEAVE, "get interleave level"},
     {WL_RM_CMD_CHANNEL_SCHEDULE, "channel schedule"},
     {WL_RM_CMD_CHANNEL_BIND, "channel bind"},
-    {WL_RM_CMD_DISABLE_CHANNELS, "disable channels"},
+    {REIN_RM_CMD_DISABLE_CHANNELS, "disable channels"},
     {WL_RM_CMD_SET_PREEMPTION, "set preemption mode"},
     {WL_RM_CMD_GET_MODES, "get context-switch modes"},
     {0xa06c0110, "make realtime"},

@@ -7,9 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* 'F', as the kernel's header has it, without the cast that a comparison would warn about */
-#define TYPE ((unsigned)WL_RM_IOC_TYPE)
-
 static uint32_t u32_at(const void *p, size_t offset)
 {
 	uint32_t v;
@@ -29,33 +26,18 @@ static const void *pointer_at(const void *p, size_t offset)
 	return (const void *)(uintptr_t)u64_at(p, offset); // NOLINT(performance-no-int-to-ptr)
 }
 
-bool wl_rm_class_is_channel(uint32_t class_id)
-{
-	return class_id >= 0xa06f && class_id <= 0xffff && (class_id & 0xff) == 0x6f;
-}
-
-bool wl_rm_class_is_compute(uint32_t class_id)
-{
-	return class_id >= 0xa0c0 && class_id <= 0xffff && (class_id & 0xff) == 0xc0;
-}
-
 bool wl_rm_class_is_copy(uint32_t class_id)
 {
 	return class_id >= 0xa0b5 && class_id <= 0xffff && (class_id & 0xff) == 0xb5;
 }
 
-static bool is_client(uint32_t class_id)
-{
-	return class_id == 0 || class_id == 1 || class_id == 0x41;
-}
-
 /* Memory objects come and go by the thousand; only what leads to channels is kept. */
 static bool is_kept(uint32_t class_id)
 {
-	return is_client(class_id) || class_id == WL_RM_CLASS_DEVICE ||
-	       class_id == WL_RM_CLASS_SUBDEVICE || class_id == WL_RM_CLASS_CTXSHARE ||
-	       class_id == WL_RM_CLASS_GROUP || wl_rm_class_is_channel(class_id) ||
-	       wl_rm_class_is_compute(class_id) || wl_rm_class_is_copy(class_id);
+	return rein_rm_is_client(class_id) || class_id == REIN_RM_CLASS_DEVICE ||
+	       class_id == REIN_RM_CLASS_SUBDEVICE || class_id == WL_RM_CLASS_CTXSHARE ||
+	       class_id == REIN_RM_CLASS_GROUP || rein_rm_is_channel(class_id) ||
+	       rein_rm_is_compute(class_id) || wl_rm_class_is_copy(class_id);
 }
 
 static struct wl_rm_object *find(struct wl_rm_table *t, uint32_t client, uint32_t handle)
@@ -142,8 +124,8 @@ static bool holds(const struct wl_rm_event *e, const void *params, uint32_t end)
 
 static void remember(struct wl_rm_table *t, int fd, const struct wl_rm_event *e)
 {
-	uint32_t client = is_client(e->class_id) ? e->object : e->client;
-	if (is_client(e->class_id))
+	uint32_t client = rein_rm_is_client(e->class_id) ? e->object : e->client;
+	if (rein_rm_is_client(e->class_id))
 		drop_tree(t, client, client); /* its number was used before */
 	else
 		drop_tree(t, client, e->object);
@@ -180,9 +162,9 @@ static void on_alloc(struct wl_rm_table *t, int fd, const void *arg, struct wl_r
 	count_class(t, e->class_id);
 	if (wide && u32_at(arg, 36) != 0)
 		params = NULL; /* serialized: another layout */
-	if (e->class_id == WL_RM_CLASS_GROUP && holds(e, params, 16))
+	if (e->class_id == REIN_RM_CLASS_GROUP && holds(e, params, 16))
 		e->engine = u32_at(params, 12);
-	if (wl_rm_class_is_channel(e->class_id)) {
+	if (rein_rm_is_channel(e->class_id)) {
 		if (holds(e, params, 24))
 			e->flags = u32_at(params, 20);
 		if (holds(e, params, 132))
@@ -229,7 +211,7 @@ static void on_control(struct wl_rm_table *t, const void *arg, struct wl_rm_even
 	if ((e->cmd == WL_RM_CMD_GROUP_BIND || e->cmd == WL_RM_CMD_CHANNEL_BIND) &&
 	    e->params_size == 4)
 		on_bind(t, e);
-	if (e->cmd == WL_RM_CMD_SET_TIMESLICE && e->params_size == 8) {
+	if (e->cmd == REIN_RM_CMD_SET_TIMESLICE && e->params_size == 8) {
 		t->set_timeslice_us = u64_at(e->params, 0);
 		t->set_timeslices++;
 	}
@@ -244,11 +226,11 @@ struct wl_rm_event wl_rm_observe(struct wl_rm_table *t, int fd, unsigned long re
                                  const void *arg, int result)
 {
 	struct wl_rm_event e = {.engine = WL_RM_UNKNOWN, .flags = WL_RM_UNKNOWN};
-	if (_IOC_TYPE(request) != TYPE || result != 0 || !arg)
+	if (_IOC_TYPE(request) != REIN_RM_IOC_TYPE || result != 0 || !arg)
 		return e;
 	e.number = _IOC_NR(request);
 	e.size = _IOC_SIZE(request);
-	if (e.number == WL_RM_ESC_XFER && e.size == 16) {
+	if (e.number == REIN_RM_ESC_XFER && e.size == 16) {
 		e.number = u32_at(arg, 0);
 		e.size = u32_at(arg, 4);
 		arg = pointer_at(arg, 8);
@@ -256,14 +238,14 @@ struct wl_rm_event wl_rm_observe(struct wl_rm_table *t, int fd, unsigned long re
 			return e;
 	}
 	t->calls++;
-	if (e.number == WL_RM_ESC_ALLOC && (e.size == 32 || e.size == 48)) {
+	if (e.number == REIN_RM_ESC_ALLOC && (e.size == 32 || e.size == 48)) {
 		on_alloc(t, fd, arg, &e);
-	} else if (e.number == WL_RM_ESC_CONTROL && e.size == 32) {
+	} else if (e.number == REIN_RM_ESC_CONTROL && e.size == 32) {
 		on_control(t, arg, &e);
-	} else if (e.number == WL_RM_ESC_FREE && e.size == 16) {
+	} else if (e.number == REIN_RM_ESC_FREE && e.size == 16) {
 		on_free(t, arg, &e);
-	} else if (e.number == WL_RM_ESC_ALLOC || e.number == WL_RM_ESC_CONTROL ||
-	           e.number == WL_RM_ESC_FREE) {
+	} else if (e.number == REIN_RM_ESC_ALLOC || e.number == REIN_RM_ESC_CONTROL ||
+	           e.number == REIN_RM_ESC_FREE) {
 		e.kind = WL_RM_EVENT_UNKNOWN;
 		t->unknown_layouts++;
 		t->last_unknown = e.number << 16 | (e.size & 0xffff);
@@ -286,9 +268,9 @@ static int gather(const struct wl_rm_table *t, const struct wl_rm_object *o, str
 	for (uint32_t i = 0; i < t->objects; i++) {
 		const struct wl_rm_object *c = &t->object[i];
 		if (c->client != o->client || c->parent != o->handle ||
-		    !wl_rm_class_is_channel(c->class_id))
+		    !rein_rm_is_channel(c->class_id))
 			continue;
-		if (g->channels == WL_RM_DISABLE_MAX) {
+		if (g->channels == REIN_RM_DISABLE_MAX) {
 			err = -E2BIG;
 			break;
 		}
@@ -299,7 +281,7 @@ static int gather(const struct wl_rm_table *t, const struct wl_rm_object *o, str
 		for (uint32_t k = 0; k < t->objects && !g->compute_class; k++) {
 			const struct wl_rm_object *e = &t->object[k];
 			if (e->client == o->client && e->parent == c->handle &&
-			    wl_rm_class_is_compute(e->class_id)) {
+			    rein_rm_is_compute(e->class_id)) {
 				g->compute_class = e->class_id;
 				g->compute_channel = c->handle;
 			}
@@ -315,7 +297,7 @@ int wl_rm_compute_group(const struct wl_rm_table *t, struct wl_rm_group *g)
 	int err = -ENOENT;
 	*g = (struct wl_rm_group){.fd = -1};
 	for (uint32_t i = 0; i < t->objects; i++) {
-		if (t->object[i].class_id != WL_RM_CLASS_GROUP)
+		if (t->object[i].class_id != REIN_RM_CLASS_GROUP)
 			continue;
 		int gathered = gather(t, &t->object[i], &candidate);
 		if (!candidate.compute_class)
@@ -328,12 +310,12 @@ int wl_rm_compute_group(const struct wl_rm_table *t, struct wl_rm_group *g)
 	g->candidates = candidates;
 	for (uint32_t i = 0; i < t->objects && err != -ENOENT; i++) {
 		const struct wl_rm_object *o = &t->object[i];
-		if (o->client == g->client && o->class_id == WL_RM_CLASS_SUBDEVICE &&
+		if (o->client == g->client && o->class_id == REIN_RM_CLASS_SUBDEVICE &&
 		    (o->parent == g->device || g->subdevice == 0))
 			g->subdevice = o->handle;
 	}
 	for (uint32_t i = 0; i < t->controls; i++)
-		if (t->control[i].cmd == WL_RM_CMD_GROUP_SCHEDULE &&
+		if (t->control[i].cmd == REIN_RM_CMD_SCHEDULE &&
 		    t->control[i].count > t->control[i].failed)
 			g->schedule_size = t->control[i].params_size;
 	return err;
@@ -347,7 +329,7 @@ unsigned wl_rm_groups(const struct wl_rm_table *t, char *text, size_t len)
 	char engine[24];
 	text[0] = '\0';
 	for (uint32_t i = 0; i < t->objects; i++) {
-		if (t->object[i].class_id != WL_RM_CLASS_GROUP)
+		if (t->object[i].class_id != REIN_RM_CLASS_GROUP)
 			continue;
 		gather(t, &t->object[i], &g);
 		wl_rm_engine_name(g.engine, engine, sizeof(engine));

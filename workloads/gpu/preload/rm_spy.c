@@ -60,7 +60,7 @@ int wl_rm_spy_ioctl(int fd, unsigned long request, void *arg)
 {
 	int result =
 	    next_ioctl ? next_ioctl(fd, request, arg) : (int)syscall(SYS_ioctl, fd, request, arg);
-	if (result == -1 && errno == ENOTTY && _IOC_TYPE(request) == (unsigned)WL_RM_IOC_TYPE)
+	if (result == -1 && errno == ENOTTY && _IOC_TYPE(request) == REIN_RM_IOC_TYPE)
 		return ask_double(fd, request, arg);
 	return result;
 }
@@ -121,7 +121,7 @@ static void add_control(struct line *l, const struct wl_rm_event *e)
 	uint32_t class_id = e->cmd >> 16;
 	add(l, ",\"cmd\":\"0x%08x\",\"bytes\":%u", e->cmd, e->params_size);
 	bool scheduling = class_id == 0xa06c || class_id == 0xa06f ||
-	                  e->cmd == WL_RM_CMD_DISABLE_CHANNELS ||
+	                  e->cmd == REIN_RM_CMD_DISABLE_CHANNELS ||
 	                  e->cmd == WL_RM_CMD_SET_PREEMPTION || e->cmd == WL_RM_CMD_GET_MODES;
 	if (!e->params || !scheduling)
 		return;
@@ -168,7 +168,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	void *arg = va_arg(args, void *);
 	va_end(args);
 	int result = wl_rm_spy_ioctl(fd, request, arg);
-	if (_IOC_TYPE(request) != (unsigned)WL_RM_IOC_TYPE)
+	if (_IOC_TYPE(request) != REIN_RM_IOC_TYPE)
 		return result;
 	int saved = errno;
 	if (is_nvidia(fd)) {

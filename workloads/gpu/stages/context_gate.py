@@ -7,7 +7,7 @@ least dangerous first; the rest is left out if the GPU stops answering."""
 from process import Child
 from stage import Skip
 
-LIMIT_S = 45
+LIMIT_S = 40
 PROBES = (
     ("ctx_timeslice", 65),
     ("ctx_preempt", 50),

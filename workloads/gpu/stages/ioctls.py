@@ -12,7 +12,7 @@ import re
 
 from stage import Skip
 
-LIMIT_S = 25
+LIMIT_S = 15
 SIMULATED = ("--blocks", "2", "--threads", "32", "--kernel-ms", "2", "--quick")
 GROUP = 0xA06C
 TIMESLICE = 0xA06C0103

@@ -4,7 +4,7 @@ a store to the gate word stops and resumes queued work, in what memory the word 
 held process gives up its time slice, how long a hold may last, which other streams a closed gate
 holds, how much fits behind it, and whether points work in graphs. The probes are queue_gate_*.c."""
 
-LIMIT_S = 50
+LIMIT_S = 40
 
 # Most wanted first: what does not fit into the stage's time is left out from the end.
 LONG_HOLD_S = 10

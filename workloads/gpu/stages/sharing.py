@@ -13,8 +13,9 @@ from pathlib import Path
 import mps
 import sharing_figures as figures
 import sharing_peers as peers
+from stage import NO_PROFILE
 
-LIMIT_S = 90
+LIMIT_S = 150
 LOAD = 0.3
 SEED = 1
 HEAD_START_S = 0.5  # BE fills its queue before requests arrive
@@ -23,8 +24,16 @@ SLACK_S = 1.5       # of a cell beyond its windows
 LC_PRIO, BE_PRIO = 50, 0
 SMALL_MEMORY = 60e9  # bytes: below, training takes smaller batches
 
-# mode → further arguments of reind: one for each gate that there is
-GATES = {"rein": ()}
+# mode → what the daemon is to take for proven of this GPU (daemon/profile.h): each row adds
+# something to the one before, the first has the launch gate alone
+QUEUE = {"works": True, "point_ns": 3000, "gives_up_slice": True, "waits_for_ever": True}
+GATES = {
+    "rein": {},
+    "rein-queue": {"queue": QUEUE},
+    "rein-slice": {"queue": QUEUE, "context": {"recipe": "timeslice", "timeslice_us": 200}},
+    "rein-context": {"queue": QUEUE, "context": {"recipe": "disable", "hold_us": 750,
+                                                 "timeslice_us": 200}},
+}
 SHARED = ("native", *GATES, "mps")
 
 # name → (script of torch/, its arguments); name → the driver-API program's kernels
@@ -71,7 +80,8 @@ class Table:
     def __init__(self, stage, stack):
         self.stage, self.stack = stage, stack
         self.machine = stage.machine
-        self.window_s = 1.2 if self.machine.simulated else 3.0
+        more = min(max(stage.limit_s / LIMIT_S, 1), 2)  # where the stage has the time
+        self.window_s = 1.2 if self.machine.simulated else 3.0 * more
         self.rows = []
         self.peers = {}       # (program, mode) → its peer
         self.broken = {}      # (program, mode) → why it is of no use
@@ -106,7 +116,9 @@ class Table:
         if mode == "mps":
             more = self.stack.enter_context(mps.server(self.stage))
             return lambda name: self.machine.environment() | more
-        daemon = self.stack.enter_context(self.stage.daemon(GATES[mode]))
+        if GATES[mode] and "jansson" not in self.machine.have:
+            raise mps.Unavailable("reind was built without jansson and reads no profile")
+        daemon = self.stack.enter_context(self.stage.daemon(NO_PROFILE | GATES[mode]))
         self.daemons[mode] = daemon
         return lambda name: daemon.env(prio=BE_PRIO if is_be(name) else LC_PRIO, name=name)
 
@@ -284,6 +296,17 @@ class Table:
         if solo_rate:
             solo_rate /= steps.get("rounds", 1)
         self.note(lc, be, mode, figures.cell(window, steps, self.solo_p99_ms[lc], solo_rate))
+        if mode in self.daemons:
+            self.acts(lc, be, mode, b.pids[-1])
+
+    def acts(self, lc, be, mode, pid):
+        """What the gates did to the best-effort program, so that no mode is one in name only."""
+        client = self.daemons[mode].clients().get(pid)
+        if client:
+            did = {k: client[k] for k in ("points", "context_holds", "gate_waits", "backlog_waits",
+                                          "lapses")}
+            self.stage.fact(f"sharing.{lc}_{be}_{mode}_acts", " ".join(f"{k}={v}" for k, v in
+                            did.items()), None, f"what held {be}, since it began")
 
     def note(self, lc, be, mode, found):
         """A cell's figures become facts, and a row of the table."""

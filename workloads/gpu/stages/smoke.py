@@ -16,7 +16,7 @@ from pathlib import Path
 import smoke_programs as sp
 from smoke_programs import BARE, HELD, JOINED, LONE
 
-LIMIT_S = 110
+LIMIT_S = 90
 RESERVE_S = 30      # for the recording and for what is still running
 TORCH_LIMIT_S = 75  # of one PyTorch process
 STAT_TOLERANCE = 1e-3

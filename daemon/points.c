@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * points.c: the queue gate: how a client is held, and the word that its GPU waits for.
+ *
+ * Who could be preempted by somebody more urgent that is registered puts a point into its streams
+ * every `point_ns` of estimated work (interpose/point.h); equals, who only take turns, put none.
+ * One store closes them all, the queue behind them intact; one opens them.
+ *
+ * Which gate. The launch gate always. The queue gate where configuration or profile allow it on all
+ * devices of the client, its shim can, and it runs alone: ranks of a job wait for each other
+ * inside kernels, and a rank stopped between two of them would keep its mates' kernels spinning on
+ * the GPU for as long as the hold lasts. The context gate, if the profile has a recipe, for clients
+ * with kernels longer than the distance of points and than what a hold itself takes twice, and for
+ * whoever is still held after a tick:
+ * it may have a kernel that never ends, or waiting may keep its time slice.
+ *
+ * Time slices. Who could be preempted has the short ones of the profile, as long as that lasts:
+ * then an urgent kernel takes the GPU from a running one by itself, and no control is on its way.
+ *
+ * Pulses. A GPU may report an error on a wait of about 2 s, unless it was proven not to; so points
+ * that were closed for REIN_ARBITER_PULSE_EVERY_NS open for REIN_ARBITER_PULSE_NS. The launch gate
+ * stays closed: what runs is the queue's next few points.
+ *
+ * Trust. The client can write the word too; it only harms itself. It opens it when its lease has
+ * lapsed, so each tick closes it again if we are still there, unless it says keep_open.
+ */
+#include "arbiter_int.h"
+
+#include <string.h>
+
+#include "../common/clock.h"
+#include "../common/rm.h"
+
+static const struct rein_gates *gates_of(const struct rein_arbiter *a,
+                                         const struct rein_arbiter_client *c, unsigned slot)
+{
+	static const struct rein_gates none;
+	const struct rein_arbiter_slot *s = &c->slot[slot];
+	return s->device >= 0 ? &a->device[s->device]->gates : &none;
+}
+
+/* Whether it can be held so on every device that it uses. */
+static bool can(const struct rein_arbiter *a, const struct rein_arbiter_client *c, uint32_t what)
+{
+	bool all = c->can & what;
+	for (unsigned i = 0; i < c->slots && all; i++)
+		if (c->slot[i].seen)
+			all = gates_of(a, c, i)->can & what;
+	return all;
+}
+
+static bool is_timed(const struct rein_arbiter_client *c)
+{
+	return c->policy.deadline_ns || c->policy.period_ns;
+}
+
+void rein_points_rank(struct rein_arbiter_device *d)
+{
+	d->top_prio = 0;
+	d->timed = 0;
+	for (unsigned i = 0; i < d->n; i++) {
+		const struct rein_arbiter_client *c = d->client[i];
+		d->top_prio = c->policy.prio > d->top_prio ? c->policy.prio : d->top_prio;
+		d->timed += is_timed(c);
+	}
+}
+
+/* Somebody more urgent is registered: not who merely takes turns with it. */
+static bool is_outranked(const struct rein_arbiter_client *c, const struct rein_arbiter_device *d)
+{
+	int prio = c->policy.background ? 0 : c->policy.prio;
+	return d->top_prio > prio || d->timed > is_timed(c);
+}
+
+uint64_t rein_points_every(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
+                           const struct rein_arbiter_device *d, uint64_t wish_ns)
+{
+	uint64_t every_ns = wish_ns ? wish_ns : REIN_POINT_NS;
+	uint64_t least_ns = (uint64_t)d->gates.point_cost_ns * REIN_POINT_COST_PART;
+	if (!c->points || c->mate != c || !is_outranked(c, d) || !can(a, c, REIN_CAN_QUEUE))
+		return 0;
+	return every_ns > least_ns ? every_ns : least_ns;
+}
+
+uint32_t rein_points_timeslice(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
+                               const struct rein_arbiter_device *d, uint32_t wish_us)
+{
+	if (wish_us || !is_outranked(c, d) || !can(a, c, REIN_CAN_CONTEXT))
+		return wish_us;
+	return d->gates.timeslice_us;
+}
+
+/* Below this a kernel is over before holding it has paid. */
+static uint64_t worth_holding_ns(const struct rein_arbiter *a, const struct rein_arbiter_client *c)
+{
+	uint64_t most_ns = REIN_POINT_NS;
+	for (unsigned i = 0; i < c->slots; i++) {
+		uint64_t point_ns = c->slot[i].limits.point_ns;
+		uint64_t hold_ns = 2 * gates_of(a, c, i)->context_us * REIN_US;
+		if (!c->slot[i].seen)
+			continue;
+		most_ns = point_ns > most_ns ? point_ns : most_ns;
+		most_ns = hold_ns > most_ns ? hold_ns : most_ns;
+	}
+	return most_ns;
+}
+
+/* By recipe TIMESLICE nothing is held. */
+static bool can_hold_contexts(const struct rein_arbiter *a, const struct rein_arbiter_client *c)
+{
+	bool all = can(a, c, REIN_CAN_CONTEXT);
+	for (unsigned i = 0; i < c->slots && all; i++)
+		all = !c->slot[i].seen ||
+		      gates_of(a, c, i)->context_recipe != REIN_RM_RECIPE_TIMESLICE;
+	return all;
+}
+
+uint32_t rein_points_mode(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
+                          uint64_t now_ns)
+{
+	bool still = c->held && now_ns - c->closed_ns >= REIN_ARBITER_TICK_NS, points = false;
+	for (unsigned i = 0; i < c->slots; i++)
+		points |= c->slot[i].seen && c->slot[i].limits.point_ns;
+	if (can_hold_contexts(a, c) && (still || c->history.longest_ns > worth_holding_ns(a, c)))
+		return REIN_HOLD_CONTEXT;
+	return points ? REIN_HOLD_QUEUE : REIN_HOLD_LAUNCH;
+}
+
+/* ---------------------------------------------------------------- the word */
+
+static void store(struct rein_arbiter *a, struct rein_arbiter_client *c, uint32_t open)
+{
+	rein_swap_seqcst(&c->points->open, open);
+	if (a->ring && rein_load_seqcst(&c->points->driven))
+		a->ring(c);
+}
+
+static bool waits_for_ever(const struct rein_arbiter *a, const struct rein_arbiter_client *c)
+{
+	bool all = true;
+	for (unsigned i = 0; i < c->slots && all; i++)
+		if (c->slot[i].seen)
+			all = gates_of(a, c, i)->waits_for_ever;
+	return all;
+}
+
+/* Whoever says keep_open does so before it stores 1 itself: one of us sees the other. */
+static void close_word(struct rein_arbiter *a, struct rein_arbiter_client *c)
+{
+	if (rein_load_seqcst(&c->points->keep_open))
+		return;
+	store(a, c, 0);
+	if (rein_load_seqcst(&c->points->keep_open))
+		store(a, c, 1);
+}
+
+void rein_points_close(struct rein_arbiter *a, struct rein_arbiter_client *c, uint64_t now_ns)
+{
+	if (!c->points || c->points_closed || !can(a, c, REIN_CAN_QUEUE))
+		return;
+	c->points_closed = true;
+	c->points_ns = now_ns;
+	c->pulse_end_ns = 0;
+	close_word(a, c);
+}
+
+void rein_points_open(struct rein_arbiter *a, struct rein_arbiter_client *c)
+{
+	if (!c->points_closed)
+		return;
+	c->points_closed = false;
+	store(a, c, 1);
+}
+
+uint64_t rein_points_step(struct rein_arbiter *a, struct rein_arbiter_client *c, bool tick,
+                          uint64_t now_ns)
+{
+	if (!c->points_closed)
+		return UINT64_MAX;
+	if (c->pulse_end_ns && now_ns >= c->pulse_end_ns) {
+		c->pulse_end_ns = 0;
+		c->points_ns = now_ns;
+		close_word(a, c);
+	} else if (!c->pulse_end_ns && tick && rein_load_seqcst(&c->points->open) & 1) {
+		c->points_ns = now_ns;
+		close_word(a, c);
+	}
+	if (c->pulse_end_ns)
+		return c->pulse_end_ns;
+	if (waits_for_ever(a, c))
+		return UINT64_MAX;
+	if (now_ns - c->points_ns >= REIN_ARBITER_PULSE_EVERY_NS) {
+		c->pulse_end_ns = now_ns + REIN_ARBITER_PULSE_NS;
+		store(a, c, 1);
+		return c->pulse_end_ns;
+	}
+	return c->points_ns + REIN_ARBITER_PULSE_EVERY_NS;
+}
+
+/* ---------------------------------------------------------------- what is allowed */
+
+static struct rein_gates look_up(const struct rein_gates_of *all, const uint8_t uuid[16])
+{
+	for (unsigned i = 0; i < all->n; i++)
+		if (memcmp(all->device[i].uuid, uuid, 16) == 0)
+			return all->device[i].gates;
+	return all->other;
+}
+
+void rein_points_device(const struct rein_arbiter *a, struct rein_arbiter_device *d)
+{
+	d->gates = look_up(&a->gates, d->uuid);
+}
+
+void rein_points_publish(const struct rein_arbiter *a, struct rein_arbiter_client *c)
+{
+	uint32_t recipe = 0, cost_ns = 0;
+	for (unsigned i = 0; i < c->slots; i++) {
+		const struct rein_gates *g = gates_of(a, c, i);
+		if (!c->slot[i].seen)
+			continue;
+		recipe = recipe ? recipe : g->can & REIN_CAN_CONTEXT ? g->context_recipe : 0;
+		cost_ns = g->point_cost_ns > cost_ns ? g->point_cost_ns : cost_ns;
+	}
+	rein_store_release(&c->control->point_cost_ns, cost_ns);
+	rein_store_release(&c->control->context_recipe, recipe);
+}
+
+void rein_arbiter_set_gates(struct rein_arbiter *a, const struct rein_gates_of *gates,
+                            uint64_t now_ns)
+{
+	a->gates = *gates;
+	for (unsigned i = 0; i < REIN_BOARD_DEVICES_MAX; i++)
+		if (a->device[i])
+			rein_points_device(a, a->device[i]);
+	for (unsigned i = 0; i < a->n; i++) {
+		rein_points_publish(a, a->client[i]);
+		rein_device_mark(a, a->client[i]);
+	}
+	rein_decide(a, now_ns);
+}

@@ -122,7 +122,10 @@ struct rein_verdict {
 	uint32_t reserved;
 };
 
-#define REIN_CONTROL_NOTIFY_IDLE 1u   /* ring on active → idle too: somebody waits for it */
+#define REIN_CONTROL_NOTIFY_IDLE 1u /* ring on active → idle too: somebody waits for it */
+/* bit, since minor 3: nobody else uses its devices, and nothing was promised: active → idle may be
+ * told some milliseconds late, by the way. Who ignores it tells at once. */
+#define REIN_CONTROL_IDLE_LATE 4u
 #define REIN_CONTROL_GATE_IMPLICIT 2u /* allocation, free and module loads pass the gate too */
 
 struct rein_control {

@@ -98,12 +98,15 @@ static void look_request(struct rein_arbiter *a, struct rein_arbiter_client *c, 
                          uint64_t now_ns)
 {
 	uint64_t arrival_ns = declared_arrival(c, flags), due_ns = c->policy.due_ns;
+	c->quick = now_ns - c->word_ns < RARE_NS;
+	c->word_ns = now_ns;
 	if (!c->live) {
 		c->rare = now_ns - c->policy.active_since_ns >= RARE_NS;
 		request_begins(c, arrival_ns, now_ns);
-		rein_client_notify(c);
+		rein_client_notify(a, c);
 		return;
 	}
+	rein_client_notify(a, c);
 	if (arrival_ns > c->arrival_ns || (!arrival_ns && c->arrival_ns)) {
 		request_changes(a, c, arrival_ns, now_ns);
 		return;

@@ -13,20 +13,33 @@
 
 static struct rein_policy_params no_params;
 
-static void flags_publish(struct rein_arbiter_client *c)
+/* Its requests come quickly, nobody else uses its devices, and nothing hangs on the moment at which
+ * one ends: what it costs to hear of each would buy nothing. */
+static bool may_be_late(const struct rein_arbiter *a, const struct rein_arbiter_client *c)
 {
-	uint32_t notify = c->notified ? REIN_CONTROL_NOTIFY_IDLE : 0;
-	uint32_t implicit = c->gate_implicit ? REIN_CONTROL_GATE_IMPLICIT : 0;
-	rein_store_release(&c->control->flags, notify | implicit);
+	const struct rein_policy_client *p = &c->policy;
+	bool timed = p->deadline_ns || p->period_ns || p->budget_ns ||
+	             rein_load_acquire(&c->status->request_flags) & REIN_REQUEST_DECLARED;
+	if (!c->quick || c->holding || !c->slots || timed || (a->traced && c->traceable))
+		return false;
+	for (unsigned i = 0; i < c->slots; i++)
+		if (!c->slot[i].seen || c->slot[i].device < 0 ||
+		    a->device[c->slot[i].device]->n > 1)
+			return false;
+	return true;
 }
 
-void rein_client_notify(struct rein_arbiter_client *c)
+void rein_client_notify(const struct rein_arbiter *a, struct rein_arbiter_client *c)
 {
-	bool notify = c->holding || c->rare;
-	if (notify == c->notified)
+	uint32_t flags = c->gate_implicit ? REIN_CONTROL_GATE_IMPLICIT : 0;
+	if (may_be_late(a, c))
+		flags |= REIN_CONTROL_IDLE_LATE;
+	else if (c->holding || c->rare)
+		flags |= REIN_CONTROL_NOTIFY_IDLE;
+	if (flags == c->flags)
 		return;
-	c->notified = notify;
-	flags_publish(c);
+	c->flags = flags;
+	rein_store_release(&c->control->flags, flags);
 }
 
 struct rein_arbiter *rein_arbiter_new(struct rein_board *board, const struct rein_policy_ops *ops,
@@ -114,11 +127,11 @@ void rein_arbiter_apply(struct rein_arbiter_client *c, const struct rein_arbiter
 	c->gate_implicit = params->gate_implicit;
 }
 
-static void control_publish(struct rein_arbiter_client *c)
+static void control_publish(const struct rein_arbiter *a, struct rein_arbiter_client *c)
 {
 	rein_store_release(&c->control->prio, (uint32_t)c->policy.prio);
 	rein_store_release(&c->control->linger_us, c->policy.linger_us);
-	flags_publish(c);
+	rein_client_notify(a, c);
 }
 
 /* Its first call already is to leave a record, before it has declared a device. */
@@ -137,10 +150,10 @@ static void control_init(const struct rein_arbiter *a, struct rein_arbiter_clien
 		c->slot[i].limits.backlog_launches = c->policy.backlog_launches;
 		c->slot[i].written.limits = c->slot[i].limits;
 	}
-	c->notified = false;
+	c->flags = 0;
 	c->rare = true;
-	rein_client_notify(c);
-	control_publish(c);
+	c->quick = false;
+	control_publish(a, c);
 }
 
 int rein_arbiter_join(struct rein_arbiter *a, struct rein_arbiter_client *c, uint64_t now_ns,
@@ -231,7 +244,7 @@ int rein_arbiter_set(struct rein_arbiter *a, struct rein_arbiter_client *c,
 			c->policy.priv = NULL;
 	}
 	rein_job_enter(a, c);
-	control_publish(c);
+	control_publish(a, c);
 	rein_device_mark(a, c);
 	rein_decide(a, now_ns);
 	return err;
@@ -337,8 +350,10 @@ uint64_t rein_arbiter_step(struct rein_arbiter *a, uint64_t now_ns)
 void rein_arbiter_set_traced(struct rein_arbiter *a, bool traced, uint64_t now_ns)
 {
 	a->traced = traced;
-	for (unsigned i = 0; i < a->n; i++)
+	for (unsigned i = 0; i < a->n; i++) {
+		rein_client_notify(a, a->client[i]);
 		rein_device_mark(a, a->client[i]);
+	}
 	rein_decide(a, now_ns);
 }
 

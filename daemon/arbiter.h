@@ -146,10 +146,12 @@ struct rein_arbiter_client {
 	bool points_closed;    /* as far as it is up to us */
 	uint64_t points_ns;    /* closed without a break since */
 	uint64_t pulse_end_ns; /* 0: no pulse is under way */
-	uint32_t holder; /* client id for whose sake it is held; 0: not held, or its own budget */
-	bool holding;    /* somebody is held for it */
-	bool rare;       /* its requests are far apart */
-	bool notified;   /* REIN_CONTROL_NOTIFY_IDLE as last written */
+	uint32_t holder;  /* client id for whose sake it is held; 0: not held, or its own budget */
+	bool holding;     /* somebody is held for it */
+	bool rare;        /* its requests are far apart */
+	bool quick;       /* its words follow each other closely */
+	uint64_t word_ns; /* when it last said that it is active */
+	uint32_t flags;   /* REIN_CONTROL_* as last written */
 	uint64_t progress_ns;
 	uint64_t relief_ns; /* stalled: when the next exemption of the others is due */
 	uint64_t submissions, requests, heartbeats;

@@ -5,8 +5,8 @@
 
 #include "arbiter.h"
 
-/* arbiter.c: publishes whether the client is to ring when it goes idle. */
-void rein_client_notify(struct rein_arbiter_client *c);
+/* arbiter.c: publishes how the client is to tell that it goes idle: by the bell, or late. */
+void rein_client_notify(const struct rein_arbiter *a, struct rein_arbiter_client *c);
 
 /* active.c: demand words, requests */
 /* What the policy sees of it follows from live and stalled. */

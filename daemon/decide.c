@@ -339,7 +339,7 @@ static void apply_holders(struct rein_arbiter *a, uint64_t now_ns)
 			continue;
 		if (c->holding && !c->breath_ns) /* not after a breath: it goes on being slow */
 			c->progress_ns = now_ns;
-		rein_client_notify(c);
+		rein_client_notify(a, c);
 	}
 }
 

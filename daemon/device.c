@@ -49,6 +49,13 @@ static int device_get(struct rein_arbiter *a, const uint8_t uuid[16], uid_t uid,
 	return index;
 }
 
+/* Who was alone on it is so no longer, or is again. */
+static void device_notify(const struct rein_arbiter *a, const struct rein_arbiter_device *d)
+{
+	for (unsigned i = 0; i < d->n; i++)
+		rein_client_notify(a, d->client[i]);
+}
+
 static bool device_has(const struct rein_arbiter_device *d, const struct rein_arbiter_client *c)
 {
 	for (unsigned i = 0; i < d->n; i++)
@@ -78,6 +85,7 @@ void rein_device_look(struct rein_arbiter *a, struct rein_arbiter_client *c, uin
 		if (!device_has(d, c)) {
 			rein_account_device(a, d, now_ns);
 			d->client[d->n++] = c;
+			device_notify(a, d);
 			c->n_devices++;
 			c->devices |= 1ull << d->index;
 			rein_job_refresh(a, c);
@@ -133,6 +141,7 @@ void rein_device_leave(struct rein_arbiter *a, struct rein_arbiter_client *c)
 		for (unsigned k = 0; k < d->n; k++)
 			if (d->client[k] == c) {
 				d->client[k] = d->client[--d->n];
+				device_notify(a, d);
 				break;
 			}
 		d->dirty = a->dirty = true;

@@ -2,6 +2,7 @@
 #include "backlog.h"
 
 #include "../common/futex.h"
+#include "../common/log.h"
 #include "helper.h"
 #include "point.h"
 
@@ -97,9 +98,9 @@ static bool row_unmarked(const struct rein_row *row)
 /* Work that no mark tells of, queued before metering began: the helper's queries will. */
 static bool any_unmarked(void)
 {
-	unsigned n = rein_rows_count();
+	unsigned n = rein_rows_used();
 	for (unsigned i = 0; i < n; i++)
-		if (row_unmarked(rein_row_at(i)))
+		if (row_unmarked(rein_row_used(i)))
 			return true;
 	return false;
 }
@@ -107,9 +108,9 @@ static bool any_unmarked(void)
 /* What no point stands behind, in any stream: the helper's queries will tell of it too. */
 static bool any_past(void)
 {
-	unsigned n = rein_rows_count();
+	unsigned n = rein_rows_used();
 	for (unsigned i = 0; i < n; i++)
-		if (rein_load_seqcst(&rein_row_at(i)->past))
+		if (rein_load_seqcst(&rein_row_used(i)->past))
 			return true;
 	return false;
 }
@@ -214,10 +215,10 @@ static void past_release(struct rein_row *row)
 /* Streams that have drained. Who submits counts itself in `begun` before it adds to `past`. */
 static void past_settle(void)
 {
-	unsigned n = rein_rows_count();
+	unsigned n = rein_rows_used();
 	rein_point_look();
 	for (unsigned i = 0; i < n; i++) {
-		struct rein_row *row = rein_row_at(i);
+		struct rein_row *row = rein_row_used(i);
 		uint64_t past = rein_load_seqcst(&row->past);
 		uint64_t completed = rein_load_seqcst(&row->completed);
 		if (past && rein_load_seqcst(&row->begun) == completed &&
@@ -299,16 +300,50 @@ static bool try_enter(struct rein_ticket *t)
 	return false;
 }
 
+/* What a submission that waited in vain found: one line, and one for each stream with work. */
+static void say_state(const struct rein_ticket *t)
+{
+	unsigned n = rein_rows_used();
+	uint64_t all = rein_load_seqcst(&outstanding);
+	rein_debug(
+	    "backlog: gave up after %llu ms (%llu without progress): row=%u entry=%s "
+	    "estimate=%llu us every=%llu us outstanding=%llu of %llu us marks=%d first=%d",
+	    (unsigned long long)(t->waited_ns / REIN_MS),
+	    (unsigned long long)(t->stalled_ns / REIN_MS), rein_load_relaxed(&t->row->id),
+	    rein_entries[t->work->entry].name, (unsigned long long)(t->estimate_ns / REIN_US),
+	    (unsigned long long)(t->every_ns / REIN_US), (unsigned long long)(all / COUNT_ONE),
+	    (unsigned long long)((all & NS_MASK) / REIN_US), rein_mark_pending(), others_first(t));
+	for (unsigned i = 0; i < n; i++) {
+		const struct rein_row *r = rein_row_used(i);
+		uint64_t past = rein_load_seqcst(&r->past);
+		if (rein_row_outstanding(r))
+			rein_debug("backlog: row=%u handle=%llx begun=%llu returned=%llu "
+			           "marked=%llu completed=%llu past=%llu of %llu us stuck=%u "
+			           "every=%llu us",
+			           rein_load_relaxed(&r->id),
+			           (unsigned long long)rein_load_relaxed(&r->handle),
+			           (unsigned long long)rein_load_seqcst(&r->begun),
+			           (unsigned long long)rein_load_seqcst(&r->returned),
+			           (unsigned long long)rein_load_seqcst(&r->marked),
+			           (unsigned long long)rein_load_seqcst(&r->completed),
+			           (unsigned long long)(past / COUNT_ONE),
+			           (unsigned long long)((past & NS_MASK) / REIN_US),
+			           rein_load_seqcst(&r->stuck),
+			           (unsigned long long)(rein_point_every(r) / REIN_US));
+	}
+}
+
 /* Out of patience: what is queued waits for something, perhaps for this very thread. It no longer
  * counts, and neither does what its streams are given until it completes. */
 static void give_up(struct rein_ticket *t, uint64_t now)
 {
-	unsigned n = rein_rows_count();
+	unsigned n = rein_rows_used();
 	t->lapsed = true;
+	say_state(t);
 	rein_add_relaxed(&REIN_STATUS->total.lapses, 1);
 	rein_mark_write_off(now - rein_backlog_patience_ns);
 	for (unsigned i = 0; i < n; i++) {
-		struct rein_row *row = rein_row_at(i);
+		struct rein_row *row = rein_row_used(i);
 		uint64_t marked = rein_load_seqcst(&row->marked);
 		uint64_t returned = rein_load_seqcst(&row->returned);
 		while (marked < returned && !rein_cas(&row->marked, &marked, returned))

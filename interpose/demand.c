@@ -111,8 +111,8 @@ static void note_drained(void)
 	uint64_t returned = 0;
 	if (!(rein_load_relaxed(&REIN_GATE_WORD) & REIN_GATE_CLOSED))
 		return;
-	for (unsigned i = 0; i < rein_rows_count(); i++) {
-		const struct rein_row *row = rein_row_at(i);
+	for (unsigned i = 0; i < rein_rows_used(); i++) {
+		const struct rein_row *row = rein_row_used(i);
 		uint64_t given = rein_load_seqcst(&row->returned);
 		if (rein_load_seqcst(&row->completed) < given)
 			return;
@@ -141,6 +141,13 @@ void rein_demand_try_idle(void)
 			ring_if_asleep();
 		return;
 	}
+}
+
+void rein_demand_try_idle_late(void)
+{
+	if (!(rein_load_relaxed(&REIN_CONTROL->flags) & REIN_CONTROL_IDLE_LATE) ||
+	    !rein_helper_on())
+		rein_demand_try_idle();
 }
 
 void rein_demand_wait(void)

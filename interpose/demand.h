@@ -44,6 +44,9 @@ void rein_demand_try_idle(void);
 /* A thread begins and ends to wait at the closed gate. */
 void rein_demand_wait(void);
 void rein_demand_wait_over(void);
+/* The same, but the helper may do it in a while if nobody is there whom that would concern: the
+ * next submission then takes the fast path, and neither side hears of a request's end and begin. */
+void rein_demand_try_idle_late(void);
 /* Writes the truth to the status page, as after mapping a new one. */
 void rein_demand_publish(void);
 /* The same, and rings if the daemon sleeps: for what is to be acted on while the client is active.

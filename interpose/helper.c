@@ -63,6 +63,11 @@ void rein_helper_stop(void)
 	rein_helper_inhibit();
 }
 
+bool rein_helper_on(void)
+{
+	return rein_attach_on() && !rein_load_acquire(&stopped);
+}
+
 static void leave_call(void)
 {
 	(void)rein_swap_seqcst(&in_call, 0);
@@ -129,7 +134,7 @@ static bool give_up_on(unsigned i, uint64_t now, bool last_resort)
 	static struct {
 		uint64_t returned, since_ns;
 	} seen[REIN_ROWS];
-	struct rein_row *row = rein_row_at(i);
+	struct rein_row *row = rein_row_used(i);
 	uint64_t returned = rein_load_seqcst(&row->returned);
 	if (!rein_row_outstanding(row) || askable(row))
 		return false;
@@ -146,10 +151,10 @@ bool rein_helper_look(bool last_resort)
 	uint64_t now = rein_now_ns();
 	bool news = rein_mark_look(true).done > 0;
 	rein_point_look();
-	unsigned n = rein_rows_count();
+	unsigned n = rein_rows_used();
 	for (unsigned i = 0; i < n; i++)
-		if (rein_row_outstanding(rein_row_at(i)))
-			news |= look_at_row(rein_row_at(i));
+		if (rein_row_outstanding(rein_row_used(i)))
+			news |= look_at_row(rein_row_used(i));
 	for (unsigned i = 0; i < n; i++)
 		news |= give_up_on(i, now, last_resort);
 	rein_demand_try_idle();
@@ -160,7 +165,7 @@ bool rein_helper_look(bool last_resort)
 
 static bool wanted(void)
 {
-	return rein_attach_on() && !rein_demand_is_idle() && !rein_load_acquire(&stopped);
+	return rein_helper_on() && !rein_demand_is_idle();
 }
 
 static void nap(uint64_t ns)
@@ -192,9 +197,9 @@ static uint64_t linger_ns(void)
 
 static bool any_outstanding(void)
 {
-	unsigned n = rein_rows_count();
+	unsigned n = rein_rows_used();
 	for (unsigned i = 0; i < n; i++)
-		if (rein_row_outstanding(rein_row_at(i)))
+		if (rein_row_outstanding(rein_row_used(i)))
 			return true;
 	return false;
 }

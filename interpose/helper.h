@@ -24,6 +24,8 @@ void *rein_helper_main(void *unused);
 void rein_helper_wake(void);
 /* The process ends: no driver call any more. */
 void rein_helper_stop(void);
+/* While the program is active the helper looks, and finds out when it no longer is. */
+bool rein_helper_on(void);
 
 void rein_helper_inhibit(void);
 void rein_helper_allow(void);

@@ -239,17 +239,17 @@ static void look_at(struct rein_row *row, const rein_a32 *progress)
 
 void rein_point_look(void)
 {
-	unsigned n = rein_rows_count();
+	unsigned n = rein_rows_used();
 	rein_add_seqcst(&copying, 1);
 	for (unsigned i = 0; rein_load_relaxed(&places_n) && i < n; i++) {
-		struct rein_row *row = rein_row_at(i);
+		struct rein_row *row = rein_row_used(i);
 		uint32_t id = rein_load_acquire(&row->place);
 		if (!id || id > PLACES || !rein_row_outstanding(row))
 			continue;
 		struct rein_points *seen =
 		    atomic_load_explicit(&places[id - 1].seen, memory_order_seq_cst);
 		if (seen)
-			look_at(row, &seen->progress[i]);
+			look_at(row, &seen->progress[rein_row_number(row)]);
 	}
 	rein_add_seqcst(&copying, (uint32_t)-1);
 }

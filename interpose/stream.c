@@ -17,7 +17,8 @@ rein_a32 rein_rows_generation = 1;
 __thread struct rein_tls rein_tls __attribute__((tls_model("initial-exec")));
 
 static struct rein_row rows[REIN_ROWS];
-static rein_a32 rows_count;
+static rein_a32 rows_count;                  /* those beyond were never a stream's */
+static rein_a32 used[REIN_ROWS], used_count; /* numbers of those that were given work */
 static rein_a32 threads;
 static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER; /* never held across a driver call */
 
@@ -31,14 +32,38 @@ static rein_a32 contexts_several; /* 1: more than one was seen, ever */
 
 /* ---------------------------------------------------------------- rows */
 
-unsigned rein_rows_count(void)
+unsigned rein_rows_used(void)
 {
-	return rein_load_seqcst(&rows_count);
+	return rein_load_seqcst(&used_count);
 }
 
-struct rein_row *rein_row_at(unsigned i)
+struct rein_row *rein_row_used(unsigned i)
 {
-	return &rows[i];
+	return &rows[rein_load_acquire(&used[i])];
+}
+
+unsigned rein_row_number(const struct rein_row *row)
+{
+	return (unsigned)(row - rows);
+}
+
+struct rein_row *rein_row_at(unsigned number)
+{
+	return &rows[number];
+}
+
+/* It is about to be given work: whoever asks what is outstanding finds it from now on. */
+static void enlist(struct rein_row *row)
+{
+	if (REIN_LIKELY(rein_load_acquire(&row->used)))
+		return;
+	pthread_mutex_lock(&making);
+	if (!rein_load_relaxed(&row->used)) {
+		rein_store_release(&used[rein_load_relaxed(&used_count)], rein_row_number(row));
+		rein_add_seqcst(&used_count, 1);
+		rein_store_release(&row->used, 1);
+	}
+	pthread_mutex_unlock(&making);
 }
 
 static uint32_t this_thread(void)
@@ -72,7 +97,7 @@ static rein_a32 *hint_of(uint64_t handle, uint64_t scope, uint32_t thread)
 
 static struct rein_row *find(uint64_t handle, uint64_t scope, uint32_t thread)
 {
-	unsigned n = rein_rows_count();
+	unsigned n = rein_load_seqcst(&rows_count);
 	rein_a32 *hint = hint_of(handle, scope, thread);
 	unsigned last = rein_load_relaxed(hint);
 	if (last < n && is_row(&rows[last], handle, scope, thread))
@@ -95,7 +120,7 @@ static bool drained(const struct rein_row *row)
  * drained per-thread one: its thread may be long gone. Under `making`. */
 static struct rein_row *vacant(uint64_t handle)
 {
-	unsigned n = rein_rows_count();
+	unsigned n = rein_load_relaxed(&rows_count);
 	unsigned limit = handle == REIN_HANDLE_OVERFLOW ? REIN_ROWS : REIN_ROWS - RESERVE;
 	for (unsigned i = 0; i < n; i++)
 		if (rein_load_acquire(&rows[i].state) == REIN_ROW_DEAD &&
@@ -134,7 +159,7 @@ static uint32_t slot_of(uint64_t context)
 
 static uint32_t id_of(const struct rein_row *row, uint64_t context)
 {
-	return (uint32_t)(row - rows) | slot_of(context) << 16 |
+	return rein_row_number(row) | slot_of(context) << 16 |
 	       (uint32_t)(context_find(context) + 1) << 24;
 }
 
@@ -200,6 +225,8 @@ struct rein_row *rein_row_of_slow(uint64_t handle)
 		scope = context_of(handle, scope);
 		row = make(handle, scope, scope, blocking ? REIN_ROW_BLOCKING : 0);
 	}
+	if (row)
+		enlist(row);
 	if (row && constant(handle))
 		remember(handle, row, generation);
 	return row;
@@ -266,19 +293,20 @@ bool rein_row_complete(struct rein_row *row, uint64_t target)
 
 void rein_rows_complete_scope(uint64_t scope)
 {
-	unsigned n = rein_rows_count();
+	unsigned n = rein_rows_used();
 	for (unsigned i = 0; i < n; i++)
-		if (!scope || rein_load_relaxed(&rows[i].scope) == scope)
-			rein_row_complete(&rows[i], rein_load_seqcst(&rows[i].returned));
+		if (!scope || rein_load_relaxed(&rein_row_used(i)->scope) == scope)
+			rein_row_complete(rein_row_used(i),
+			                  rein_load_seqcst(&rein_row_used(i)->returned));
 }
 
 /* completed is read before begun: it only grows and never exceeds begun, so if the two readings
  * are equal, they were equal at the second one. */
 bool rein_rows_all_completed(void)
 {
-	unsigned n = rein_rows_count();
+	unsigned n = rein_rows_used();
 	for (unsigned i = 0; i < n; i++)
-		if (!drained(&rows[i]))
+		if (!drained(rein_row_used(i)))
 			return false;
 	return true;
 }
@@ -286,18 +314,18 @@ bool rein_rows_all_completed(void)
 uint64_t rein_rows_begun(void)
 {
 	uint64_t sum = 0;
-	unsigned n = rein_rows_count();
+	unsigned n = rein_rows_used();
 	for (unsigned i = 0; i < n; i++)
-		sum += rein_load_relaxed(&rows[i].begun);
+		sum += rein_load_relaxed(&rein_row_used(i)->begun);
 	return sum;
 }
 
 uint64_t rein_rows_returned(void)
 {
 	uint64_t sum = 0;
-	unsigned n = rein_rows_count();
+	unsigned n = rein_rows_used();
 	for (unsigned i = 0; i < n; i++)
-		sum += rein_load_relaxed(&rows[i].returned);
+		sum += rein_load_relaxed(&rein_row_used(i)->returned);
 	return sum;
 }
 
@@ -395,7 +423,7 @@ static bool in_context(const struct rein_row *row, CUcontext ctx)
 
 void rein_context_leaving(CUcontext ctx)
 {
-	unsigned n = rein_rows_count();
+	unsigned n = rein_load_seqcst(&rows_count);
 	for (unsigned i = 0; i < n; i++)
 		if (rein_load_acquire(&rows[i].state) == REIN_ROW_LIVE && in_context(&rows[i], ctx))
 			leave(&rows[i]);
@@ -404,7 +432,7 @@ void rein_context_leaving(CUcontext ctx)
 
 void rein_context_back(CUcontext ctx)
 {
-	unsigned n = rein_rows_count();
+	unsigned n = rein_load_seqcst(&rows_count);
 	for (unsigned i = 0; i < n; i++)
 		if (in_context(&rows[i], ctx) && rein_load_acquire(&rows[i].flags) & LEAVING)
 			rein_row_back(&rows[i]);
@@ -412,7 +440,7 @@ void rein_context_back(CUcontext ctx)
 
 void rein_context_gone(CUcontext ctx)
 {
-	unsigned n = rein_rows_count();
+	unsigned n = rein_load_seqcst(&rows_count);
 	rein_context_leaving(ctx); /* those that were not warned of it */
 	rowless_gone((uint64_t)(uintptr_t)ctx);
 	for (unsigned i = 0; i < n; i++) {

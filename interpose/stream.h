@@ -17,6 +17,10 @@
  * one per context, the per-thread default stream (2, and 0 in _ptsz entries) one per context and
  * thread. The context is a constant until a second one was seen, then the driver is asked.
  *
+ * Programs make far more streams than they use (PyTorch some 150). Whoever asks what is outstanding
+ * goes through the rows that were ever given work: a row enters that list at its first look-up for
+ * a submission, before it is counted, and never leaves it.
+ *
  * Threads: look-ups take no lock; making a row takes one for some 100 ns, with no driver call
  * under it. Errors: none; a full table gives the context's overflow row, or NULL: not counted.
  */
@@ -48,6 +52,7 @@ struct rein_row {
 	rein_a32 stuck;     /* marks of it that were written off and have not completed yet */
 	rein_a32 slot;      /* of the verdict of the context's device */
 	rein_a32 id;        /* as event records name it (common/ring.h) */
+	rein_a32 used;      /* 1: given work, once or more; in the list of those */
 	rein_a32 place;     /* point.c: where its progress is written + 1; 0: nowhere */
 	rein_a64 past;      /* backlog.c: reserved since its last point, as `outstanding` counts */
 };
@@ -123,9 +128,12 @@ static inline bool rein_row_outstanding(const struct rein_row *row)
 	uint64_t completed = rein_load_seqcst(&row->completed);
 	return rein_load_seqcst(&row->returned) != completed;
 }
-/* Rows 0…n-1 have been used; how many grows only. */
-unsigned rein_rows_count(void);
-struct rein_row *rein_row_at(unsigned i);
+/* The rows that were ever given work; how many grows only. */
+unsigned rein_rows_used(void);
+struct rein_row *rein_row_used(unsigned i);
+/* By their places in the table, below REIN_ROWS. */
+unsigned rein_row_number(const struct rein_row *row);
+struct rein_row *rein_row_at(unsigned number);
 /* +1 whenever anything completes. */
 extern rein_a64 rein_progress;
 

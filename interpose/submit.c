@@ -114,9 +114,9 @@ static void sync_add(struct rein_sync *s, struct rein_row *row)
 /* All rows of a context, or those that the legacy default stream waits for. */
 static void sync_add_scope(struct rein_sync *s, uint64_t scope, unsigned flags)
 {
-	unsigned n = rein_rows_count();
+	unsigned n = rein_rows_used();
 	for (unsigned i = 0; i < n; i++) {
-		struct rein_row *row = rein_row_at(i);
+		struct rein_row *row = rein_row_used(i);
 		if (rein_load_relaxed(&row->scope) == scope &&
 		    (!flags || (rein_load_acquire(&row->state) == REIN_ROW_LIVE &&
 		                rein_load_relaxed(&row->flags) & flags)))
@@ -179,7 +179,7 @@ static void sync_finish(struct rein_sync *s, CUresult r)
 	} else if (rein_sync_is_fatal(r)) {
 		rein_rows_complete_scope(rein_context_scope());
 	}
-	rein_demand_try_idle();
+	rein_demand_try_idle_late();
 	rein_add_seqcst(&syncing, (uint32_t)-1);
 }
 

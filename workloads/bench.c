@@ -7,11 +7,13 @@
  * medians and quartiles of the paired differences are printed, with the target where there is one.
  *
  * "isolated" is a launch among other work of a program that is active: the first-level cache has
- * been filled with other things since the last one. After real idleness a launch also tells the
- * daemon, which costs more; that is a row of its own. "8 threads" is CPU time of each thread.
- * "events" is with event records on ([daemon] events): recorded, by a daemon that reads them as
- * they come; or unread, by one that is stopped, which leaves the launching thread's own cost. "two
- * devices" is a process that has used both: its default streams are then looked up by context.
+ * been filled with other things since the last one. A launch and a synchronise, and a launch after
+ * idleness, are rows of their own: there the daemon is told, unless the program is alone, as here
+ * (abi.h, REIN_CONTROL_IDLE_LATE); the overhead stage of gpu-check asks beside a neighbour too. "8
+ * threads" is CPU time of each thread. "events" is with event records on ([daemon] events):
+ * recorded, by a daemon that reads them as they come; or unread, by one that is stopped, which
+ * leaves the launching thread's own cost. "two devices" is a process that has used both: its
+ * default streams are then looked up by context.
  *
  * Also: what preloading costs a program that never uses CUDA (/bin/true).
  */
@@ -53,7 +55,7 @@
 #define THREADS 8
 #define THREAD_BATCHES 40
 #define AFTER_IDLE 200         /* launches, each after a synchronise and a pause */
-#define PAUSE_NS 400000        /* longer than any linger: the client is idle and the daemon knows */
+#define PAUSE_NS 400000        /* longer than any linger: the GPU is idle */
 #define PAIRS 20000            /* of launch and synchronise, back to back */
 #define TRUE_RUNS 15           /* of /bin/true, each way, per round */
 #define STOP_ENV "BENCH_STOP"  /* the daemon that the child stops while it measures */

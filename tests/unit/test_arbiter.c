@@ -42,6 +42,65 @@ TEST(an_urgent_request_closes_and_its_end_opens)
 }
 TEST_END
 
+static bool late(const struct party *p)
+{
+	return rein_load_acquire(&p->control.flags) & REIN_CONTROL_IDLE_LATE;
+}
+
+static void quick_requests(struct party *p)
+{
+	for (int i = 0; i < 2; i++) {
+		busy(p);
+		pass(REIN_MS);
+		idle(p);
+	}
+}
+
+TEST(who_is_alone_and_quick_may_tell_late_that_it_is_idle)
+{
+	start(&rein_policy_prio);
+	struct party *lc = join("lc", 50, "A"), *other = join("other", 0, "B");
+	ck_assert(!late(lc));
+	busy(lc);
+	ck_assert(!late(lc)); /* after a pause: its end is rung for */
+	quick_requests(lc);
+	ck_assert(late(lc) && !late(other));
+	ck_assert_uint_eq(rein_load_acquire(&lc->control.flags), REIN_CONTROL_IDLE_LATE);
+	pass(REIN_MS); /* no longer lingering: nobody is held for it */
+	struct party *be = join("be", 0, "A");
+	ck_assert(!late(lc) && !late(be) && !closed(be));
+	quick_requests(lc);
+	ck_assert(!late(lc));
+	busy(be);
+	busy(lc);
+	ck_assert(closed(be)); /* somebody waits for it */
+	ck_assert(rein_load_acquire(&lc->control.flags) & REIN_CONTROL_NOTIFY_IDLE);
+	idle(lc);
+	leave(be);
+	ck_assert(late(lc));
+	pass(REIN_S);
+	busy(lc);
+	ck_assert(!late(lc)); /* no longer quick */
+	quick_requests(lc);
+	ck_assert(late(lc));
+	lc->c.policy.deadline_ns = 20 * REIN_MS; /* its ends are looked at closely */
+	quick_requests(lc);
+	ck_assert(!late(lc));
+	lc->c.policy.deadline_ns = 0;
+	quick_requests(lc);
+	ck_assert(late(lc));
+	lc->c.traceable = true;
+	rein_arbiter_set_traced(a, true, now_ns);
+	ck_assert(!late(lc));
+	rein_store_release(&lc->status.request_flags, REIN_REQUEST_DECLARED);
+	rein_arbiter_set_traced(a, false, now_ns);
+	ck_assert(!late(lc));
+	leave(other);
+	leave(lc);
+	finish();
+}
+TEST_END
+
 TEST(a_gap_shorter_than_the_linger_lets_nobody_in)
 {
 	start(&rein_policy_prio);
@@ -436,7 +495,7 @@ TEST(random_histories_keep_the_rules)
 			const struct rein_arbiter_client *h = rein_arbiter_find(a, p[i]->c.holder);
 			ck_assert_ptr_nonnull(h);
 			ck_assert(h->live && !h->stalled && h->policy.prio > p[i]->c.policy.prio);
-			ck_assert(h->notified);
+			ck_assert(h->flags & REIN_CONTROL_NOTIFY_IDLE);
 		}
 		for (unsigned d = 0; d < REIN_BOARD_DEVICES_MAX; d++)
 			if (a->device[d])
@@ -450,6 +509,7 @@ TEST(random_histories_keep_the_rules)
 TEST_END
 
 TESTS("arbiter", an_urgent_request_closes_and_its_end_opens,
+      who_is_alone_and_quick_may_tell_late_that_it_is_idle,
       a_gap_shorter_than_the_linger_lets_nobody_in, who_is_idle_or_joins_later_is_held_too,
       fifo_holds_nobody, owners_gen_is_odd_while_several_are_active,
       a_process_is_held_on_all_its_devices, the_death_of_the_holder_frees_at_once,

@@ -163,6 +163,44 @@ TEST(joins_and_declares)
 }
 TEST_END
 
+static uint32_t published(void)
+{
+	return rein_load_seqcst(&daemon_side.status->demand) / REIN_DEMAND_COUNT;
+}
+
+static bool told_idle(void *unused)
+{
+	return !(rein_load_seqcst(&daemon_side.status->demand) & REIN_DEMAND_ACTIVE);
+}
+
+/* Requests that follow each other are not told one by one, the last one's end is, and all of them
+ * again once somebody is there whom it concerns. */
+TEST(who_is_alone_tells_late_that_it_is_idle)
+{
+	join_daemon(&welcome);
+	ck_assert(eventually(attached, NULL, 10000));
+	rein_store_release(&daemon_side.control->linger_us, 10000);
+	rein_store_release(&daemon_side.control->flags, REIN_CONTROL_IDLE_LATE);
+	uint32_t before = published();
+	for (int i = 0; i < 1000; i++) {
+		launch(NULL);
+		ck_assert(!told_idle(NULL));
+		hook_cuStreamSynchronize(NULL);
+	}
+	ck_assert_uint_lt(published() - before, 1000); /* else it were 2000 */
+	ck_assert(eventually(told_idle, NULL, 10000));
+	launch(NULL);
+	rein_store_release(&daemon_side.control->flags, 0);
+	hook_cuStreamSynchronize(NULL);
+	ck_assert(told_idle(NULL));
+	rein_store_release(&daemon_side.control->flags, REIN_CONTROL_IDLE_LATE);
+	rein_helper_stop(); /* the process ends: nobody would tell */
+	launch(NULL);
+	hook_cuStreamSynchronize(NULL);
+	ck_assert(told_idle(NULL));
+}
+TEST_END
+
 static void *launch_main(void *unused)
 {
 	launch(NULL);
@@ -495,7 +533,7 @@ TEST(ringing_a_dead_daemon_raises_no_signal)
 }
 TEST_END
 
-TESTS("attaching", ringing_a_dead_daemon_raises_no_signal,
+TESTS("attaching", who_is_alone_tells_late_that_it_is_idle, ringing_a_dead_daemon_raises_no_signal,
       doorbell_number_that_became_somebody_elses, joins_and_declares,
       a_bad_time_asks_for_no_reservation, what_was_not_granted_is_said,
       a_later_refusal_is_said_once, hang_up_frees_who_waits, joins_the_next_daemon,

@@ -93,6 +93,7 @@ static void start(void)
 	real.cuMemHostGetDevicePointer_v2 = fake_device_pointer;
 	real.cuLaunchKernelEx = fake_launch_ex;
 	real.cuIpcGetEventHandle = fake_ipc;
+	(void)new_stream(0); /* never used: its row is not among those that are looked at */
 	stream = new_stream(CU_STREAM_NON_BLOCKING);
 	rein_store_relaxed(&fake_kernel_ns, REIN_MS);
 	rein_backlog_patience_ns = 60 * REIN_S; /* the machine may be busy */

@@ -421,7 +421,29 @@ TEST(rows_of_drained_streams_are_reused)
 		hook_cuStreamSynchronize(a);
 		hook_cuStreamDestroy_v2(a);
 	}
-	ck_assert_uint_lt(rein_rows_count(), 10);
+	ck_assert_uint_lt(rein_rows_used(), 10);
+	ck_assert(!active());
+}
+TEST_END
+
+/* Only used ones are looked at whenever something completes. */
+TEST(streams_never_used_cost_nothing)
+{
+	fake_start();
+	CUstream made[150];
+	for (int i = 0; i < 150; i++)
+		made[i] = new_stream(CU_STREAM_NON_BLOCKING);
+	ck_assert_uint_eq(rein_rows_used(), 0);
+	launch(made[140]);
+	launch(made[7]);
+	launch(made[140]);
+	ck_assert_uint_eq(rein_rows_used(), 2);
+	ck_assert_ptr_eq(rein_row_used(0), row_of(made[140]));
+	ck_assert_ptr_eq(rein_row_at(rein_row_number(row_of(made[7]))), rein_row_used(1));
+	ck_assert_uint_eq(rein_rows_begun(), 3);
+	hook_cuStreamSynchronize(made[140]);
+	ck_assert(active());
+	hook_cuCtxSynchronize();
 	ck_assert(!active());
 }
 TEST_END
@@ -531,6 +553,7 @@ TESTS("completion", stream_sync_completes_its_stream_only, failed_sync_completes
       event_that_a_graph_records_proves_nothing, event_of_a_whole_context_proves_nothing,
       event_between_processes_is_a_submission, more_special_events_than_fit,
       full_event_table_stays_conservative, destroyed_stream_counts_until_its_mark_completes,
-      reused_handle_is_a_new_stream, rows_of_drained_streams_are_reused, more_streams_than_rows,
+      reused_handle_is_a_new_stream, rows_of_drained_streams_are_reused,
+      streams_never_used_cost_nothing, more_streams_than_rows,
       blocking_copy_completes_blocking_streams, destroyed_context_is_over,
       destroyed_green_context_is_over, helper_asks_nothing_while_a_capture_is_on)

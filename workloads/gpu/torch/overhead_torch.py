@@ -3,13 +3,15 @@
 such process without the shim and one under it, and asks them in turn, the other being idle.
 
 Commands on stdin (peer.py):
-  measure WHAT REPEATS   answered {"measure": {"what": WHAT, "ns": [one per repeat]}}
+  measure WHAT REPEATS [CPU]   answered {"measure": {"what": WHAT, "ns": [one per repeat]}};
+                               this thread runs on that processor from then on
   quit
 WHAT: resnet50-infer (one image, eager), resnet50-graph (the same as a CUDA graph), resnet50-train
 (a step), decoder (tokens, each read by the host), each ending with a synchronise; launch-burst (a
 tight loop of the smallest kernels, ns per launch), launch-sync (one of them and a synchronise)."""
 
 import argparse
+import os
 
 import torch
 
@@ -86,11 +88,13 @@ def main():
     built = build(device, args)
     peer.quiet_memory()
 
-    def measure(commands, what, repeats):
+    def measure(commands, what, repeats, cpu=None):
         if what not in built:
             raise ValueError(f"'{what}' is none of {', '.join(built)}")
         if not 0 < int(repeats) <= 100_000:
             raise ValueError("REPEATS is within 1 … 100000")
+        if cpu is not None:
+            os.sched_setaffinity(0, {int(cpu)})
         work = built[what]
         timed = work.once if isinstance(work, Launches) else lambda: once(work)
         timed()  # after the idle time, not counted

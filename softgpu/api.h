@@ -228,6 +228,7 @@ struct sg_range {
 	unsigned flags;    /* of the host allocation or registration */
 	bool module;       /* belongs to a module: no call of the application may free it */
 	bool freeing;      /* cuMemFreeAsync was called */
+	bool graph;        /* belongs to a graph: goes with it */
 	uint32_t offered;  /* 1 + its number among what is offered to other processes (ipc.h) */
 	/* of another process: mapped for this range alone, from the page of `base` on */
 	size_t mapped_bytes;
@@ -294,6 +295,8 @@ enum sg_op_kind {
 	SG_OP_WAIT,
 	SG_OP_CHILD,
 	SG_OP_MEMOP,
+	SG_OP_ALLOC,
+	SG_OP_FREE,
 };
 struct sg_kernel_op {
 	CUfunction f;
@@ -340,6 +343,7 @@ struct sg_op {
 		CUevent event; /* holds a reference */
 		CUgraph child; /* owned by the node */
 		struct sg_memop_op memop;
+		struct sg_graph_memory *memory; /* holds a reference */
 	};
 };
 CUresult sg_op_copy(struct sg_op *dst, const struct sg_op *src); /* deep, but for a child */
@@ -391,6 +395,11 @@ void sg_capture_drop_stream(CUstream s);
 /* A call that the software GPU cannot record: named and refused if s is capturing. Takes
  * sg_lock() itself. */
 CUresult sg_capture_refuse(CUstream s, const char *what);
+void sg_graph_memory_hold(struct sg_graph_memory *m);
+void sg_graph_memory_drop(struct sg_graph_memory *m);
+CUresult sg_capture_alloc(CUstream s, int device, size_t bytes, CUdeviceptr *out);
+CUresult sg_capture_free(CUstream s, CUdeviceptr dptr);
+bool sg_capturing(CUstream s);
 
 /* ---- graphs: api_graph.c, api_graph_node.c, api_graph_exec.c; under sg_lock() */
 

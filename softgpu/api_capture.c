@@ -165,6 +165,14 @@ CUresult sg_capture_forbid_context(CUcontext ctx)
 	return r;
 }
 
+bool sg_capturing(CUstream s)
+{
+	sg_lock();
+	bool capturing = s->capture != NULL;
+	sg_unlock();
+	return capturing;
+}
+
 CUresult sg_capture_refuse(CUstream s, const char *what)
 {
 	sg_lock();

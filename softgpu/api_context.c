@@ -164,7 +164,7 @@ CUresult cuCtxSetCurrent(CUcontext ctx)
 		return CUDA_SUCCESS;
 	}
 	r = sg_context_check(ctx);
-	if (r != CUDA_SUCCESS)
+	if (r != CUDA_SUCCESS && !(r == CUDA_ERROR_CONTEXT_IS_DESTROYED && ctx->primary))
 		return r;
 	struct sg_thread *t = sg_thread();
 	if (!t)

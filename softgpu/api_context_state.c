@@ -136,6 +136,10 @@ CUresult cuCtxGetLimit(size_t *pvalue, CUlimit limit)
 		return r;
 	if (!pvalue || (unsigned)limit >= CU_LIMIT_MAX)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (limit == CU_LIMIT_CIG_ENABLED) { /* cuBLAS asks; no graphics are in here */
+		*pvalue = 0;
+		return CUDA_SUCCESS;
+	}
 	if (!limit_known(limit))
 		return CUDA_ERROR_UNSUPPORTED_LIMIT;
 	*pvalue = ctx->limits[limit];

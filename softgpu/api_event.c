@@ -171,23 +171,24 @@ CUresult cuStreamWaitEvent_ptsz(CUstream hStream, CUevent hEvent, unsigned int F
 	               hEvent, Flags);
 }
 
-/* Asking after an event's completion: not one that stands for a node, and not where the capture
- * mode prohibits it. */
-static CUresult begin_wait(CUevent e)
+/* Asking after an event's completion: not one that stands for a node (`captured` is what a real
+ * driver says then, 580 not the same to a query and to a wait), and not where the capture mode
+ * prohibits it. */
+static CUresult begin_wait(CUevent e, CUresult captured)
 {
 	CUresult r = event_check(e);
 	if (r != CUDA_SUCCESS)
 		return r;
 	sg_lock();
 	if (e->capture_id)
-		r = CUDA_ERROR_CAPTURED_EVENT;
+		r = captured;
 	sg_unlock();
 	return r == CUDA_SUCCESS ? sg_unsafe() : r;
 }
 
 CUresult cuEventQuery(CUevent hEvent)
 {
-	CUresult r = begin_wait(hEvent);
+	CUresult r = begin_wait(hEvent, CUDA_ERROR_CAPTURED_EVENT);
 	if (r != CUDA_SUCCESS)
 		return r;
 	return hEvent->ipc ? sg_ipc_event_query(hEvent) : sg_event_query(hEvent->engine);
@@ -195,7 +196,7 @@ CUresult cuEventQuery(CUevent hEvent)
 
 static CUresult synchronize(CUevent e)
 {
-	CUresult r = begin_wait(e);
+	CUresult r = begin_wait(e, CUDA_ERROR_INVALID_VALUE);
 	if (r != CUDA_SUCCESS)
 		return r;
 	return e->ipc ? sg_ipc_event_sync(e) : sg_event_sync(e->engine);

@@ -369,5 +369,10 @@ CUresult cuOccupancyMaxActiveClusters(int *numClusters, CUfunction func,
 	CUresult r = cluster_room(func, config, numClusters, &f, &room, &size);
 	if (r == CUDA_SUCCESS)
 		*numClusters = (int)(room / size);
-	return r;
+	/* cuBLAS asks for ever larger ones, and driver 580 answers how many there is room for */
+	if (r != CUDA_ERROR_INVALID_CLUSTER_SIZE || size <= LARGEST_CLUSTER ||
+	    !rein_load_relaxed(&f->big_clusters))
+		return r;
+	*numClusters = 0;
+	return CUDA_SUCCESS;
 }

@@ -14,6 +14,8 @@ static const char *const kinds[] = {
     [CU_GRAPH_NODE_TYPE_WAIT_EVENT] = "wait for event",
     [CU_GRAPH_NODE_TYPE_EVENT_RECORD] = "record event",
     [CU_GRAPH_NODE_TYPE_BATCH_MEM_OP] = "memory operations",
+    [CU_GRAPH_NODE_TYPE_MEM_ALLOC] = "allocation",
+    [CU_GRAPH_NODE_TYPE_MEM_FREE] = "free",
 };
 
 static void print_node(FILE *f, CUgraphNode node)

@@ -331,6 +331,8 @@ CUresult cuGraphNodeGetType(CUgraphNode hNode, CUgraphNodeType *type)
 	    [SG_OP_WAIT] = CU_GRAPH_NODE_TYPE_WAIT_EVENT,
 	    [SG_OP_CHILD] = CU_GRAPH_NODE_TYPE_GRAPH,
 	    [SG_OP_MEMOP] = CU_GRAPH_NODE_TYPE_BATCH_MEM_OP,
+	    [SG_OP_ALLOC] = CU_GRAPH_NODE_TYPE_MEM_ALLOC,
+	    [SG_OP_FREE] = CU_GRAPH_NODE_TYPE_MEM_FREE,
 	};
 	CUresult r = sg_node_check(hNode);
 	if (r != CUDA_SUCCESS)

@@ -62,8 +62,9 @@ static CUresult check_geometry(const struct sg_kernel_op *k)
 	if (info->required[0] &&
 	    (info->required[0] != b[0] || info->required[1] != b[1] || info->required[2] != b[2]))
 		return CUDA_ERROR_INVALID_VALUE;
-	if (b[0] * b[1] * b[2] > info->max_threads ||
-	    info->static_shared_bytes > sg_the_model()->shared_per_block_max)
+	if (b[0] * b[1] * b[2] > info->max_threads) /* .maxntid; driver 580 says so */
+		return CUDA_ERROR_INVALID_VALUE;
+	if (info->static_shared_bytes > sg_the_model()->shared_per_block_max)
 		return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
 	if (k->shared_bytes > rein_load_relaxed(&k->f->max_dynamic_shared))
 		return CUDA_ERROR_INVALID_VALUE;

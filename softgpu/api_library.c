@@ -95,14 +95,15 @@ void sg_libraries_forget(CUcontext ctx)
 	free(list);
 }
 
-static CUresult list_kernels(CUlibrary lib, CUmodule m)
+static CUresult list_kernels(CUlibrary lib, const struct ptx_module *ptx)
 {
-	lib->kernels = calloc(m->n_functions ? m->n_functions : 1, sizeof(*lib->kernels));
+	unsigned n = ptx_kernel_count(ptx);
+	lib->kernels = calloc(n ? n : 1, sizeof(*lib->kernels));
 	if (!lib->kernels)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	for (unsigned i = 0; i < m->n_functions; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		lib->kernels[i].library = lib;
-		lib->kernels[i].name = strdup(m->functions[i].info->name);
+		lib->kernels[i].name = strdup(ptx_kernel_info(ptx_kernel_at(ptx, i))->name);
 		if (!lib->kernels[i].name)
 			return CUDA_ERROR_OUT_OF_MEMORY;
 		lib->n_kernels = i + 1;
@@ -112,16 +113,47 @@ static CUresult list_kernels(CUlibrary lib, CUmodule m)
 	return CUDA_SUCCESS;
 }
 
-/* Loading into the current context finds errors now, not at first use. */
+static void *plain_alloc(void *self, size_t size, size_t align)
+{
+	(void)self;
+	align = align < 64 ? 64 : align;
+	return aligned_alloc(align, (size + align - 1) / align * align);
+}
+
+static void plain_free(void *self, void *at)
+{
+	(void)self;
+	free(at);
+}
+
+/* A library can be loaded where no context is current: for its errors and its kernels' names it is
+ * then loaded into this one, in which nothing runs. */
+static struct CUctx_st nameless = {.memory = {.alloc = plain_alloc, .free = plain_free}};
+
+/* Loading now finds errors now, not at first use. */
+static CUresult load_now(CUlibrary lib, unsigned n, CUjit_option *options, void **values)
+{
+	CUcontext ctx;
+	CUmodule m = NULL;
+	CUresult r = sg_current(&ctx);
+	if (r == CUDA_SUCCESS)
+		r = instance_of(lib, ctx, n, options, values, &m);
+	else if (r == CUDA_ERROR_INVALID_CONTEXT)
+		r = sg_module_build(&nameless, lib->text, lib->len, n, options, values, &m);
+	if (r != CUDA_SUCCESS)
+		return r;
+	r = list_kernels(lib, m->ptx);
+	if (m->ctx == &nameless)
+		sg_module_drop(m);
+	return r;
+}
+
 static CUresult load(CUlibrary *out, const void *image, size_t len, unsigned n,
                      CUjit_option *options, void **values)
 {
-	CUcontext ctx;
 	CUmodule m;
 	struct ptx_error err = {0};
-	CUresult r = sg_current(&ctx);
-	if (r == CUDA_ERROR_INVALID_CONTEXT)
-		return sg_missing("cuLibraryLoadData without a current context");
+	CUresult r = sg_ready();
 	if (r != CUDA_SUCCESS)
 		return r;
 	if (!out || !image || (n && (!options || !values)))
@@ -132,15 +164,13 @@ static CUresult load(CUlibrary *out, const void *image, size_t len, unsigned n,
 	if (image_find_ptx(image, len, sg_the_model()->sm_arch, &lib->text, &lib->len, &err) !=
 	    IMAGE_PTX) {
 		/* the same path as modules take, for its messages */
-		r = sg_module_build(ctx, image, len, n, options, values, &m);
+		r = sg_module_build(&nameless, image, len, n, options, values, &m);
 		if (r == CUDA_SUCCESS)
 			sg_module_drop(m);
 		free(lib);
 		return r == CUDA_SUCCESS ? CUDA_ERROR_INVALID_IMAGE : r;
 	}
-	r = instance_of(lib, ctx, n, options, values, &m);
-	if (r == CUDA_SUCCESS)
-		r = list_kernels(lib, m);
+	r = load_now(lib, n, options, values);
 	if (r == CUDA_SUCCESS)
 		r = sg_handle_add(lib, SG_LIBRARY);
 	if (r != CUDA_SUCCESS) {

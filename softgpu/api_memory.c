@@ -94,12 +94,14 @@ CUresult cuMemFree_v2(CUdeviceptr dptr)
 	CUcontext ctx;
 	struct sg_range range;
 	CUresult r = begin(&ctx);
-	if (r != CUDA_SUCCESS)
+	if (r != CUDA_SUCCESS || !dptr) /* 0 is nothing to free, as driver 580 has it */
 		return r;
 	if (!sg_range_find(dptr, &range) || range.base != dptr || range.module || range.freeing ||
 	    range.opens || range.access ||
 	    (range.kind != SG_MEMORY_DEVICE && range.kind != SG_MEMORY_MANAGED))
 		return CUDA_ERROR_INVALID_VALUE;
+	if (range.graph)
+		return sg_missing("cuMemFree of a graph's memory");
 	if (range.pool)
 		return cuMemFreeAsync(dptr, CU_STREAM_LEGACY) == CUDA_SUCCESS
 		           ? sg_domain_sync(ctx->domain)

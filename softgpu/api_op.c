@@ -39,6 +39,8 @@ CUresult sg_op_copy(struct sg_op *dst, const struct sg_op *src)
 		if (!dst->memop.ops)
 			return CUDA_ERROR_OUT_OF_MEMORY;
 		memcpy(dst->memop.ops, src->memop.ops, bytes);
+	} else if (src->kind == SG_OP_ALLOC || src->kind == SG_OP_FREE) {
+		sg_graph_memory_hold(src->memory);
 	}
 	return CUDA_SUCCESS;
 }
@@ -54,6 +56,8 @@ void sg_op_fini(struct sg_op *op)
 		free(op->copy.staged);
 	} else if (op->kind == SG_OP_MEMOP) {
 		free(op->memop.ops);
+	} else if (op->kind == SG_OP_ALLOC || op->kind == SG_OP_FREE) {
+		sg_graph_memory_drop(op->memory);
 	}
 	op->kind = SG_OP_EMPTY;
 }

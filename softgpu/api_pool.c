@@ -111,6 +111,8 @@ static CUresult alloc_async(CUdeviceptr *dptr, size_t bytes, CUmemoryPool pool, 
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	if (!sg_handle_is(pool, SG_POOL) || pool->fd >= 0)
 		return CUDA_ERROR_INVALID_VALUE; /* nothing is allocated from an imported one */
+	if (sg_capturing(s))
+		return sg_capture_alloc(s, pool->device, bytes, dptr);
 	r = sg_capture_refuse(s, "cuMemAllocAsync in a stream capture");
 	if (r != CUDA_SUCCESS)
 		return r;
@@ -183,6 +185,10 @@ CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream hStream)
 	if (!sg_range_find(dptr, &range) || range.module || range.base != dptr || range.opens ||
 	    range.access || (range.kind != SG_MEMORY_DEVICE && range.kind != SG_MEMORY_MANAGED))
 		return CUDA_ERROR_INVALID_VALUE;
+	if (sg_capturing(s))
+		return sg_capture_free(s, dptr);
+	if (range.graph)
+		return sg_missing("cuMemFreeAsync of a graph's memory outside of graphs");
 	r = sg_capture_refuse(s, "cuMemFreeAsync in a stream capture");
 	if (r != CUDA_SUCCESS)
 		return r;

@@ -51,6 +51,12 @@ static const struct cuda_version_row *best(const char *base, int version, bool p
 
 static CUresult look_up(const char *symbol, void **pfn, int version, cuuint64_t flags, bool *known)
 {
+	*known = false;
+	if (symbol && pfn && !*symbol && version == 0 && !flags) {
+		*pfn = NULL; /* the CUDA 13.0 runtime's first call; driver 580 has nothing against
+		                it */
+		return CUDA_SUCCESS;
+	}
 	if (!symbol || !pfn || version <= 0 || version > SG_DRIVER_VERSION ||
 	    (flags & ~(cuuint64_t)(CU_GET_PROC_ADDRESS_LEGACY_STREAM |
 	                           CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM)))

@@ -111,7 +111,7 @@ cudaError_t cudart_launchable(const void *func, CUfunction *out, CUkernel *kerne
 /* The driver's form of a configuration whose shared memory fits 32 bits. */
 CUlaunchConfig cudart_config(const cudaLaunchConfig_t *c);
 /* What to say of a launch that the driver refused. */
-cudaError_t cudart_launch_error(CUresult r, CUfunction f, dim3 grid, dim3 block, const void *func);
+cudaError_t cudart_launch_error(CUresult r, CUfunction f, const void *func);
 
 /* ---- copies: copy.c */
 

@@ -36,9 +36,7 @@ static cudaError_t kernel_params(CUDA_KERNEL_NODE_PARAMS_v2 *out,
 static cudaError_t kernel_result(CUresult r, const CUDA_KERNEL_NODE_PARAMS_v2 *c,
                                  const struct cudaKernelNodeParams *p)
 {
-	return r == CUDA_SUCCESS
-	           ? cudaSuccess
-	           : cudart_launch_error(r, c->func, p->gridDim, p->blockDim, p->func);
+	return r == CUDA_SUCCESS ? cudaSuccess : cudart_launch_error(r, c->func, p->func);
 }
 
 cudaError_t do_cudaGraphAddKernelNode(const struct cudart_driver *cu, cudaGraphNode_t *pGraphNode,

@@ -70,39 +70,11 @@ CUDART_EXPORT cudaError_t __cudaGetKernel(cudaKernel_t *kernel, const void *host
 
 /* ---- the driver's launches */
 
-static bool fits(unsigned v, int limit)
-{
-	return v && v <= (unsigned)limit;
-}
-
-/* Is it the grid or the block, which the driver does not tell from other invalid values? */
-static bool geometry_wrong(dim3 grid, dim3 block)
-{
-	const struct cudart_driver *cu = &cudart_drivers[0];
-	static const CUdevice_attribute attributes[] = {
-	    CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X,       CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y,
-	    CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z,       CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X,
-	    CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y,      CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z,
-	    CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK};
-	const unsigned given[] = {
-	    grid.x, grid.y, grid.z, block.x, block.y, block.z, block.x * block.y * block.z};
-	int device, limit;
-	if (cudart_device(&device) != cudaSuccess)
-		return false;
-	for (size_t i = 0; i < REIN_ARRAY_LEN(given); i++)
-		if (cu->cuDeviceGetAttribute(&limit, attributes[i], device) == CUDA_SUCCESS &&
-		    !fits(given[i], limit))
-			return true;
-	return false;
-}
-
-cudaError_t cudart_launch_error(CUresult r, CUfunction f, dim3 grid, dim3 block, const void *func)
+/* A wrong grid or block is an invalid value, as runtime 13.0 passes on what driver 580 says. */
+cudaError_t cudart_launch_error(CUresult r, CUfunction f, const void *func)
 {
 	const struct cudart_driver *cu = &cudart_drivers[0];
 	int v;
-	if ((r == CUDA_ERROR_INVALID_VALUE || r == CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES) &&
-	    geometry_wrong(grid, block))
-		return cudaErrorInvalidConfiguration;
 	/* a registered function is valid, so then it is the stream */
 	if (r == CUDA_ERROR_INVALID_HANDLE && !cudart_function_find(func) &&
 	    cu->cuFuncGetAttribute(&v, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, f) != CUDA_SUCCESS)
@@ -117,8 +89,7 @@ static cudaError_t launch(const struct cudart_driver *cu, CUfunction f, dim3 gri
 		return cudaErrorInvalidValue;
 	CUresult r = cu->cuLaunchKernel(f, grid.x, grid.y, grid.z, block.x, block.y, block.z,
 	                                (unsigned)shared, stream, args, NULL);
-	return REIN_LIKELY(r == CUDA_SUCCESS) ? cudaSuccess
-	                                      : cudart_launch_error(r, f, grid, block, func);
+	return REIN_LIKELY(r == CUDA_SUCCESS) ? cudaSuccess : cudart_launch_error(r, f, func);
 }
 
 static cudaError_t launch_registered(const struct cudart_driver *cu, cudaKernel_t handle, dim3 grid,
@@ -173,7 +144,7 @@ cudaError_t do_cudaLaunchCooperativeKernel(const struct cudart_driver *cu, const
 	CUresult r = cu->cuLaunchCooperativeKernel(f, gridDim.x, gridDim.y, gridDim.z, blockDim.x,
 	                                           blockDim.y, blockDim.z, (unsigned)sharedMem,
 	                                           stream, args);
-	return r == CUDA_SUCCESS ? cudaSuccess : cudart_launch_error(r, f, gridDim, blockDim, func);
+	return r == CUDA_SUCCESS ? cudaSuccess : cudart_launch_error(r, f, func);
 }
 
 cudaError_t do_cudaLaunchKernelExC(const struct cudart_driver *cu, const cudaLaunchConfig_t *config,
@@ -187,7 +158,5 @@ cudaError_t do_cudaLaunchKernelExC(const struct cudart_driver *cu, const cudaLau
 		return e;
 	CUlaunchConfig c = cudart_config(config);
 	CUresult r = cu->cuLaunchKernelEx(&c, f, args, NULL);
-	return r == CUDA_SUCCESS
-	           ? cudaSuccess
-	           : cudart_launch_error(r, f, config->gridDim, config->blockDim, func);
+	return r == CUDA_SUCCESS ? cudaSuccess : cudart_launch_error(r, f, func);
 }

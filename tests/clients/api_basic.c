@@ -43,6 +43,7 @@ static void devices(void)
 	char name[100], bus[20];
 	size_t total;
 	int n, v;
+	OK(cuInit(0));
 	OK(cuDeviceGetCount(&n));
 	CHECK(n >= 1);
 	OK(cuDeviceGet(&dev, 0));
@@ -79,12 +80,12 @@ static void *other_thread(void *arg)
 
 static void contexts(void)
 {
-	CUcontext a, b, c, primary;
+	CUcontext a, b, c;
 	CUdevice dev;
 	unsigned flags, version;
-	int active;
 	unsigned long long id_a, id_b;
 	pthread_t t;
+	OK(cuInit(0));
 	EXPECT(CUDA_ERROR_INVALID_CONTEXT, cuCtxSynchronize());
 	EXPECT(CUDA_ERROR_INVALID_CONTEXT, cuCtxPopCurrent(&a));
 	EXPECT(CUDA_ERROR_INVALID_DEVICE, cuCtxCreate(&a, NULL, 0, 99));
@@ -108,15 +109,22 @@ static void contexts(void)
 	pthread_join(t, NULL);
 	OK(cuCtxPushCurrent(b));
 	OK(cuCtxDestroy(a)); /* still below b on the stack */
-	EXPECT(CUDA_ERROR_CONTEXT_IS_DESTROYED, cuCtxDestroy(a));
+	BEYOND(CUDA_ERROR_CONTEXT_IS_DESTROYED, cuCtxDestroy(a));
 	OK(cuCtxDestroy(b)); /* the current one is popped */
 	OK(cuCtxGetCurrent(&c));
 	CHECK(c == a);
 	EXPECT(CUDA_ERROR_CONTEXT_IS_DESTROYED, cuCtxSynchronize());
 	OK(cuCtxSetCurrent(NULL));
 	EXPECT(CUDA_ERROR_INVALID_CONTEXT, cuCtxSynchronize());
-	EXPECT(CUDA_ERROR_INVALID_CONTEXT, cuCtxSetCurrent((CUcontext)&flags));
+	BEYOND(CUDA_ERROR_INVALID_CONTEXT, cuCtxSetCurrent((CUcontext)&flags));
+}
 
+static void primary_context(void)
+{
+	CUcontext c, primary;
+	unsigned flags;
+	int active;
+	OK(cuInit(0));
 	OK(cuDevicePrimaryCtxGetState(0, &flags, &active));
 	CHECK(!active);
 	OK(cuDevicePrimaryCtxRetain(&primary, 0));
@@ -129,19 +137,33 @@ static void contexts(void)
 	OK(cuDevicePrimaryCtxRelease(0));
 	EXPECT(CUDA_ERROR_CONTEXT_IS_DESTROYED, cuCtxSynchronize());
 	EXPECT(CUDA_ERROR_INVALID_CONTEXT, cuDevicePrimaryCtxRelease(0));
-	OK(cuDevicePrimaryCtxRetain(&primary, 0));
+	OK(cuCtxSetCurrent(primary)); /* the CUDA runtime does that before it retains it */
+	OK(cuDevicePrimaryCtxRetain(&c, 0));
+	CHECK(c == primary);
 	OK(cuCtxSynchronize()); /* the same context, alive again */
+}
+
+/* For the sections below. */
+static void use_primary(void)
+{
+	CUcontext ctx;
+	OK(cuInit(0));
+	OK(cuDevicePrimaryCtxRetain(&ctx, 0));
+	OK(cuCtxSetCurrent(ctx));
 }
 
 static void limits(void)
 {
 	size_t v;
 	int least, greatest;
+	use_primary();
 	OK(cuCtxSetLimit(CU_LIMIT_STACK_SIZE, 4096));
 	OK(cuCtxGetLimit(&v, CU_LIMIT_STACK_SIZE));
 	CHECK(v == 4096);
 	EXPECT(CUDA_ERROR_INVALID_VALUE, cuCtxGetLimit(NULL, CU_LIMIT_STACK_SIZE));
 	EXPECT(CUDA_ERROR_INVALID_VALUE, cuCtxGetLimit(&v, CU_LIMIT_MAX));
+	OK(cuCtxGetLimit(&v, CU_LIMIT_CIG_ENABLED)); /* cuBLAS asks */
+	CHECK(v == 0);
 	OK(cuCtxGetStreamPriorityRange(&least, &greatest));
 	CHECK(greatest < least);
 }
@@ -154,6 +176,7 @@ static void vector_add(void)
 	CUdeviceptr d[3];
 	float a[N], b[N], c[N];
 	int n = N;
+	use_primary();
 	OK(cuModuleLoadData(&m, kernels_ptx));
 	OK(cuModuleGetFunction(&f, m, "vector_add"));
 	EXPECT(CUDA_ERROR_NOT_FOUND, cuModuleGetFunction(&f, m, "no_such_kernel"));
@@ -189,7 +212,7 @@ static void vector_add(void)
 	for (int i = 0; i < 3; i++)
 		OK(cuMemFree(d[i]));
 	OK(cuModuleUnload(m));
-	EXPECT(CUDA_ERROR_INVALID_HANDLE, cuModuleUnload(m));
+	BEYOND(CUDA_ERROR_INVALID_HANDLE, cuModuleUnload(m));
 }
 
 static void modules(void)
@@ -240,10 +263,32 @@ static void modules(void)
 	OK(launch((CUfunction)kernel, p, 3, 100, NULL)); /* a kernel may stand for its function */
 	EXPECT_ALL(p, 6, 100);
 	OK(cuLibraryUnload(lib));
-	EXPECT(CUDA_ERROR_INVALID_HANDLE, cuLibraryGetKernel(&kernel, lib, "add"));
+	BEYOND(CUDA_ERROR_INVALID_HANDLE, cuLibraryGetKernel(&kernel, lib, "add"));
 	OK(cuMemFree(p));
 	EXPECT(CUDA_ERROR_INVALID_VALUE, cuMemFree(scale)); /* the module's, not ours */
 	OK(cuModuleUnload(g.module));
+}
+
+/* A library is loaded where no context is current, and belongs to none. */
+static void library_alone(void)
+{
+	CUlibrary lib;
+	CUkernel kernel;
+	CUfunction f;
+	CUcontext ctx = NULL;
+	unsigned n;
+	OK(cuInit(0));
+	OK(cuCtxSetCurrent(NULL));
+	OK(cuLibraryLoadData(&lib, kernels_ptx, NULL, NULL, 0, NULL, NULL, 0));
+	OK(cuLibraryGetKernelCount(&n, lib));
+	CHECK(n == 4);
+	OK(cuLibraryGetKernel(&kernel, lib, "add"));
+	EXPECT(CUDA_ERROR_INVALID_CONTEXT, cuKernelGetFunction(&f, kernel));
+	OK(cuCtxGetCurrent(&ctx));
+	CHECK(ctx == NULL);
+	use_primary();
+	OK(cuKernelGetFunction(&f, kernel));
+	OK(cuLibraryUnload(lib));
 }
 
 static void bad_modules(void)
@@ -256,6 +301,7 @@ static void bad_modules(void)
 	CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES,
 	                          CU_JIT_INFO_LOG_BUFFER, CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES};
 	void *values[] = {log, (void *)(size_t)sizeof(log), info, (void *)(size_t)sizeof(info)};
+	use_primary();
 	CUresult r = cuModuleLoadDataEx(&m, unknown, 4, options, values);
 	CHECK(r == CUDA_ERROR_INVALID_PTX || r == CUDA_ERROR_NOT_SUPPORTED);
 	CHECK(m == NULL);
@@ -293,6 +339,8 @@ static void proc_addresses(void)
 	CHECK(!a && status == CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT);
 	OK(cuGetProcAddress("cuNoSuchThing", &a, 13000, 0, &status));
 	CHECK(!a && status == CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND);
+	OK(cuGetProcAddress("", &a, 0, 0, NULL)); /* the CUDA runtime's first call */
+	CHECK(!a);
 	EXPECT(CUDA_ERROR_INVALID_VALUE, cuGetProcAddress("cuInit", &a, 99000, 0, &status));
 	EXPECT(CUDA_ERROR_INVALID_VALUE, cuGetProcAddress(NULL, &a, 13000, 0, &status));
 	EXPECT(CUDA_ERROR_INVALID_VALUE, cuGetProcAddress("cuInit", NULL, 13000, 0, &status));
@@ -313,6 +361,7 @@ static void not_there(void)
 static void forked(void)
 {
 	int status;
+	use_primary();
 	pid_t pid = fork();
 	CHECK(pid >= 0);
 	if (pid == 0) {
@@ -326,19 +375,13 @@ static void forked(void)
 	OK(cuCtxSynchronize());
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	before_init();
-	errors();
-	devices();
-	contexts();
-	limits();
-	vector_add();
-	modules();
-	bad_modules();
-	proc_addresses();
-	not_there();
-	forked();
-	puts("ok");
-	return 0;
+	static const struct api_section list[] = {
+	    SECTION(before_init), SECTION(errors),          SECTION(devices),
+	    SECTION(contexts),    SECTION(primary_context), SECTION(limits),
+	    SECTION(vector_add),  SECTION(modules),         SECTION(library_alone),
+	    SECTION(bad_modules), SECTION(proc_addresses),  OURS(not_there),
+	    SECTION(forked)};
+	return API_RUN(argc, argv, list);
 }

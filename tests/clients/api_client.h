@@ -1,38 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * api_client.h: what the api_*.c programs share: checks that say what was expected, and kernels as
- * PTX (nvcc 13.0 -ptx -arch=compute_75 of the source in the comment below). Plain CUDA programs:
- * nothing here knows what driver runs them.
+ * api_client.h: what the api_*.c programs share: checks that say what was expected (api_expect.h),
+ * and kernels as PTX (nvcc 13.0 -ptx -arch=compute_75 of the source in the comment below). Plain
+ * CUDA programs: nothing here knows what driver runs them.
  */
 #ifndef API_CLIENT_H
 #define API_CLIENT_H
 
-#include <cuda.h>
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);  \
-			exit(1);                                                                   \
-		}                                                                                  \
-	} while (0)
-
-static inline void expect(CUresult want, CUresult got, const char *call, const char *file, int line)
-{
-	const char *want_name = "?", *got_name = "?";
-	if (want == got)
-		return;
-	cuGetErrorName(want, &want_name);
-	cuGetErrorName(got, &got_name);
-	fprintf(stderr, "%s:%d: %s: %s, expected %s\n", file, line, call, got_name, want_name);
-	exit(1);
-}
-#define EXPECT(code, call) expect(code, call, #call, __FILE__, __LINE__)
-#define OK(call) EXPECT(CUDA_SUCCESS, call)
+#include "api_expect.h"
 
 /*
  * add, mul: p[i] += v, p[i] *= v for i < n.   vector_add: c[i] = a[i] + b[i].
@@ -201,20 +176,23 @@ static inline CUresult launch(CUfunction f, CUdeviceptr p, int v, int n, CUstrea
 }
 
 /* All n integers at p have this value. Waits for everything. */
-static inline void expect_all(CUdeviceptr p, int value, int n, int line)
+static inline void expect_all(CUdeviceptr p, int value, int n, const char *file, int line)
 {
 	int *host = malloc((size_t)n * sizeof(*host));
 	OK(cuCtxSynchronize());
 	OK(cuMemcpyDtoH(host, p, (size_t)n * sizeof(*host)));
 	for (int i = 0; i < n; i++) {
 		if (host[i] != value) {
-			fprintf(stderr, "line %d: [%d] is %d, expected %d\n", line, i, host[i],
-			        value);
-			exit(1);
+			char found[64], wanted[16];
+			snprintf(found, sizeof(found), "[%d] is %d", i, host[i]);
+			snprintf(wanted, sizeof(wanted), "%d", value);
+			api_begin("the values", file, line);
+			api_wrong(found, wanted);
+			break;
 		}
 	}
 	free(host);
 }
-#define EXPECT_ALL(p, value, n) expect_all(p, value, n, __LINE__)
+#define EXPECT_ALL(p, value, n) expect_all(p, value, n, __FILE__, __LINE__)
 
 #endif

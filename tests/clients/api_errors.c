@@ -34,7 +34,7 @@ static void refused(void)
 	EXPECT(CUDA_ERROR_INVALID_VALUE,
 	       cuLaunchKernel(g.add, 1, 1, 1, 32, 1, 1, 0, NULL, NULL, NULL));
 	/* more threads than the kernel was compiled for */
-	EXPECT(CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES,
+	EXPECT(CUDA_ERROR_INVALID_VALUE,
 	       cuLaunchKernel(g.scaled, 1, 1, 1, 65, 1, 1, 512, NULL, params, NULL));
 	/* much shared memory has to be asked for */
 	EXPECT(CUDA_ERROR_INVALID_VALUE,
@@ -118,6 +118,7 @@ static void sticky(void)
 	CUstream s;
 	CUevent e;
 	int host;
+	gpu_open();
 	OK(cuCtxCreate(&ctx, NULL, 0, 0));
 	OK(cuModuleLoadData(&m, kernels_ptx));
 	OK(cuModuleGetFunction(&add, m, "add"));
@@ -152,6 +153,7 @@ static void freed_under_graph(void)
 	CUstream s;
 	CUgraph graph;
 	CUgraphExec exec;
+	gpu_open();
 	OK(cuCtxCreate(&ctx, NULL, 0, 0));
 	OK(cuMemAlloc(&p, 64));
 	OK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
@@ -174,6 +176,7 @@ static void one_past_the_end(void)
 	CUdeviceptr p, other;
 	CUmodule m;
 	CUfunction add;
+	gpu_open();
 	OK(cuCtxCreate(&ctx, NULL, 0, 0));
 	OK(cuModuleLoadData(&m, kernels_ptx));
 	OK(cuModuleGetFunction(&add, m, "add"));
@@ -202,6 +205,7 @@ static void odd_kernel(void)
 				   "\tret;\n}\n";
 	CUmodule m;
 	CUfunction odd, fine;
+	gpu_open();
 	OK(cuModuleLoadData(&m, text));
 	OK(cuModuleGetFunction(&odd, m, "odd"));
 	OK(cuModuleGetFunction(&fine, m, "fine"));
@@ -212,13 +216,10 @@ static void odd_kernel(void)
 	OK(cuModuleUnload(m));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	refused();
-	odd_kernel();
-	one_past_the_end();
-	sticky();
-	freed_under_graph();
-	puts("ok");
-	return 0;
+	static const struct api_section list[] = {SECTION(refused), OURS(odd_kernel),
+	                                          OURS(one_past_the_end), SECTION(sticky),
+	                                          OURS(freed_under_graph)};
+	return API_RUN(argc, argv, list);
 }

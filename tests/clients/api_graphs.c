@@ -16,6 +16,17 @@ static CUdeviceptr p, q;
 static CUstream s, s2, blocking;
 static int *pinned;
 
+static void begin(void)
+{
+	g = gpu_open();
+	OK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	OK(cuStreamCreate(&s2, CU_STREAM_NON_BLOCKING));
+	OK(cuStreamCreate(&blocking, CU_STREAM_DEFAULT));
+	OK(cuMemAlloc(&p, N * sizeof(int)));
+	OK(cuMemAlloc(&q, N * sizeof(int)));
+	OK(cuMemAllocHost((void **)&pinned, N * sizeof(int)));
+}
+
 static void CUDA_CB bump(void *arg)
 {
 	atomic_fetch_add((atomic_int *)arg, 1);
@@ -53,6 +64,7 @@ static void capture_and_launch(void)
 	CUstreamCaptureStatus status;
 	size_t nodes = 0, edges = 0, roots = 0;
 	atomic_int bumped = 0;
+	begin();
 	OK(cuEventCreate(&fork, CU_EVENT_DISABLE_TIMING));
 	OK(cuEventCreate(&join, CU_EVENT_DISABLE_TIMING));
 	work(fork, join, &bumped);
@@ -119,6 +131,7 @@ static void rules(void)
 	CUevent e, before;
 	CUdeviceptr d;
 	int host = 0;
+	begin();
 	OK(cuEventCreate(&e, 0));
 	OK(cuEventCreate(&before, 0));
 	OK(cuEventRecord(before, s2));
@@ -142,7 +155,7 @@ static void rules(void)
 	OK(cuStreamBeginCapture(s, MODE_R));
 	OK(cuEventRecord(e, s));
 	EXPECT(CUDA_ERROR_CAPTURED_EVENT, cuEventQuery(e));
-	EXPECT(CUDA_ERROR_CAPTURED_EVENT, cuEventSynchronize(e));
+	EXPECT(CUDA_ERROR_INVALID_VALUE, cuEventSynchronize(e));
 	OK(cuStreamEndCapture(s, &graph)); /* that alone does no harm */
 	OK(cuGraphDestroy(graph));
 
@@ -234,6 +247,7 @@ static void threads(void)
 	CUstreamCaptureMode mode = MODE_R;
 	CUdeviceptr d;
 	pthread_t t;
+	begin();
 	EXPECT(CUDA_ERROR_INVALID_VALUE, cuThreadExchangeStreamCaptureMode(NULL));
 	OK(cuStreamBeginCapture(s, MODE_G));
 	OK(alloc_elsewhere(MODE_R));
@@ -256,6 +270,46 @@ static void threads(void)
 	OK(cuGraphDestroy(graph));
 }
 
+/* Memory that is allocated and freed in a capture: there in each launch of the graph, as cuBLAS and
+ * PyTorch use it. */
+static void captured_memory(void)
+{
+	CUgraph graph;
+	CUgraphExec exec;
+	CUgraphNode nodes[8];
+	CUgraphNodeType type;
+	CUdeviceptr d = 0;
+	size_t n = 8, before, after, total;
+	begin();
+	OK(cuMemsetD32(p, 1, N));
+	OK(cuCtxSynchronize());
+	OK(cuMemGetInfo(&before, &total));
+	OK(cuStreamBeginCapture(s, MODE_T));
+	OK(cuMemAllocAsync(&d, N * sizeof(int), s));
+	CHECK(d != 0);
+	OK(cuMemcpyDtoDAsync(d, p, N * sizeof(int), s));
+	OK(launch(g.mul, d, 3, N, s));
+	OK(cuMemcpyDtoDAsync(p, d, N * sizeof(int), s));
+	OK(cuMemFreeAsync(d, s));
+	OK(cuStreamEndCapture(s, &graph));
+	OK(cuGraphGetNodes(graph, nodes, &n));
+	CHECK(n == 5);
+	OK(cuGraphNodeGetType(nodes[0], &type));
+	CHECK(type == CU_GRAPH_NODE_TYPE_MEM_ALLOC);
+	OK(cuGraphNodeGetType(nodes[4], &type));
+	CHECK(type == CU_GRAPH_NODE_TYPE_MEM_FREE);
+	OK(cuGraphInstantiate(&exec, graph, 0));
+	OK(cuGraphDestroy(graph));
+	for (int i = 0; i < 3; i++)
+		OK(cuGraphLaunch(exec, s));
+	OK(cuGraphExecDestroy(exec));
+	OK(cuStreamSynchronize(s));
+	EXPECT_ALL(p, 27, N);
+	OK(cuDeviceGraphMemTrim(0));
+	OK(cuMemGetInfo(&after, &total));
+	CHECK(after == before);
+}
+
 static CUDA_KERNEL_NODE_PARAMS kernel_node(CUfunction f, void **params)
 {
 	return (CUDA_KERNEL_NODE_PARAMS){.func = f,
@@ -271,6 +325,7 @@ static CUDA_KERNEL_NODE_PARAMS kernel_node(CUfunction f, void **params)
 /* By hand: set → add → child { mul } → record → copy out; then changed in each way there is. */
 static void explicit_graph(void)
 {
+	begin(); /* makes p, pinned */
 	CUgraph graph, child, clone;
 	CUgraphExec exec;
 	CUgraphNode set, add, mul, nested, record, copy, host, found;
@@ -367,19 +422,10 @@ static void explicit_graph(void)
 	OK(cuGraphExecDestroy(exec));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	g = gpu_open();
-	OK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
-	OK(cuStreamCreate(&s2, CU_STREAM_NON_BLOCKING));
-	OK(cuStreamCreate(&blocking, CU_STREAM_DEFAULT));
-	OK(cuMemAlloc(&p, N * sizeof(int)));
-	OK(cuMemAlloc(&q, N * sizeof(int)));
-	OK(cuMemAllocHost((void **)&pinned, N * sizeof(int)));
-	capture_and_launch();
-	rules();
-	threads();
-	explicit_graph();
-	puts("ok");
-	return 0;
+	static const struct api_section list[] = {SECTION(capture_and_launch), SECTION(rules),
+	                                          SECTION(threads), SECTION(captured_memory),
+	                                          SECTION(explicit_graph)};
+	return API_RUN(argc, argv, list);
 }

@@ -12,6 +12,20 @@
 
 static struct gpu g;
 
+static CUdeviceptr begin(void)
+{
+	CUdeviceptr p = 0;
+	g = gpu_open();
+	OK(cuMemAlloc(&p, N * sizeof(int)));
+	return p;
+}
+
+static void finish(CUdeviceptr p)
+{
+	OK(cuMemFree(p));
+	OK(cuDevicePrimaryCtxRelease(0));
+}
+
 /* p = ((((0 + 1) * 2) + 1) * 2 …): right only if every step follows the one before */
 static void chain(CUdeviceptr p, CUstream (*next)(int step, void *arg), void *arg)
 {
@@ -38,9 +52,10 @@ static CUstream alternate(int step, void *arg)
 	return step % 2 ? NULL : s[(step / 2) % 2];
 }
 
-static void order(CUdeviceptr p)
+static void order(void)
 {
 	CUstream s[2], nb;
+	CUdeviceptr p = begin();
 	OK(cuStreamCreate(&s[0], CU_STREAM_DEFAULT));
 	OK(cuStreamCreateWithPriority(&s[1], CU_STREAM_DEFAULT, -3));
 	OK(cuStreamCreate(&nb, CU_STREAM_NON_BLOCKING));
@@ -55,7 +70,8 @@ static void order(CUdeviceptr p)
 	chain(p, alternate, s);
 	OK(cuStreamDestroy(s[1]));
 	OK(cuStreamDestroy(nb));
-	EXPECT(CUDA_ERROR_INVALID_HANDLE, cuStreamDestroy(nb));
+	BEYOND(CUDA_ERROR_INVALID_HANDLE, cuStreamDestroy(nb));
+	finish(p);
 }
 
 static void facts(void)
@@ -65,6 +81,7 @@ static void facts(void)
 	unsigned flags;
 	int priority;
 	unsigned long long id[4];
+	CUdeviceptr p = begin();
 	EXPECT(CUDA_ERROR_INVALID_VALUE, cuStreamCreate(NULL, 0));
 	EXPECT(CUDA_ERROR_INVALID_VALUE, cuStreamCreate(&s, 77));
 	OK(cuStreamCreateWithPriority(&s, CU_STREAM_NON_BLOCKING, -100));
@@ -81,9 +98,10 @@ static void facts(void)
 	CHECK(id[1] == id[2] && id[0] != id[1] && id[3] != id[1] && id[3] != id[0]);
 	OK(cuStreamQuery(s));
 	OK(cuStreamDestroy(s));
-	EXPECT(CUDA_ERROR_INVALID_HANDLE, cuStreamSynchronize(s));
+	BEYOND(CUDA_ERROR_INVALID_HANDLE, cuStreamSynchronize(s));
 	EXPECT(CUDA_ERROR_INVALID_HANDLE, cuStreamDestroy(NULL));
 	EXPECT(CUDA_ERROR_INVALID_VALUE, cuStreamGetId(NULL, NULL));
+	finish(p);
 }
 
 /* ---- host functions hold a stream up until they are let go */
@@ -114,12 +132,13 @@ static void CUDA_CB note(CUstream s, CUresult status, void *arg)
 	atomic_fetch_add((atomic_int *)arg, 1);
 }
 
-static void events(CUdeviceptr p)
+static void events(void)
 {
 	CUstream a, b;
 	CUevent e, start, end, untimed;
 	float ms = -1;
 	atomic_int noted = 0;
+	CUdeviceptr p = begin();
 	OK(cuStreamCreate(&a, CU_STREAM_NON_BLOCKING));
 	OK(cuStreamCreate(&b, CU_STREAM_NON_BLOCKING));
 	OK(cuEventCreate(&e, CU_EVENT_DEFAULT));
@@ -170,12 +189,12 @@ static void events(CUdeviceptr p)
 	start_hold(a);
 	OK(launch(add, p, 0, N, a));
 	OK(cuModuleUnload(module));
-	EXPECT(CUDA_ERROR_INVALID_HANDLE, launch(add, p, 0, N, a));
+	BEYOND(CUDA_ERROR_INVALID_HANDLE, launch(add, p, 0, N, a));
 	OK(cuEventRecord(e, a));
 	OK(cuStreamWaitEvent(b, e, 0));
 	OK(launch(g.add, p, 1, N, b));
 	OK(cuEventDestroy(e));
-	EXPECT(CUDA_ERROR_INVALID_HANDLE, cuEventRecord(e, b));
+	BEYOND(CUDA_ERROR_INVALID_HANDLE, cuEventRecord(e, b));
 	OK(cuStreamDestroy(a));
 	atomic_store(&gate_open, 1);
 	OK(cuStreamSynchronize(b));
@@ -184,12 +203,14 @@ static void events(CUdeviceptr p)
 	OK(cuEventDestroy(end));
 	OK(cuEventDestroy(untimed));
 	OK(cuStreamDestroy(b));
+	finish(p);
 }
 
-static void async_copies(CUdeviceptr p)
+static void async_copies(void)
 {
 	CUstream s;
 	int *pinned, pageable[N], back[N];
+	CUdeviceptr p = begin();
 	OK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
 	OK(cuMemHostAlloc((void **)&pinned, sizeof(pageable), 0));
 	for (int i = 0; i < N; i++)
@@ -224,6 +245,7 @@ static void async_copies(CUdeviceptr p)
 	CHECK(pinned[0] == 10 && pinned[N - 1] == 10);
 	OK(cuMemFreeHost(pinned));
 	OK(cuStreamDestroy(s));
+	finish(p);
 }
 
 /* ---- threads: each with its own default stream, its own memory */
@@ -253,25 +275,18 @@ static void *worker(void *arg)
 static void threads(void)
 {
 	pthread_t t[6];
+	CUdeviceptr p = begin();
 	for (size_t i = 0; i < 6; i++)
 		CHECK(pthread_create(&t[i], NULL, worker, (void *)i) == 0);
 	for (int i = 0; i < 6; i++)
 		pthread_join(t[i], NULL);
 	OK(cuCtxSynchronize());
+	finish(p);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	CUdeviceptr p;
-	g = gpu_open();
-	OK(cuMemAlloc(&p, N * sizeof(int)));
-	order(p);
-	facts();
-	events(p);
-	async_copies(p);
-	threads();
-	OK(cuMemFree(p));
-	OK(cuDevicePrimaryCtxRelease(0));
-	puts("ok");
-	return 0;
+	static const struct api_section list[] = {SECTION(order), SECTION(facts), SECTION(events),
+	                                          SECTION(async_copies), SECTION(threads)};
+	return API_RUN(argc, argv, list);
 }

@@ -45,13 +45,13 @@ static void refused_launches(void)
 	void *args[] = {&d, &d};
 	OK(cudaMalloc(&d, 4096));
 	store<<<0, 1>>>(d, 1);
-	IS(cudaGetLastError(), cudaErrorInvalidConfiguration);
+	IS(cudaGetLastError(), cudaErrorInvalidValue);
 	store<<<1, dim3(1, 1, 100)>>>(d, 1);
-	IS(cudaGetLastError(), cudaErrorInvalidConfiguration);
+	IS(cudaGetLastError(), cudaErrorInvalidValue);
 	store<<<1, 2048>>>(d, 1);
-	IS(cudaGetLastError(), cudaErrorInvalidConfiguration);
+	IS(cudaGetLastError(), cudaErrorInvalidValue);
 	small<<<1, 128>>>();
-	IS(cudaGetLastError(), cudaErrorLaunchOutOfResources);
+	IS(cudaGetLastError(), cudaErrorInvalidValue);
 	store<<<1, 32, 1 << 20>>>(d, 1);
 	IS(cudaGetLastError(), cudaErrorInvalidValue);
 	cudaStream_t s;

@@ -83,6 +83,7 @@ static int replay_output(const char *path, bool shim)
 	char *env[] = {set(library_path, sizeof(library_path), "LD_LIBRARY_PATH", built("softgpu")),
 	               shm,
 	               "SOFTGPU_MODE=fast",
+	               "SOFTGPU_GEOMETRY=h200", /* what a trace of a large GPU asks for fits */
 	               ENV_NO_LEAK_CHECK,
 	               set(run_dir, sizeof(run_dir), "REIN_RUN_DIR", dir), /* no daemon there */
 	               shim ? set(preload, sizeof(preload), "LD_PRELOAD", built("librein.so"))
@@ -361,11 +362,14 @@ TEST(traces_of_a_real_gpu)
 	glob_t g;
 	int calls;
 	begin();
-	if (glob("tests/traces/*.trace.gz", 0, NULL, &g) != 0)
-		return; /* none was recorded yet */
-	for (size_t i = 0; i < g.gl_pathc; i++)
-		for (int shim = 0; shim < 2; shim++)
-			ck_assert_int_gt(replayed(g.gl_pathv[i], shim, &calls), 0);
+	ck_assert_int_eq(glob("tests/traces/*.trace.gz", 0, NULL, &g), 0);
+	for (size_t i = 0; i < g.gl_pathc; i++) {
+		for (int shim = 0; shim < 2; shim++) {
+			int n = replayed(g.gl_pathv[i], shim, &calls);
+			ck_assert_msg(n > calls / 10 * 9, "%s: %d of %d calls", g.gl_pathv[i], n,
+			              calls);
+		}
+	}
 	globfree(&g);
 }
 TEST_END

@@ -77,6 +77,28 @@ TEST(memory)
 }
 TEST_END
 
+/* All wrong answers of another driver in one run, those in which a program dies among them. */
+TEST(all_answers)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	return; /* a sanitizer reports a death in its own way, and wants to be preloaded first */
+#endif
+	char preload[600];
+	snprintf(preload, sizeof(preload), "LD_PRELOAD=%s",
+	         built("tests/preload/wrong_answers.so"));
+	ck_assert_int_eq(run("api_memory", "--all", "fast"), 0);
+	more = preload;
+	ck_assert_int_eq(run("api_memory", "--all", "fast"), 1);
+	ck_assert_int_eq(count("api_memory.c:"), 2);
+	ck_assert_int_eq(count(": cuMemFree(0): CUDA_ERROR_NOT_FOUND, expected CUDA_SUCCESS\n"), 1);
+	ck_assert_int_eq(count("(size_t)host, 1, 4): Segmentation fault\n"), 1);
+	/* without --all the first one is the last, and there is a message */
+	ck_assert_int_eq(run("api_memory", NULL, "fast"), 1);
+	more = NULL;
+	ck_assert_int_eq(count("api_memory.c:"), 1);
+}
+TEST_END
+
 TEST(graphs)
 {
 	passes("api_graphs");
@@ -161,5 +183,5 @@ TEST(bad_configuration)
 }
 TEST_END
 
-TESTS("softgpu", basic, streams, memory_operations, memory, graphs, errors, devices,
+TESTS("softgpu", basic, streams, memory_operations, memory, all_answers, graphs, errors, devices,
       between_processes, the_whole_surface, leaving, bad_configuration)

@@ -142,6 +142,30 @@ static void compare(const struct rp_call *c, const struct rp_built *b, int got)
 		report(c, got, what);
 }
 
+/* The CUDA runtime makes a primary context current before it retains it: its handle comes from an
+ * export table. Ours comes from retaining it for a moment. */
+static void give_primary(const struct rp_call *c)
+{
+	struct rp_arg arg;
+	struct rp_value v;
+	uint64_t known;
+	int device;
+	CUcontext ctx = NULL;
+	if (rp_args(c, &arg, 1) != 1 || !rp_value(rec_entries[c->entry].params, arg.value, &v))
+		return;
+	known = v.number;
+	if (rp_look_up(&known) != RP_UNKNOWN || !rp_primary(v.number, &device))
+		return;
+	CUresult (*retain)(CUcontext *, CUdevice) = (CUresult(*)(
+	    CUcontext *, CUdevice))run.functions[rec_entry_find("cuDevicePrimaryCtxRetain")];
+	CUresult (*release)(CUdevice) =
+	    (CUresult(*)(CUdevice))run.functions[rec_entry_find("cuDevicePrimaryCtxRelease_v2")];
+	if (retain && release && retain(&ctx, device) == CUDA_SUCCESS) {
+		rp_handle_put(v.number, (uintptr_t)ctx);
+		release(device);
+	}
+}
+
 static void replay_call(const struct rp_call *c)
 {
 	struct rp_built b;
@@ -155,6 +179,8 @@ static void replay_call(const struct rp_call *c)
 		rp_lose(c);
 		return;
 	}
+	if (c->status == CUDA_SUCCESS && strcmp(name, "cuCtxSetCurrent") == 0)
+		give_primary(c);
 	if (!rp_build(c, &b)) {
 		skip(b.why ? b.why : "arguments that cannot be read");
 		rp_lose(c);

@@ -71,6 +71,8 @@ char *rp_text(struct slice quoted);
 /* Makes up modules with the kernels and variables that the trace takes from each load. */
 bool rp_modules_plan(struct rp_trace *t);
 const char *rp_module_ptx(int module);
+/* Whether a recorded handle is, somewhere in the trace, that of a device's primary context. */
+bool rp_primary(uint64_t handle, int *device);
 /* A file with that text; NULL: it cannot be written. Removed by rp_modules_free(). */
 const char *rp_module_file(int module);
 void rp_modules_free(void);

@@ -2,7 +2,8 @@
 /*
  * replay_module.c: a trace holds no images. For each load that succeeded a module is made up: an
  * empty kernel for each name that was taken from it, with the parameters that it was launched
- * with, and a variable for each global. All of it is known from the rest of the trace.
+ * with, and a variable for each global. All of it is known from the rest of the trace, as is
+ * which contexts are primary ones.
  */
 #include "replay.h"
 
@@ -42,6 +43,7 @@ static int n_modules, n_kernels, n_globals;
 
 /* By handle, at the point of the trace that the plan has reached: index + 1. */
 static struct rp_map module_of, kernel_of;
+static struct rp_map primary_of; /* by handle of a primary context: device + 1 */
 
 static void *one_more(void *array, int n, size_t size)
 {
@@ -125,6 +127,8 @@ static void plan_call(struct rp_call *c, const struct rp_value *v)
 		modules[n_modules] = (struct module){0};
 		c->module = n_modules++;
 		rp_map_put(&module_of, handle(&v[0]), (uint64_t)n_modules);
+	} else if (strcmp(name, "cuDevicePrimaryCtxRetain") == 0) {
+		rp_map_put(&primary_of, handle(&v[0]), v[1].number + 1);
 	} else if (strcmp(name, "cuLibraryGetModule") == 0) {
 		if (rp_map_get(&module_of, v[1].number, &m))
 			rp_map_put(&module_of, handle(&v[0]), m);
@@ -254,6 +258,14 @@ bool rp_modules_plan(struct rp_trace *t)
 	for (int m = 0; m < n_modules; m++)
 		write_module(m);
 	return true;
+}
+
+bool rp_primary(uint64_t handle, int *device)
+{
+	uint64_t next;
+	bool found = rp_map_get(&primary_of, handle, &next);
+	*device = found ? (int)next - 1 : 0;
+	return found;
 }
 
 const char *rp_module_ptx(int module)

@@ -15,6 +15,7 @@
 #define ARENA (4u << 20)
 #define MARGIN 512u /* of room behind each object: attributes may be larger than recorded */
 #define UNKNOWN_SIZE 4096u
+#define KERNEL_PARAMS_MAX 32764u /* CUDA C++ Programming Guide, from compute capability 7.0 */
 
 static const char lost[] = "handles and addresses that no replayed call gave";
 
@@ -79,11 +80,13 @@ static void **extra(const struct rp_value *v)
 {
 	void **list = reserve(5 * sizeof(void *));
 	size_t *size = reserve(sizeof(*size));
-	void *buffer = reserve(v->bytes.len / 2);
+	size_t most = v->cut ? KERNEL_PARAMS_MAX : v->bytes.len / 2; /* what was cut off: zeros */
+	void *buffer = reserve(most);
 	if (!list || !size || !buffer)
 		return NULL;
-	*size = rp_bytes(v->bytes, buffer, v->bytes.len / 2);
+	*size = rp_bytes(v->bytes, buffer, most);
 	translate_words(buffer, *size);
+	*size = v->cut ? most : *size;
 	list[0] = CU_LAUNCH_PARAM_BUFFER_POINTER;
 	list[1] = buffer;
 	list[2] = CU_LAUNCH_PARAM_BUFFER_SIZE;
@@ -326,6 +329,8 @@ static const char *cannot(const struct rp_call *c)
 	bool load = starts(name, "cuModuleLoad") || starts(name, "cuLibraryLoad");
 	if (strcmp(name, "cuGetExportTable") == 0)
 		return "an export table";
+	if (c->status == CUDA_ERROR_DEINITIALIZED)
+		return "a call after the driver's end";
 	if (load && c->status != CUDA_SUCCESS)
 		return "an image that the driver refused";
 	if (starts(name, "cuIpcOpen") || starts(name, "cuMemImportFromShareableHandle") ||

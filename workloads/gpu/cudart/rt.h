@@ -27,6 +27,7 @@
 #define RT_LIMIT_S 60 /* the longest a program may take, whatever the driver does */
 
 static const char *rt_name = "?";
+static int rt_wrong; /* answers that were not as expected */
 static const char *rt_dump;
 static const char *rt_mode; /* the first argument that is no option, or NULL */
 static std::vector<unsigned char> *rt_bytes;
@@ -61,6 +62,21 @@ static inline void rt_check(cudaError_t e, const char *call, const char *file, i
 #define RT_LAUNCHED() rt_check(cudaGetLastError(), "kernel launch", __FILE__, __LINE__)
 #define RT_TRUE(condition)                                                                         \
 	((condition) ? (void)0 : rt_fail("%s:%d: not true: %s", __FILE__, __LINE__, #condition))
+
+/* RT_IS(cudaErrorInvalidValue, call): an answer of the driver's. A wrong one fails the program at its
+ * end: one run shows them all. */
+static inline void rt_is(cudaError_t want, cudaError_t got, const char *call, const char *file,
+                         int line)
+{
+	if (got == want)
+		return;
+	fprintf(stderr, "%s: %s:%d: %s: %s, expected %s\n", rt_name, file, line, call,
+	        cudaGetErrorName(got), cudaGetErrorName(want));
+	rt_wrong++;
+}
+#define RT_IS(want, call) rt_is(want, call, #call, __FILE__, __LINE__)
+/* The error of the launch before it. */
+#define RT_REFUSED(want, what) rt_is(want, cudaGetLastError(), what, __FILE__, __LINE__)
 
 /* Command line and time limit. Calls no CUDA function. */
 static inline void rt_begin(const char *name, int argc, char **argv)
@@ -123,6 +139,8 @@ static inline int rt_end(void)
 		if (!f || fclose(f) != 0 || !good)
 			rt_fail("cannot write %s", rt_dump);
 	}
+	if (rt_wrong)
+		rt_fail("%d answers are not as expected", rt_wrong);
 	printf("%s: ok (%zu bytes, digest %016llx)\n", rt_name, rt_bytes->size(),
 	       (unsigned long long)rt_digest());
 	fflush(stdout);

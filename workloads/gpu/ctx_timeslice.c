@@ -3,11 +3,12 @@
  * ctx_timeslice.c: does a channel group's time slice decide its share of the GPU, and what does it
  * do to another process' latency? Runs under preload/rm_spy.so.
  *
- * Asks: two processes saturate the GPU; the time slice of one (BE, this one) is set to 1, 200 and
- * 1024 µs and back. Which share does each get; how long does a short kernel of the other (LC) take,
- * launch to end, beside BE? Read: chunks of work done, written by the kernels to host memory while
- * they run, within a fixed time, relative to the same alone; latencies by the host's clock. Without
- * effect: shares of about a half at each setting, and the same latency.
+ * Asks: two processes saturate the GPU; the time slice of one (BE, this one) is set to 1, 100, 200
+ * and 1024 µs and back. What is left of BE's own speed while nobody else has work? Which share does
+ * each get; how long does a short kernel of the other (LC) take, launch to end, beside BE? Read:
+ * chunks of work done, written by the kernels to host memory while they run, within a fixed time,
+ * relative to the same alone; latencies by the host's clock. Without effect: shares of about a half
+ * at each setting, and the same latency.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -77,6 +78,11 @@ static void share_at(const char *setting)
 	char id[64];
 	double be, lc;
 	struct wl_samples s = {0};
+	set_rival(WL_RIVAL_IDLE);
+	rates(&be, &lc);
+	snprintf(id, sizeof(id), "context-gate.be_alone_%s", setting);
+	wl_fact(id, solo_be > 0 ? be / solo_be : 0, "of solo",
+	        "the other process has a context and no work");
 	set_rival(WL_RIVAL_BUSY);
 	rates(&be, &lc);
 	snprintf(id, sizeof(id), "context-gate.share_be_%s", setting);
@@ -96,7 +102,7 @@ static void sweep(struct wl_rm_group *g)
 	static const struct {
 		uint64_t us;
 		const char *name;
-	} settings[] = {{1024, "1024us"}, {200, "200us"}, {1, "1us"}};
+	} settings[] = {{1024, "1024us"}, {200, "200us"}, {100, "100us"}, {1, "1us"}};
 	uint64_t before = 0, now = 0;
 	struct wl_samples calls = {0};
 	struct wl_rm_result r = wl_rm_get_timeslice(g, &before);

@@ -33,6 +33,16 @@ class Skip(Exception):
     """Raised by a stage's run(): nothing of it can be asked here; the text says why."""
 
 
+def ended(status):
+    """How a program ended, in words, by its status in the manner of shells; None: it was killed."""
+    if status is None:
+        return "it did not end"
+    with contextlib.suppress(ValueError):
+        if status > 128:
+            return f"it died of {signal.Signals(status - 128).name}"
+    return f"it ended with status {status}"
+
+
 class Result:
     """An ended program: status (None: it took too long and was killed), ok, facts {id: fact},
     out, err, seconds."""
@@ -246,7 +256,7 @@ class Stage:
             self.problem(f"{program.name}: it is stuck in the driver: even SIGKILL did not end it")
         if not ok:
             last = (child.err.strip().splitlines() or ["it printed no message"])[-1]
-            how = (f"ended with status {child.status}" if not child.timed_out
+            how = (ended(child.status).removeprefix("it ") if not child.timed_out
                    else "no time was left for it" if child.seconds < NO_TIME_S <= self.limit_s
                    else f"took longer than {child.seconds:.0f} s")
             self.problem(f"{program.name}: {how}: {last}")

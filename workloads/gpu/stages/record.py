@@ -15,6 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+from stage import ended
+
 GOAL_S = 26              # for all of it; less if the stage has less left
 REPLAYS_S = 5            # of that, for the replays
 TRACE_MAX = 200_000      # bytes of one compressed trace …
@@ -126,7 +128,7 @@ def tell(stage, recording, raw, result):
     said = (result.err.strip().splitlines() or ["it printed no message"])[-1]
     if refused:
         stage.fact(f"smoke.record_refused_{name}", True,
-                   note=f"status {result.status} on the recorder: {said}; last calls: {last}")
+                   note=f"{ended(result.status)} on the recorder: {said}; last calls: {last}")
     stage.fact(f"smoke.record_calls_{name}", len(calls), None,
                f"{len({c for _, c in calls})} different; {sum(s != b'0' for s, _ in calls)} "
                f"of them with an error")
@@ -161,7 +163,9 @@ def replay(stage, paths):
     if not (build / "softgpu" / "libcuda.so.1").exists():
         stage.skip("smoke.replay", "the software GPU was not built here")
         return
-    env = stage.machine.software_environment() | {"SOFTGPU_MODE": "fast"}
+    # as large as the recorded GPU may be: libraries ask for all the shared memory there is
+    env = stage.machine.software_environment() | {"SOFTGPU_MODE": "fast",
+                                                  "SOFTGPU_GEOMETRY": "h200"}
     env["SOFTGPU_SHM"] = f"replay-{os.getpid()}"
     same = done = 0
     for path in paths:
@@ -242,7 +246,7 @@ def record(stage):
         if raw is None:
             said = (result.err.strip().splitlines() or ["it printed no message"])[-1]
             stage.fact(f"smoke.record_refused_{name}", True,
-                       note=f"no call was recorded: status {result.status}: {said}")
+                       note=f"no call was recorded: {ended(result.status)}: {said}")
             refused.append(name)
             continue
         n, bad = tell(stage, recording, raw, result)

@@ -15,7 +15,7 @@ import sharing_figures as figures
 import sharing_peers as peers
 from stage import NO_PROFILE
 
-LIMIT_S = 150
+LIMIT_S = 120
 LOAD = 0.3
 SEED = 1
 HEAD_START_S = 0.5  # BE fills its queue before requests arrive
@@ -120,7 +120,8 @@ class Table:
             raise mps.Unavailable("reind was built without jansson and reads no profile")
         daemon = self.stack.enter_context(self.stage.daemon(NO_PROFILE | GATES[mode]))
         self.daemons[mode] = daemon
-        return lambda name: daemon.env(prio=BE_PRIO if is_be(name) else LC_PRIO, name=name)
+        return lambda name: daemon.env(prio=BE_PRIO if is_be(name) else LC_PRIO, name=name,
+                                       REIN_LOG="debug")
 
     # ---- programs
     def peer(self, name, mode):
@@ -297,16 +298,21 @@ class Table:
             solo_rate /= steps.get("rounds", 1)
         self.note(lc, be, mode, figures.cell(window, steps, self.solo_p99_ms[lc], solo_rate))
         if mode in self.daemons:
-            self.acts(lc, be, mode, b.pids[-1])
+            self.acts(lc, be, mode, b)
 
-    def acts(self, lc, be, mode, pid):
+    def acts(self, lc, be, mode, peer):
         """What the gates did to the best-effort program, so that no mode is one in name only."""
-        client = self.daemons[mode].clients().get(pid)
-        if client:
-            did = {k: client[k] for k in ("points", "context_holds", "gate_waits", "backlog_waits",
-                                          "lapses")}
-            self.stage.fact(f"sharing.{lc}_{be}_{mode}_acts", " ".join(f"{k}={v}" for k, v in
-                            did.items()), None, f"what held {be}, since it began")
+        client = self.daemons[mode].clients().get(peer.pids[-1])
+        if not client:
+            return
+        peer.program.running()  # takes in its log
+        said = [line.partition("] ")[2] for line in peer.program.child.err.splitlines()
+                if "context gate" in line or "no points" in line]
+        did = {k: client[k] for k in ("points", "context_holds", "gate_waits", "backlog_waits",
+                                      "lapses")}
+        self.stage.fact(f"sharing.{lc}_{be}_{mode}_acts", " ".join(f"{k}={v}" for k, v in
+                        did.items()), None, f"what held {be}, since it began"
+                        + "".join(f"; its shim: {line}" for line in said[-2:]))
 
     def note(self, lc, be, mode, found):
         """A cell's figures become facts, and a row of the table."""

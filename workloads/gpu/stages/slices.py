@@ -8,7 +8,7 @@ import json
 
 import mps
 
-LIMIT_S = 30
+LIMIT_S = 25
 PROBE_LIMIT_S = {"split": 30, "confine": 35, "order": 25}
 READY_LIMIT_S = 20  # a driver's start, and under MPS the server's too
 RUN_S = 0.8

@@ -16,7 +16,7 @@ from pathlib import Path
 import smoke_programs as sp
 from smoke_programs import BARE, HELD, JOINED, LONE
 
-LIMIT_S = 90
+LIMIT_S = 80
 RESERVE_S = 30      # for the recording and for what is still running
 TORCH_LIMIT_S = 75  # of one PyTorch process
 STAT_TOLERANCE = 1e-3
@@ -27,23 +27,24 @@ HERE = Path(__file__).resolve().parent.parent
 def run(stage):
     stall(stage)
     build = stage.machine.build
-    cases = sp.driver_cases(build)
+    cases = sp.driver_cases(build, stage.machine.simulated)
     cases += sp.runtime_cases(build, HERE / "cudart", stage.machine.simulated)
     if stage.machine.simulated:
         stage.skip("smoke.runtime_static", "NVIDIA's static cudart and the libraries on it refuse "
                    "any driver but NVIDIA's; programs with a shared one use the software GPU's")
     programs = sp.Programs(stage, cases)
-    torch, tensorrt = Torch(stage), TensorRT(stage)
+    torch, tensorrt, answers = Torch(stage), TensorRT(stage), sp.Answers(stage)
     for name in programs.absent:
         stage.skip(f"smoke.program_{name}", sp.without_program(name))
     try:
         with stage.daemon() as daemon:
-            side_by_side(stage, daemon, programs, torch, tensorrt)
+            side_by_side(stage, daemon, programs, answers, torch, tensorrt)
             beside_an_urgent_one(stage, daemon, programs, torch)
             again(stage, daemon, programs)
             joined(stage, daemon, programs, torch)
     except RuntimeError as e:  # without a daemon there is still the recording
         stage.problem(str(e))
+    answers.report()
     torch.report()
     tensorrt.report()
     recording(stage)
@@ -65,7 +66,7 @@ def stall(stage):
 
 # ---- all modes
 
-def side_by_side(stage, daemon, programs, torch, tensorrt):
+def side_by_side(stage, daemon, programs, answers, torch, tensorrt):
     """Without the shim, with it alone, with it and the daemon: all beside each other."""
     bare = stage.machine.environment()
     alone = bare | {"LD_PRELOAD": str(stage.machine.build / "librein.so")}
@@ -73,6 +74,7 @@ def side_by_side(stage, daemon, programs, torch, tensorrt):
     jobs += torch.jobs(JOINED, daemon.env(prio=50, name="torch"), torch.groups())
     jobs += programs.jobs(BARE, lambda c: bare)
     jobs += programs.jobs(JOINED, lambda c: daemon.env(prio=50, name=c.name))
+    jobs += answers.jobs(bare)
     jobs += programs.jobs(LONE, lambda c: alone)
     pool = sp.Pool(stage, width(stage), RESERVE_S + 20)
     pool.run(jobs)
@@ -168,10 +170,10 @@ def fails_bare(stage, programs):
         if bare.status == 77:
             stage.skip(f"smoke.program_{case.name}", bare.last)
         elif case.judged or stage.machine.simulated:
-            stage.fail(f"smoke.bare_{case.name}", f"fails without the shim: {bare.last}")
+            stage.fail(f"smoke.bare_{case.name}", f"fails without the shim: {bare.said}")
         else:
             stage.fact(f"smoke.bare_{case.name}", False, note="fails without the shim: this driver "
-                       f"is not what the software GPU takes it for: {bare.last}")
+                       f"is not what the software GPU takes it for: {bare.said}")
 
 
 def joined(stage, daemon, programs, torch):

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from process import Child
+from stage import ended
 
 RUN_LIMIT_S = 45
 # the daemon logs 20 lines a second about clients, two for each: start no faster than that
@@ -21,6 +22,10 @@ ADDRESSES = re.compile(r"\b0x[0-9a-f]{4,}\b")
 
 # the modes; the shim is there in all but the first
 BARE, LONE, JOINED, HELD = "bare", "no daemon", "daemon", "urgent neighbour"
+API = ("basic", "streams", "memory", "graphs", "errors")  # tests/clients/api_*.c
+LONELY = ("memory", "errors")  # they take all of it, or fault: nothing may run beside them
+ANSWERS_LIMIT_S = 60
+ANSWER = re.compile(r"^tests/clients/(\w+)\.[ch]:(\d+): ")
 
 
 class Case:
@@ -37,9 +42,10 @@ class Case:
         return self.name
 
 
-def driver_cases(build):
+def driver_cases(build, simulated):
     """Driver-API programs; those of tests/ expect the software GPU's answers, which are meant to
-    be the driver's: where they fail without the shim, that is news."""
+    be the driver's: where they fail without the shim, that is news. Of a driver they are not to
+    ask what only the software GPU promises."""
     work, api = build / "workloads", build / "tests" / "clients"
     cases = [
         Case("saxpy", work / "saxpy", ["--repeat", "100"], dump=True),
@@ -47,9 +53,9 @@ def driver_cases(build):
         Case("lc", work / "lc", ["--requests", "100", "--arrivals", "closed", "--kernels", "4"]),
         Case("be", work / "be", ["--steps", "300"]),
     ]
-    for name in ("basic", "streams", "memory", "graphs", "errors"):
-        cases.append(Case(f"api_{name}", api / f"api_{name}", alone=name == "memory",
-                          judged=False))
+    for name in API:
+        cases.append(Case(f"api_{name}", api / f"api_{name}", [] if simulated else ["--driver"],
+                          alone=name in LONELY, judged=False))
     cases.append(Case("kernels", api / "kernels", [build / "tests" / "kernels"], judged=False,
                       heavy=True))
     for how in ("return", "atexit", "thread", "detach", "late"):
@@ -82,7 +88,8 @@ class Outcome:
     def __init__(self, result, dump):
         self.status = result.status
         self.lines = normal(result.out)
-        self.last = (normal(result.err) or ["no message"])[-1]
+        said = normal(result.err) or [f"{ended(result.status)}, without a message"]
+        self.last, self.said = said[-1], "; ".join(said[-8:])
         self.shim = [line for line in result.err.splitlines() if line.startswith("librein[")]
         self.seconds = result.seconds
         self.pid = None
@@ -97,8 +104,7 @@ class Outcome:
     def difference(self, other):
         """How this run differs from `other`, the one without the shim; "" if it does not."""
         if self.status != other.status:
-            how = "did not end" if self.status is None else f"exit status {self.status}"
-            return f"{how} (without the shim: {other.status}): {self.last}"
+            return f"{ended(self.status)} (without the shim: {ended(other.status)}): {self.last}"
         if self.status != 0 and self.last != other.last:
             return f"says '{self.last}', without the shim '{other.last}'"
         if self.lines != other.lines:
@@ -230,6 +236,50 @@ class Programs:
                    for c in self.cases for m in c.modes)
 
 
+class Answers:
+    """All answers of this driver at once that tests/clients expect to be others: each of the
+    programs goes on after a wrong one (tests/clients/api_expect.h)."""
+
+    def __init__(self, stage):
+        self.stage = stage
+        folder = stage.machine.build / "tests" / "clients"
+        self.paths = [folder / f"api_{name}" for name in API + ("memop",)]
+        self.asked, self.wrong = [], {}  # wrong: (file, line): text
+
+    def jobs(self, env):
+        return [self.job(path, env) for path in self.paths if path.exists()]
+
+    def job(self, path, env):
+        if self.stage.machine.simulated:
+            env = env | {"SOFTGPU_MODE": "fast"}
+
+        def done(result, _program):
+            for line in result.err.splitlines():
+                found = ANSWER.match(line)
+                if found:
+                    self.wrong.setdefault(found.groups(), line)
+            if result.status in (0, 1):
+                self.asked.append(path.name)
+            else:
+                self.stage.problem(f"{path.name} --all: {ended(result.status)}")
+
+        return Job(f"{path.name} (all answers)", [path, "--all"], env, done,
+                   limit_s=ANSWERS_LIMIT_S,
+                   alone=path.name.removeprefix("api_") in LONELY)
+
+    def report(self):
+        if not self.asked:
+            self.stage.skip("smoke.answers_wrong", "no program of tests/clients was run to its end")
+            return
+        for (file, line), text in self.wrong.items():
+            self.stage.fact(f"smoke.answer_{file}_{line}", False, note=text)
+            if self.stage.machine.simulated:
+                self.stage.fail(f"smoke.answer_{file}_{line}", text)
+        self.stage.fact("smoke.answers_wrong", len(self.wrong), None,
+                        "answers of this driver that tests/clients expect to be others, in "
+                        + ", ".join(sorted(self.asked)))
+
+
 class Held:
     """How often each client was held at its gate, asked of the daemon while they run; only a
     daemon with a control socket (jansson) can answer."""
@@ -250,10 +300,10 @@ class Held:
                 s.connect(self.path)
                 s.send(b'{"op": "clients"}')
                 answer = json.loads(s.recv(1 << 20))
+            if not answer.get("ok"):  # built without jansson, say
+                self.why = f"reind: {answer.get('error', 'no answer')}"
             for c in answer.get("clients", []):
                 self.waits[c["pid"]] = (c["name"], c["gate_waits"])
-        except FileNotFoundError:
-            self.why = "this reind has no control socket (built without jansson)"
         except (OSError, ValueError, KeyError, TypeError) as e:
             self.why = f"reind does not answer: {e}"
 

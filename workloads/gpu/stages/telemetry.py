@@ -9,7 +9,7 @@ import os
 import site
 from pathlib import Path
 
-LIMIT_S = 50
+LIMIT_S = 45
 CONFLICT = Path(__file__).resolve().parent.parent / "cupti_conflict.py"
 BURSTS = 300
 SIMULATED_BURSTS = 5

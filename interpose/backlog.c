@@ -212,7 +212,8 @@ static void past_release(struct rein_row *row)
 		released(past);
 }
 
-/* Streams that have drained. Who submits counts itself in `begun` before it adds to `past`. */
+/* Streams that have drained. Who submits counts itself in `begun` before it adds to `past`; who
+ * waits for room is counted there too, in `waiting` as well, until before it adds. */
 static void past_settle(void)
 {
 	unsigned n = rein_rows_used();
@@ -220,8 +221,9 @@ static void past_settle(void)
 	for (unsigned i = 0; i < n; i++) {
 		struct rein_row *row = rein_row_used(i);
 		uint64_t past = rein_load_seqcst(&row->past);
+		uint32_t waiters = rein_load_seqcst(&row->waiting);
 		uint64_t completed = rein_load_seqcst(&row->completed);
-		if (past && rein_load_seqcst(&row->begun) == completed &&
+		if (past && rein_load_seqcst(&row->begun) == completed + waiters &&
 		    rein_cas(&row->past, &past, 0))
 			released(past);
 	}
@@ -239,8 +241,16 @@ static void past_leave(struct rein_ticket *t)
 		}
 }
 
+static void in_line(struct rein_ticket *t, bool is)
+{
+	if (is != t->in_line)
+		rein_add_seqcst(&t->row->waiting, is ? 1 : (uint32_t)-1);
+	t->in_line = is;
+}
+
 static void past_add(struct rein_ticket *t)
 {
+	in_line(t, false);
 	t->behind = true;
 	rein_add_seqcst(&t->row->past, COUNT_ONE | t->estimate_ns);
 }
@@ -252,6 +262,19 @@ static bool due(const struct rein_ticket *t)
 	uint64_t past_ns = rein_load_seqcst(&t->row->past) & NS_MASK;
 	return t->point || (!t->work->dependent &&
 	                    (past_ns + t->estimate_ns > t->every_ns || row_unmarked(t->row)));
+}
+
+/* A kernel that may overlap the one before gets no point, so it waits until what is behind the last
+ * one has ended: a mark tells soon. */
+static void mark_the_last(const struct rein_ticket *t)
+{
+	struct rein_mark *m = row_unmarked(t->row) ? rein_mark_take() : NULL;
+	if (!m)
+		return;
+	m->reserved = false;
+	m->expected_ns = 0;
+	if (!rein_mark_end(m, t->row, t->stream, rein_load_seqcst(&t->row->returned)))
+		rein_mark_free(m);
 }
 
 static bool enter_behind_point(struct rein_ticket *t)
@@ -499,7 +522,11 @@ bool rein_backlog_enter(struct rein_ticket *t, uint32_t gate)
 		return entered(t);
 	uint64_t began = rein_now_ns();
 	rein_add_seqcst(&waiting, 1);
+	if (t->every_ns)
+		mark_the_last(t);
+	in_line(t, true);
 	bool room = wait_for_room(t, gate);
+	in_line(t, false);
 	no_longer_first(t);
 	rein_add_seqcst(&waiting, (uint32_t)-1);
 	count_wait(t, began, t->lapsed);

@@ -54,6 +54,7 @@ struct rein_row {
 	rein_a32 id;        /* as event records name it (common/ring.h) */
 	rein_a32 used;      /* 1: given work, once or more; in the list of those */
 	rein_a32 place;     /* point.c: where its progress is written + 1; 0: nowhere */
+	rein_a32 waiting;   /* backlog.c: of those that have begun, how many wait for room */
 	rein_a64 past;      /* backlog.c: reserved since its last point, as `outstanding` counts */
 };
 

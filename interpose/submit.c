@@ -274,7 +274,7 @@ void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 	t->row = NULL;
 	t->mark = NULL;
 	t->progress = t->stalled_ns = t->waited_ns = t->began = 0;
-	t->lapsed = t->behind = t->point = false;
+	t->lapsed = t->in_line = t->behind = t->point = false;
 	t->options = rein_entries[w->entry].options & ~(w->across ? REIN_OPT_NO_WORK : 0u);
 	if (!w->bytes) /* a driver may return from a copy of nothing at once */
 		t->options &= ~REIN_OPT_BLOCKING;

@@ -298,7 +298,7 @@ TEST(none_in_a_capture)
 }
 TEST_END
 
-static void launch_dependent(bool is)
+static void launch_dependent_of(CUfunction f, bool is)
 {
 	CUlaunchAttribute attribute = {.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
 	                               .value.programmaticStreamSerializationAllowed = is};
@@ -311,7 +311,12 @@ static void launch_dependent(bool is)
 	                         .hStream = stream,
 	                         .attrs = &attribute,
 	                         .numAttrs = 1};
-	ck_assert_int_eq(hook_cuLaunchKernelEx(&config, (CUfunction)0x1000, NULL, NULL), 0);
+	ck_assert_int_eq(hook_cuLaunchKernelEx(&config, f, NULL, NULL), 0);
+}
+
+static void launch_dependent(bool is)
+{
+	launch_dependent_of((CUfunction)0x1000, is);
 }
 
 TEST(none_between_a_dependent_pair)
@@ -327,6 +332,43 @@ TEST(none_between_a_dependent_pair)
 	launch_dependent(false);
 	ck_assert_uint_eq(memops, 1);
 	ck_assert_uint_eq(memop[0].behind, 5);
+}
+TEST_END
+
+static uint64_t lapses(void)
+{
+	return rein_load_acquire(&REIN_STATUS->total.lapses);
+}
+
+static rein_a32 gpu_ends;
+
+/* A GPU that gets its work done. */
+static void *gpu_main(void *unused)
+{
+	struct fake_stream *s = fake_stream_of(stream);
+	while (!rein_load_acquire(&gpu_ends)) {
+		usleep(1000);
+		rein_store_release(&s->done, rein_load_seqcst(&s->given));
+	}
+	return NULL;
+}
+
+/* A kernel of unknown length counts as the whole backlog, so it has to wait until what is behind
+ * the last point has ended; and as it may overlap that, no point is put before it. */
+TEST(a_dependent_kernel_of_unknown_length_waits_for_the_drain_only)
+{
+	pthread_t gpu;
+	start();
+	learn(1, 60 * REIN_US);
+	launch_n(stream, 1, 1);
+	rein_backlog_patience_ns = REIN_S;
+	ck_assert_int_eq(pthread_create(&gpu, NULL, gpu_main, NULL), 0);
+	for (uintptr_t i = 0; i < 5; i++)
+		launch_dependent_of((CUfunction)(0x7770 + i), true);
+	rein_store_release(&gpu_ends, 1);
+	pthread_join(gpu, NULL);
+	ck_assert_uint_eq(lapses(), 0);
+	ck_assert_uint_eq(memops, 0);
 }
 TEST_END
 
@@ -536,10 +578,10 @@ TESTS("points", nobody_urgent_no_memory_operation, every_q_of_work_before_the_ne
       before_each_kernel_that_is_long_or_unknown, a_deep_queue_needs_no_room,
       each_stream_has_its_own, what_no_point_stands_behind_is_summed_over_streams,
       a_point_makes_room, work_of_before_gets_a_point_behind_it, none_in_a_capture,
-      none_between_a_dependent_pair, default_streams_by_their_names,
-      a_refused_launch_leaves_no_reservation, progress_completes_what_stood_before,
-      the_warden_opens_when_the_lease_has_lapsed, the_warden_wakes_when_the_lease_lapses,
-      another_daemon_another_word, a_context_ends_with_its_points_open,
-      a_word_of_the_drivers_is_driven_by_the_warden,
+      none_between_a_dependent_pair, a_dependent_kernel_of_unknown_length_waits_for_the_drain_only,
+      default_streams_by_their_names, a_refused_launch_leaves_no_reservation,
+      progress_completes_what_stood_before, the_warden_opens_when_the_lease_has_lapsed,
+      the_warden_wakes_when_the_lease_lapses, another_daemon_another_word,
+      a_context_ends_with_its_points_open, a_word_of_the_drivers_is_driven_by_the_warden,
       without_memory_operations_the_launch_gate_remains, who_shares_events_never_stops_in_the_gpu,
       until_the_warden_watches_there_are_none)

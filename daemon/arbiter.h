@@ -182,9 +182,10 @@ struct rein_arbiter_device {
 	uint8_t uuid[16];
 	int index; /* on the board */
 	struct rein_gates gates;
-	int top_prio;   /* of its clients, when the policy was asked last */
-	unsigned timed; /* of them that have a deadline or a period */
-	uid_t uid;      /* who declared it first */
+	int top_prio;       /* of its clients, when the policy was asked last */
+	unsigned timed;     /* of them that have a deadline or a period */
+	unsigned outranked; /* of them that could be preempted by another */
+	uid_t uid;          /* who declared it first */
 	bool dirty;
 	bool several; /* owners_gen is odd */
 	uint64_t charged_ns;

@@ -16,6 +16,8 @@
  *
  * Time slices. Who could be preempted has the short ones of the profile, as long as that lasts:
  * then an urgent kernel takes the GPU from a running one by itself, and no control is on its way.
+ * Only where there is one such client: two that run at once would hand the GPU to each other at
+ * each slice, and a change of contexts takes longer than a short slice lasts.
  *
  * Pulses. A GPU may report an error on a wait of about 2 s, unless it was proven not to; so points
  * that were closed for REIN_ARBITER_PULSE_EVERY_NS open for REIN_ARBITER_PULSE_NS. The launch gate
@@ -54,22 +56,24 @@ static bool is_timed(const struct rein_arbiter_client *c)
 	return c->policy.deadline_ns || c->policy.period_ns;
 }
 
-void rein_points_rank(struct rein_arbiter_device *d)
-{
-	d->top_prio = 0;
-	d->timed = 0;
-	for (unsigned i = 0; i < d->n; i++) {
-		const struct rein_arbiter_client *c = d->client[i];
-		d->top_prio = c->policy.prio > d->top_prio ? c->policy.prio : d->top_prio;
-		d->timed += is_timed(c);
-	}
-}
-
 /* Somebody more urgent is registered: not who merely takes turns with it. */
 static bool is_outranked(const struct rein_arbiter_client *c, const struct rein_arbiter_device *d)
 {
 	int prio = c->policy.background ? 0 : c->policy.prio;
 	return d->top_prio > prio || d->timed > is_timed(c);
+}
+
+void rein_points_rank(struct rein_arbiter_device *d)
+{
+	d->top_prio = 0;
+	d->timed = d->outranked = 0;
+	for (unsigned i = 0; i < d->n; i++) {
+		const struct rein_arbiter_client *c = d->client[i];
+		d->top_prio = c->policy.prio > d->top_prio ? c->policy.prio : d->top_prio;
+		d->timed += is_timed(c);
+	}
+	for (unsigned i = 0; i < d->n; i++)
+		d->outranked += is_outranked(d->client[i], d);
 }
 
 uint64_t rein_points_every(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
@@ -85,7 +89,7 @@ uint64_t rein_points_every(const struct rein_arbiter *a, const struct rein_arbit
 uint32_t rein_points_timeslice(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
                                const struct rein_arbiter_device *d, uint32_t wish_us)
 {
-	if (wish_us || !is_outranked(c, d) || !can(a, c, REIN_CAN_CONTEXT))
+	if (wish_us || d->outranked > 1 || !is_outranked(c, d) || !can(a, c, REIN_CAN_CONTEXT))
 		return wish_us;
 	return d->gates.timeslice_us;
 }

@@ -184,7 +184,7 @@ struct rein_arbiter_device {
 	struct rein_gates gates;
 	int top_prio;       /* of its clients, when the policy was asked last */
 	unsigned timed;     /* of them that have a deadline or a period */
-	unsigned outranked; /* of them that could be preempted by another */
+	unsigned outranked; /* of them that could be preempted by another and work now and then */
 	uid_t uid;          /* who declared it first */
 	bool dirty;
 	bool several; /* owners_gen is odd */

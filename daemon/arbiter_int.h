@@ -62,7 +62,7 @@ void rein_decide_open(struct rein_arbiter *a, struct rein_arbiter_client *c);
 
 /* points.c: the queue gate, and how a client is held */
 /* Before a device's verdicts are taken: who is the most urgent there. */
-void rein_points_rank(struct rein_arbiter_device *d);
+void rein_points_rank(struct rein_arbiter_device *d, uint64_t now_ns);
 /* Estimated work between its points on one device; 0: no points. `wish_ns`: the policy's, or 0. */
 uint64_t rein_points_every(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
                            const struct rein_arbiter_device *d, uint64_t wish_ns);

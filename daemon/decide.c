@@ -102,7 +102,7 @@ static void ask(struct rein_arbiter *a, struct rein_arbiter_device *d, uint64_t 
 		ask_for[i] = &c->policy;
 		c->policy.active = is_active_on(c, d->index);
 	}
-	rein_points_rank(d);
+	rein_points_rank(d, now_ns);
 	memset(a->verdict, 0, d->n * sizeof(a->verdict[0]));
 	d->next_ns = a->policy->ops->decide(a->policy, ask_for, a->verdict, d->n, now_ns);
 	if (d->next_ns < now_ns + REIN_ARBITER_ASK_NS)

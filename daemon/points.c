@@ -16,8 +16,8 @@
  *
  * Time slices. Who could be preempted has the short ones of the profile, as long as that lasts:
  * then an urgent kernel takes the GPU from a running one by itself, and no control is on its way.
- * Only where there is one such client: two that run at once would hand the GPU to each other at
- * each slice, and a change of contexts takes longer than a short slice lasts.
+ * Only where no second such client has worked within ALONE_NS: two that run at once would hand the
+ * GPU to each other at each slice, and a change of contexts takes longer than a short slice lasts.
  *
  * Pulses. A GPU may report an error on a wait of about 2 s, unless it was proven not to; so points
  * that were closed for REIN_ARBITER_PULSE_EVERY_NS open for REIN_ARBITER_PULSE_NS. The launch gate
@@ -32,6 +32,8 @@
 
 #include "../common/clock.h"
 #include "../common/rm.h"
+
+#define ALONE_NS REIN_S
 
 static const struct rein_gates *gates_of(const struct rein_arbiter *a,
                                          const struct rein_arbiter_client *c, unsigned slot)
@@ -63,7 +65,12 @@ static bool is_outranked(const struct rein_arbiter_client *c, const struct rein_
 	return d->top_prio > prio || d->timed > is_timed(c);
 }
 
-void rein_points_rank(struct rein_arbiter_device *d)
+static bool works(const struct rein_arbiter_client *c, uint64_t now_ns)
+{
+	return c->live || (c->word_ns && now_ns - c->word_ns < ALONE_NS);
+}
+
+void rein_points_rank(struct rein_arbiter_device *d, uint64_t now_ns)
 {
 	d->top_prio = 0;
 	d->timed = d->outranked = 0;
@@ -73,7 +80,7 @@ void rein_points_rank(struct rein_arbiter_device *d)
 		d->timed += is_timed(c);
 	}
 	for (unsigned i = 0; i < d->n; i++)
-		d->outranked += is_outranked(d->client[i], d);
+		d->outranked += is_outranked(d->client[i], d) && works(d->client[i], now_ns);
 }
 
 uint64_t rein_points_every(const struct rein_arbiter *a, const struct rein_arbiter_client *c,

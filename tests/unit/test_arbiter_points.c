@@ -280,12 +280,19 @@ TEST(short_time_slices_while_somebody_could_preempt)
 	ck_assert_uint_eq(slice_us(be), 0);
 	lc = join("lc", 50, "A");
 	ck_assert_uint_eq(slice_us(be), 200);
-	struct party *other = join("other", 0, "A"); /* they would change places all the time */
+	struct party *other = join("other", 0, "A");
+	ck_assert_uint_eq(slice_us(be), 200);
+	busy(other); /* they would change places all the time */
 	ck_assert_uint_eq(slice_us(be), 0);
 	ck_assert_uint_eq(slice_us(other), 0);
+	idle(other);
+	pass(REIN_S / 2);
+	ck_assert_uint_eq(slice_us(be), 0);
+	pass(REIN_S);
+	idle(lc), busy(lc);
+	ck_assert_uint_eq(slice_us(be), 200);
 	leave(other);
 	run();
-	ck_assert_uint_eq(slice_us(be), 200);
 	offer(be, 0);
 	pass(2 * REIN_ARBITER_TICK_NS);
 	ck_assert_uint_eq(slice_us(be), 0);

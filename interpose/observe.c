@@ -474,6 +474,7 @@ static bool capture_over(CUresult r)
 {
 	switch ((int)r) {
 	case CUDA_SUCCESS:
+	case CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD:
 	case CUDA_ERROR_STREAM_CAPTURE_INVALIDATED:
 	case CUDA_ERROR_STREAM_CAPTURE_UNJOINED:
 		return true;

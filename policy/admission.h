@@ -142,9 +142,10 @@ REIN_MUST_CHECK int rein_admission_classes(const struct rein_policy_params *para
 uint64_t rein_admission_server_response(const struct rein_task *server, uint64_t cost_ns);
 
 #define REIN_ADMISSION_TIME_MAX_NS (1ull << 60)
-/* What to assume of a machine that was not calibrated: a GPU's context switch (a plausible figure
- * of the software GPU's model, docs/softgpu.md), the sleeping arbiter and the woken program (99 %
- * of wake-ups on an idle machine take less), NVIDIA's time slice by its open kernel driver. */
+/* What to assume of a machine that was not calibrated: a GPU's context switch (150 us by latencies
+ * on an H200, docs/gpu-facts.md), the sleeping arbiter and the woken program (99 % of wake-ups on
+ * an idle machine take less), half of the time slice that libcuda sets there (2,048 us): shorter
+ * ones make more changes, so this is the careful side. */
 #define REIN_ADMISSION_SWITCH_NS 150000ull
 #define REIN_ADMISSION_REACTION_NS 100000ull
 #define REIN_ADMISSION_TIMESLICE_NS 1000000ull

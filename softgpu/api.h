@@ -335,6 +335,7 @@ struct sg_memop_op {
 struct sg_op {
 	enum sg_op_kind kind;
 	CUcontext ctx;
+	CUgreenCtx green; /* in a graph: of the stream in which it was captured; NULL: none */
 	union {
 		struct sg_kernel_op kernel;
 		struct sg_copy_op copy;
@@ -389,17 +390,21 @@ CUresult sg_capture_forbid_context(CUcontext ctx);
 /* Event record and wait inside a capture. NOT_READY: done. */
 CUresult sg_capture_record(CUstream s, CUevent e);
 CUresult sg_capture_wait(CUstream s, CUevent e);
+/* Whether the event stands for a node: then it cannot be asked after, which invalidates. */
+bool sg_capture_asked(CUevent e);
 /* A call that the capture mode of some thread may prohibit; takes sg_lock() itself. */
 CUresult sg_unsafe(void);
 void sg_capture_drop_stream(CUstream s);
 /* A call that the software GPU cannot record: named and refused if s is capturing. Takes
  * sg_lock() itself. */
 CUresult sg_capture_refuse(CUstream s, const char *what);
+
+/* ---- memory of graphs: api_graph_memory.c; nodes for a stream (resolved) that is capturing */
 void sg_graph_memory_hold(struct sg_graph_memory *m);
-void sg_graph_memory_drop(struct sg_graph_memory *m);
+void sg_graph_memory_drop(struct sg_graph_memory *m); /* takes locks that nest in all others */
 CUresult sg_capture_alloc(CUstream s, int device, size_t bytes, CUdeviceptr *out);
 CUresult sg_capture_free(CUstream s, CUdeviceptr dptr);
-bool sg_capturing(CUstream s);
+bool sg_capturing(CUstream s); /* takes sg_lock() */
 
 /* ---- graphs: api_graph.c, api_graph_node.c, api_graph_exec.c; under sg_lock() */
 

@@ -128,7 +128,9 @@ CUresult sg_capture_op(CUstream s, const struct sg_op *op)
 		return is_legacy(s) ? legacy_meets(s) : CUDA_SUCCESS;
 	if (c->invalid)
 		return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
-	CUresult r = sg_graph_add(c->graph, s->tail, s->n_tail, op, &node);
+	struct sg_op here = *op;
+	here.green = s->green;
+	CUresult r = sg_graph_add(c->graph, s->tail, s->n_tail, &here, &node);
 	if (r != CUDA_SUCCESS) {
 		c->invalid = true;
 		return r;
@@ -253,6 +255,14 @@ CUresult sg_capture_wait(CUstream s, CUevent e)
 	if (r != CUDA_SUCCESS)
 		theirs->invalid = true;
 	return r == CUDA_SUCCESS ? CUDA_ERROR_NOT_READY : r;
+}
+
+bool sg_capture_asked(CUevent e)
+{
+	struct sg_capture *c = e->capture_id ? by_id(e->capture_id) : NULL;
+	if (c)
+		c->invalid = true;
+	return e->capture_id != 0;
 }
 
 /* ---- unsafe calls: the three modes, as cuThreadExchangeStreamCaptureMode documents them */
@@ -451,8 +461,8 @@ static CUresult end(CUstream s, CUgraph *out)
 		return CUDA_ERROR_STREAM_CAPTURE_UNMATCHED;
 	}
 	if (c->mode != CU_STREAM_CAPTURE_MODE_RELAXED && (!t || c->thread != t->id))
-		return CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
-	if (c->invalid)
+		r = CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD; /* driver 580 ends it all the same */
+	else if (c->invalid)
 		r = CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
 	else
 		r = check_joined(c);

@@ -164,6 +164,7 @@ CUresult cuCtxSetCurrent(CUcontext ctx)
 		return CUDA_SUCCESS;
 	}
 	r = sg_context_check(ctx);
+	/* the CUDA 13.0 runtime makes a primary context current first and retains it then */
 	if (r != CUDA_SUCCESS && !(r == CUDA_ERROR_CONTEXT_IS_DESTROYED && ctx->primary))
 		return r;
 	struct sg_thread *t = sg_thread();

@@ -70,8 +70,7 @@ static CUresult resolve(const struct sg_copy_op *c, const struct side *in, struc
 CUresult sg_copy_op_init(struct sg_op *op, const CUDA_MEMCPY3D *p)
 {
 	struct sg_copy_op *c = &op->copy;
-	op->kind = SG_OP_COPY;
-	memset(c, 0, sizeof(*c));
+	*op = (struct sg_op){.kind = SG_OP_COPY, .ctx = op->ctx};
 	c->width = p->WidthInBytes;
 	c->height = p->Height;
 	c->depth = p->Depth;

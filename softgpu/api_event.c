@@ -172,15 +172,15 @@ CUresult cuStreamWaitEvent_ptsz(CUstream hStream, CUevent hEvent, unsigned int F
 }
 
 /* Asking after an event's completion: not one that stands for a node (`captured` is what a real
- * driver says then, 580 not the same to a query and to a wait), and not where the capture mode
- * prohibits it. */
+ * driver says then, 580 not the same to a query and to a wait; its capture is invalid after the
+ * two), and not where the capture mode prohibits it. */
 static CUresult begin_wait(CUevent e, CUresult captured)
 {
 	CUresult r = event_check(e);
 	if (r != CUDA_SUCCESS)
 		return r;
 	sg_lock();
-	if (e->capture_id)
+	if (sg_capture_asked(e))
 		r = captured;
 	sg_unlock();
 	return r == CUDA_SUCCESS ? sg_unsafe() : r;

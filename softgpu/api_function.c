@@ -319,9 +319,23 @@ CUresult sg_cluster_check(CUfunction f, const uint32_t cluster[3], const uint32_
 	return size <= largest_cluster(f) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CLUSTER_SIZE;
 }
 
-/* The blocks of `config` that fit on the device at once, and of a cluster. */
+/* A cluster's blocks are on neighbouring SMs. The neighbourhoods of an H200's 132 SMs are deduced
+ * from what its driver (580) says there is room for, at one block an SM: 132 clusters of 1 block,
+ * 66 of 2, then 39 30 22 17 15 15 9, 7 of 10 to 16, 2 of 17 and of 18, none of 19. */
+static uint64_t clusters_at_once(uint64_t blocks_per_sm, uint64_t size)
+{
+	static const uint8_t h200[] = {18, 18, 16, 16, 16, 16, 16, 8, 2, 2, 2, 2};
+	uint64_t sms = sg_the_model()->sms, n = 0;
+	if (sms != 132)
+		return sms * blocks_per_sm / size; /* any are neighbours */
+	for (size_t i = 0; i < REIN_ARRAY_LEN(h200); i++)
+		n += h200[i] * blocks_per_sm / size;
+	return n;
+}
+
+/* How many blocks of `config` fit on an SM, and make a cluster. */
 static CUresult cluster_room(CUfunction func, const CUlaunchConfig *config, const int *out,
-                             CUfunction *f, uint64_t *room, uint64_t *size)
+                             CUfunction *f, uint64_t *blocks_per_sm, uint64_t *size)
 {
 	uint32_t cluster[3] = {0}, grid[3];
 	CUresult r = function_check(func, f);
@@ -340,13 +354,10 @@ static CUresult cluster_room(CUfunction func, const CUlaunchConfig *config, cons
 		grid[i] = c[i]; /* only the cluster is asked about */
 	r = sg_cluster_check(*f, cluster, grid);
 	uint64_t threads = (uint64_t)config->blockDimX * config->blockDimY * config->blockDimZ;
-	if (r == CUDA_SUCCESS && (!threads || threads > 1024))
-		r = CUDA_ERROR_INVALID_VALUE;
+	if (!threads || threads > 1024)
+		return CUDA_ERROR_INVALID_VALUE;
 	*size = c[0] ? (uint64_t)c[0] * c[1] * c[2] : 1;
-	*room = r == CUDA_SUCCESS
-	            ? (uint64_t)sg_the_model()->sms *
-	                  sg_blocks_per_sm(*f, (unsigned)threads, config->sharedMemBytes)
-	            : 0;
+	*blocks_per_sm = sg_blocks_per_sm(*f, (unsigned)threads, config->sharedMemBytes);
 	return r;
 }
 
@@ -354,25 +365,26 @@ CUresult cuOccupancyMaxPotentialClusterSize(int *clusterSize, CUfunction func,
                                             const CUlaunchConfig *config)
 {
 	CUfunction f;
-	uint64_t room, size;
-	CUresult r = cluster_room(func, config, clusterSize, &f, &room, &size);
-	if (r == CUDA_SUCCESS)
-		*clusterSize = (int)(room < largest_cluster(f) ? room : largest_cluster(f));
-	return r;
+	uint64_t per_sm, size;
+	CUresult r = cluster_room(func, config, clusterSize, &f, &per_sm, &size);
+	if (r != CUDA_SUCCESS)
+		return r;
+	uint64_t room = sg_the_model()->sms * per_sm;
+	*clusterSize = (int)(room < largest_cluster(f) ? room : largest_cluster(f));
+	return CUDA_SUCCESS;
 }
 
 CUresult cuOccupancyMaxActiveClusters(int *numClusters, CUfunction func,
                                       const CUlaunchConfig *config)
 {
 	CUfunction f;
-	uint64_t room, size;
-	CUresult r = cluster_room(func, config, numClusters, &f, &room, &size);
-	if (r == CUDA_SUCCESS)
-		*numClusters = (int)(room / size);
+	uint64_t per_sm, size;
+	CUresult r = cluster_room(func, config, numClusters, &f, &per_sm, &size);
 	/* cuBLAS asks for ever larger ones, and driver 580 answers how many there is room for */
-	if (r != CUDA_ERROR_INVALID_CLUSTER_SIZE || size <= LARGEST_CLUSTER ||
-	    !rein_load_relaxed(&f->big_clusters))
-		return r;
-	*numClusters = 0;
-	return CUDA_SUCCESS;
+	if (r == CUDA_ERROR_INVALID_CLUSTER_SIZE && size > LARGEST_CLUSTER &&
+	    rein_load_relaxed(&f->big_clusters))
+		r = CUDA_SUCCESS;
+	if (r == CUDA_SUCCESS)
+		*numClusters = (int)clusters_at_once(per_sm, size);
+	return r;
 }

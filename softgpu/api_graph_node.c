@@ -110,6 +110,7 @@ CUresult sg_op_replace(struct sg_op *old, struct sg_op *op)
 			return r;
 		}
 	}
+	op->green = old->green;
 	sg_op_fini(old);
 	*old = *op;
 	return CUDA_SUCCESS;

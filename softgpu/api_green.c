@@ -6,6 +6,8 @@
  */
 #include "api.h"
 
+#define DEVICE_BYTES (5600u << 10) /* slices.memory_bytes in results/h200-580.159.04-2026-11-20 */
+
 bool sg_green_alive(CUgreenCtx g)
 {
 	return rein_load_acquire(&g->alive) && rein_load_acquire(&g->primary->alive) &&
@@ -46,6 +48,11 @@ static CUresult make(CUcontext primary, const struct CUdevResourceDesc_st *desc,
 	CUgreenCtx g = calloc(1, sizeof(*g));
 	if (!g)
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	CUresult r = sg_arena_charge(primary->device, DEVICE_BYTES);
+	if (r != CUDA_SUCCESS) {
+		free(g);
+		return r;
+	}
 	g->primary = primary;
 	g->primary_id = primary->id;
 	g->id = sg_context_id();
@@ -56,11 +63,13 @@ static CUresult make(CUcontext primary, const struct CUdevResourceDesc_st *desc,
 	g->face.legacy = (struct CUstream_st){.ctx = primary, .ctx_id = primary->id, .green = g};
 	rein_store_release(&g->face.alive, 1);
 	rein_store_release(&g->alive, 1);
-	CUresult r = start(g);
-	if (r == CUDA_SUCCESS)
+	r = start(g);
+	if (r == CUDA_SUCCESS) {
 		*out = g;
-	else
+	} else {
+		sg_arena_refund(primary->device, DEVICE_BYTES);
 		free(g);
+	}
 	return r;
 }
 
@@ -101,6 +110,7 @@ CUresult cuGreenCtxDestroy(CUgreenCtx hCtx)
 	sg_capture_drop_stream(&hCtx->face.legacy);
 	sg_unlock();
 	sg_slice_free(hCtx->face.legacy.engine);
+	sg_arena_refund(hCtx->primary->device, DEVICE_BYTES);
 	return cuDevicePrimaryCtxRelease_v2(hCtx->primary->device);
 }
 

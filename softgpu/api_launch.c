@@ -25,6 +25,8 @@ static CUresult pack_extra(const struct ptx_kernel_info *info, void **extra, voi
 	}
 	if (!sized || (size && !buffer) || size < info->param_bytes)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (size > info->param_bytes) /* "too many arguments" in cuda.h; driver 580 says so */
+		return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
 	if (info->param_bytes)
 		memcpy(params, buffer, info->param_bytes);
 	return CUDA_SUCCESS;
@@ -155,6 +157,7 @@ CUresult sg_kernel_op_init(struct sg_op *op, const CUlaunchConfig *config, CUfun
 		return r;
 	}
 	op->kind = SG_OP_KERNEL;
+	op->green = NULL;
 	sg_module_hold(function->module);
 	return CUDA_SUCCESS;
 }

@@ -5,7 +5,8 @@
  *
  * The operations of the older interface (without _v2) differ by what they accept only: the write
  * without a barrier, but no barrier of its own. Device pointers are host pointers and memory is
- * coherent, so barriers and flushes have nothing to do beyond the order of the loads and stores.
+ * coherent, so barriers have nothing to do beyond the order of the loads and stores. Flushes of
+ * remote writes are refused, as an H200 does: CU_DEVICE_ATTRIBUTE_CAN_FLUSH_REMOTE_WRITES is 0.
  */
 #include "api.h"
 
@@ -62,11 +63,10 @@ static bool holds64(uint64_t at, uint64_t value, unsigned condition)
 
 static bool holds(const struct CUstreamMemOpWaitValueParams_st *w)
 {
-	unsigned condition = w->flags & ~(unsigned)CU_STREAM_WAIT_VALUE_FLUSH;
 	if (is_wide(w->operation))
 		return holds64(rein_load_acquire((rein_a64 *)(uintptr_t)w->address), w->value64,
-		               condition);
-	return holds32(rein_load_acquire((rein_a32 *)(uintptr_t)w->address), w->value, condition);
+		               w->flags);
+	return holds32(rein_load_acquire((rein_a32 *)(uintptr_t)w->address), w->value, w->flags);
 }
 
 CUresult sg_memop_step(const struct sg_memop_op *m, unsigned *at, char *error_text, size_t len)
@@ -117,6 +117,8 @@ static CUresult check(const CUstreamBatchMemOpParams *o, bool v1)
 	case CU_STREAM_MEM_OP_WAIT_VALUE_64:
 		if ((flags & ~(unsigned)CU_STREAM_WAIT_VALUE_FLUSH) > CU_STREAM_WAIT_VALUE_NOR)
 			return CUDA_ERROR_INVALID_VALUE;
+		if (flags & CU_STREAM_WAIT_VALUE_FLUSH)
+			return CUDA_ERROR_NOT_SUPPORTED;
 		return check_address(o->waitValue.address, is_wide(o->operation) ? 8 : 4);
 	case CU_STREAM_MEM_OP_WRITE_VALUE_32:
 	case CU_STREAM_MEM_OP_WRITE_VALUE_64:
@@ -125,7 +127,7 @@ static CUresult check(const CUstreamBatchMemOpParams *o, bool v1)
 			return CUDA_ERROR_INVALID_VALUE;
 		return check_address(o->writeValue.address, is_wide(o->operation) ? 8 : 4);
 	case CU_STREAM_MEM_OP_FLUSH_REMOTE_WRITES:
-		return o->flushRemoteWrites.flags ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+		return CUDA_ERROR_NOT_SUPPORTED;
 	case CU_STREAM_MEM_OP_BARRIER:
 		if (v1 || o->memoryBarrier.flags > CU_STREAM_MEMORY_BARRIER_TYPE_GPU)
 			return CUDA_ERROR_INVALID_VALUE;
@@ -175,6 +177,8 @@ static CUresult issue(CUstream stream, unsigned n, CUstreamBatchMemOpParams *ops
 {
 	CUstream s;
 	CUresult r = sg_stream_get(stream, &s);
+	if (r == CUDA_SUCCESS && !n && !flags)
+		return CUDA_SUCCESS; /* nothing to do, to driver 580 */
 	if (r == CUDA_SUCCESS)
 		r = check_all(n, ops, flags, v1);
 	if (r != CUDA_SUCCESS)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * api_module.c: modules: from an image to functions and variables. A module lives until it is
- * unloaded and nothing refers to it any more: unfinished launches and graph nodes hold it.
+ * unloaded and nothing refers to it any more: graph nodes hold it.
  */
 #include "api.h"
 
@@ -233,9 +233,10 @@ CUresult cuModuleUnload(CUmodule hmod)
 		return r;
 	if (!sg_handle_remove(hmod, SG_MODULE))
 		return CUDA_ERROR_INVALID_HANDLE;
-	retire_functions(hmod); /* launches under way may keep the module for a while */
+	r = sg_domain_sync(hmod->ctx->domain); /* driver 580 waits for a launch that is held up */
+	retire_functions(hmod);
 	sg_module_drop(hmod);
-	return CUDA_SUCCESS;
+	return r;
 }
 
 /* ---- what is in a module */

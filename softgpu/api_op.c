@@ -168,6 +168,8 @@ struct sg_cmd *sg_op_command(const struct sg_op *op, const uint32_t *deps, uint3
 	c->cmd.run = run;
 	if (REIN_UNLIKELY(rein_load_relaxed(&sg_traced)))
 		c->cmd.trace = sg_trace_new(&c->op);
+	if (op->green) /* green contexts' objects stay */
+		c->cmd.sms = &op->green->sms;
 	if (n_deps) {
 		memcpy(c->deps, deps, n_deps * sizeof(*deps));
 		c->cmd.deps = c->deps;

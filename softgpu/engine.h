@@ -120,9 +120,11 @@ struct sg_cmd {
 	CUresult (*step)(struct sg_cmd *self);
 	uint32_t memops; /* how many they are */
 
-	/* graphs only: predecessors within the same batch, by index in the batch */
+	/* graphs only: predecessors within the same batch, by index in the batch; and the SMs to
+	 * which it is confined, whatever stream the batch is in. NULL: all */
 	const uint32_t *deps;
 	uint32_t n_deps;
+	const struct sg_sm_set *sms; /* must live as long as the command */
 
 	struct sg_trace_work *trace; /* what a profiler is told (trace.h); NULL: nothing */
 
@@ -130,7 +132,8 @@ struct sg_cmd {
 };
 /* For run() of kernels: a futex word that is not 0 while they are to stand still. */
 const rein_a32 *sg_cmd_pause(const struct sg_cmd *cmd);
-/* In run(): the SMs to which its stream is confined; NULL: it is not. */
+/* The SMs to which it is confined, once it was submitted: its stream's, or a graph's own. NULL: it
+ * is not. */
 const struct sg_sm_set *sg_cmd_sms(const struct sg_cmd *cmd);
 
 /*
@@ -162,11 +165,12 @@ CUresult sg_event_elapsed(struct sg_event *start, struct sg_event *end, double *
 
 /*
  * Controls of this process' share of a device, as a resource manager has them (hold.c): held, it
- * gets no further time slice; preempted, it loses the SMs preempt_ns from now, with what its
- * kernels have left. 0, -ENOTSUP (fast mode, or processes run together), -ENODEV (no engine).
+ * gets no further time slice; preempted, it loses the SMs preempt_ns and what the control itself
+ * takes (after_ns) from now, with what its kernels have left. 0, -ENOTSUP (fast mode, or processes
+ * run together), -ENODEV (no engine).
  */
 int sg_hold(unsigned device, bool hold);
-int sg_hold_preempt(unsigned device, bool wait);
+int sg_hold_preempt(unsigned device, uint64_t after_ns, bool wait);
 int sg_hold_slice(unsigned device, uint64_t slice_ns);
 
 /* Counters of this process since start, for the log, tests and the demo. */

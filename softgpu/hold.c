@@ -71,12 +71,12 @@ int sg_hold(unsigned device, bool hold)
 	return 0;
 }
 
-int sg_hold_preempt(unsigned device, bool wait)
+int sg_hold_preempt(unsigned device, uint64_t after_ns, bool wait)
 {
 	int e = enter(device);
 	if (e)
 		return e;
-	uint64_t at = rein_now_ns() + sg_core.model->preempt_ns;
+	uint64_t at = rein_now_ns() + after_ns + sg_core.model->preempt_ns;
 	bool there = sg_core.device[device].sched.running;
 	if (there)
 		sg_share_evict(sg_core.share, device, at);

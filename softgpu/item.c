@@ -99,6 +99,14 @@ static void release(struct sg_item *it, uint64_t pred_end_ns)
 		sg_timeline_ready_item(it);
 }
 
+/* To streams on other SMs the way is longer. */
+static uint64_t way_ns(const struct sg_stream *from, const struct sg_stream *to)
+{
+	const struct sg_sm_set *a = from->sms, *b = to->sms;
+	bool same = a && b ? sg_sm_same(a, b) : a == b;
+	return same ? 0 : sg_core.model->slice_swap_ns;
+}
+
 /* For those who wait for room. Where there is no time to model, half a queue at once: a wake-up
  * costs more than a small kernel. */
 static bool has_room(const struct sg_stream *s)
@@ -129,7 +137,7 @@ void sg_item_complete(struct sg_item *it)
 	if (it->next)
 		release(it->next, it->end_ns);
 	for (struct sg_link *l = it->waiters; l; l = l->next)
-		release(l->waiter, it->end_ns);
+		release(l->waiter, it->end_ns + way_ns(it->stream, l->waiter->stream));
 	it->next = NULL;
 	it->waiters = NULL;
 	rein_store_release(&it->done, 1);

@@ -112,6 +112,9 @@ void sg_ledger_settle(struct sg_ledger *l, uint64_t now_ns)
 	while (sg_ledger_owner_end(l) <= now_ns) {
 		uint64_t end = sg_ledger_owner_end(l);
 		struct sg_seat *old = &l->seat[l->owner];
+		if (old->evict_ns &&
+		    !old->held) /* its context was saved; held, it is let go later */
+			l->last = SG_SEATS;
 		old->evict_ns = 0;
 		if (old->grants - old->taken < SG_GRANTS - 1) {
 			old->wants = 1;

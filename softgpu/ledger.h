@@ -68,7 +68,8 @@ void sg_ledger_vacate(struct sg_ledger *l, uint32_t seat, uint64_t now_ns);
 /* Controls of `seat`. Hold: as above; a grant under way goes on. Released it is in line again,
  * wanting since at_ns at the earliest. */
 void sg_ledger_hold(struct sg_ledger *l, uint32_t seat, bool held, uint64_t at_ns, uint64_t now_ns);
-/* Takes the device from it at at_ns, if it has it. Unless it is held it is then in line again. */
+/* Takes the device from it at at_ns, if it has it. Unless it is held it is then in line again, at
+ * the price of a switch. */
 void sg_ledger_evict(struct sg_ledger *l, uint32_t seat, uint64_t at_ns, uint64_t now_ns);
 /* Reserves the copy engine that is free first, and the link to the host in that direction, for
  * dur_ns, not before ready_ns; its start. */

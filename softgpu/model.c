@@ -9,6 +9,8 @@
 #include <pthread.h>
 #include <string.h>
 
+#define SM_UNIT 2 /* SMs come in pairs */
+
 static struct {
 	pthread_once_t once;
 	bool ok;
@@ -176,10 +178,10 @@ uint64_t sg_model_slice_end_ns(uint64_t slice_ns, uint64_t start_ns, uint64_t fr
 	return start_ns + (from - start_ns + slice_ns - 1) / slice_ns * slice_ns;
 }
 
-uint32_t sg_model_percent_sms(uint32_t sms, double percent)
+uint32_t sg_model_percent_sms(const struct sg_model *m, double percent)
 {
-	double n = sms * percent / 100;
-	uint32_t up = (uint32_t)n;
-	up += up < n;
-	return up < 1 ? 1 : up > sms ? sms : up;
+	uint32_t granule = m->sm_granule ? m->sm_granule : SM_UNIT;
+	uint32_t n = (uint32_t)(m->sms * percent / 100) / granule * granule;
+	n = n < granule ? granule : n;
+	return n < m->sms ? n : m->sms;
 }

@@ -3,7 +3,7 @@
  * model.h: every figure of the software GPU's timing model, in one place; docs/softgpu.md says
  * the equations. Each can be set by environment, read once at first use; a value that does not
  * parse ends cuInit with CUDA_ERROR_INVALID_VALUE and one line that says which and what is
- * accepted. Nothing here is measured on a real GPU unless its comment says so.
+ * accepted. What is measured on a real GPU stands together in model_env.c, with its source.
  */
 #ifndef SOFTGPU_MODEL_H
 #define SOFTGPU_MODEL_H
@@ -22,7 +22,7 @@ enum sg_mode {
 #define SG_DEVICES_MAX 8
 #define SG_COPY_ENGINES_MAX 8
 #define SG_SMS_MAX 1024
-#define SG_CHANNELS_MAX 32
+#define SG_CHANNELS_MAX 128
 
 /* A set of SMs of one device: a green context's. */
 struct sg_sm_set {
@@ -78,12 +78,14 @@ struct sg_model {
 	uint64_t switch_ns;         /* SOFTGPU_SWITCH: context switch between processes */
 	uint64_t preempt_ns;        /* SOFTGPU_PREEMPT: a control that takes a group off the SMs */
 	uint64_t resume_ns;         /* SOFTGPU_RESUME: a control that lets it on again */
+	uint64_t slice_create_ns;   /* SOFTGPU_SLICE_CREATE: making a green context; the caller's */
+	uint64_t slice_swap_ns;     /* SOFTGPU_SLICE_SWAP: an event's way to streams on other SMs */
 	uint64_t memop_ns;          /* SOFTGPU_MEMOP: a memory operation of a stream, when open */
 	uint32_t wait_keeps_slice;  /* SOFTGPU_WAIT_KEEPS_SLICE: a waiting channel counts as work */
 	uint32_t mps;               /* SOFTGPU_MPS: processes run together, without slices */
-	uint32_t channels;         /* SOFTGPU_CHANNELS, CUDA_DEVICE_MAX_CONNECTIONS: of a context */
-	uint32_t queue_depth;      /* SOFTGPU_QUEUE_DEPTH: unfinished commands of a stream */
-	uint64_t overrun_slack_ns; /* SOFTGPU_OVERRUN_SLACK: a payload this short never overruns */
+	uint32_t channels;          /* SOFTGPU_CHANNELS: of a context and priority */
+	uint32_t queue_depth;       /* SOFTGPU_QUEUE_DEPTH: unfinished commands of a stream */
+	uint64_t overrun_slack_ns;  /* SOFTGPU_OVERRUN_SLACK: a payload this short never overruns */
 	/* declared kernel times: SOFTGPU_TIMES="lc_step=2ms,be_*=1.9ms" or =@FILE, a line each */
 	struct sg_declared *declared;
 	uint32_t n_declared;
@@ -136,7 +138,7 @@ uint64_t sg_model_start_ns(const struct sg_model *m, uint64_t submit_ns, uint64_
                            uint64_t pred_end_ns);
 /* The first slice boundary, of a grant that began at start_ns, that is not before from_ns. */
 uint64_t sg_model_slice_end_ns(uint64_t slice_ns, uint64_t start_ns, uint64_t from_ns);
-/* SMs that an MPS client with this percentage may use. */
-uint32_t sg_model_percent_sms(uint32_t sms, double percent);
+/* SMs that an MPS client with this percentage may use: of m->sms, whole granules, at least one. */
+uint32_t sg_model_percent_sms(const struct sg_model *m, double percent);
 
 #endif

@@ -4,15 +4,14 @@
 #include "rm_double.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "../common/clock.h"
 #include "../common/rm.h"
 #include "api.h"
 
@@ -30,7 +29,23 @@ enum status {
 	ERR_STATE = 0x40,
 	ERR_NO_MEMORY = 0x51,
 	ERR_NOT_SUPPORTED = 0x56,
+	ERR_TIMEOUT = 0x65,
 };
+
+/*
+ * How long a control keeps its caller, as measured (results/h200-580.159.04-2026-11-20:
+ * context-gate, ioctls). What the kernel module answers itself is quick; what it asks the firmware
+ * is not. That SET_INTERLEAVE asks it is assumed.
+ */
+#define CALL_KERNEL_NS 3600ull
+#define CALL_FIRMWARE_NS (98 * REIN_US)
+#define CALL_SCHEDULE_NS (227 * REIN_US)
+#define CALL_TIMESLICE_NS (454 * REIN_US)
+#define CALL_PREEMPT_NS (364 * REIN_US)
+#define CALL_DISABLE_NS (460 * REIN_US) /* that preempts */
+#define CALL_NO_MORE_NS (203 * REIN_US) /* that does not: of both calls, less PREEMPT's */
+#define CALL_ENABLE_NS (265 * REIN_US)
+#define DISABLE_STOP_NS (50 * REIN_US) /* before its preemption begins */
 
 #define ESC_FREE _IOWR(REIN_RM_IOC_TYPE, REIN_RM_ESC_FREE, struct rein_rm_nvos00)
 #define ESC_CONTROL _IOWR(REIN_RM_IOC_TYPE, REIN_RM_ESC_CONTROL, struct rein_rm_nvos54)
@@ -48,10 +63,14 @@ enum class {
 };
 
 #define ENGINE_GR0 REIN_RM_ENGINE_GR0
-#define ENGINE_COPY0 9
-#define OBJECTS_MAX 256
+#define ENGINE_COPY2 11
+#define COMPUTE_CHANNELS 8
+#define COPY_GROUPS 3 /* CE2 to CE4 on an H200 */
+#define COPY_CHANNELS 4
+#define OBJECTS_MAX 512
 #define DEFAULT_INTERLEAVE 1
 #define COMPUTE_CILP 2
+#define LOOK_NS (80 * REIN_US)
 
 struct object {
 	uint64_t slice_us; /* groups: as set; 0: never */
@@ -59,7 +78,7 @@ struct object {
 	int device;
 	uint32_t engine;     /* groups */
 	uint32_t interleave; /* groups */
-	bool off;            /* groups: not scheduled; channels: disabled */
+	bool off;            /* channels: disabled */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -176,7 +195,7 @@ static bool all_off(const struct object *group)
 		channels++;
 		off += objects[i].off;
 	}
-	return group->off || (channels && off == channels);
+	return channels && off == channels;
 }
 
 /* Tells the device whether the group may run; with `preempt` also takes it off. */
@@ -187,7 +206,7 @@ static enum status apply(const struct object *group, bool preempt)
 		return OK; /* of a copy engine: recorded */
 	enum status s = result_of(sg_hold((unsigned)group->device, off));
 	if (s == OK && off && preempt)
-		s = result_of(sg_hold_preempt((unsigned)group->device, false));
+		s = result_of(sg_hold_preempt((unsigned)group->device, DISABLE_STOP_NS, false));
 	return s;
 }
 
@@ -233,23 +252,15 @@ static enum status set_timeslice(struct object *g, uint64_t us)
 	return s;
 }
 
-/* May the caller do what needs CAP_SYS_NICE? */
-static bool privileged(void)
-{
-	return geteuid() == 0;
-}
-
-/* On a group. `p` has the size that the command has. *preempt: the caller waits without the lock */
-static enum status on_group(struct object *g, uint32_t cmd, uint8_t *p, int *preempt)
+/* On a group. `p` has the size that the command has; root: the caller may do what needs
+ * CAP_SYS_NICE. *preempt: to be done without the lock, since it waits. */
+static enum status on_group(struct object *g, uint32_t cmd, uint8_t *p, bool root, int *preempt)
 {
 	uint64_t us;
 	uint32_t v;
-	bool was;
 	switch (cmd) {
-	case REIN_RM_CMD_SCHEDULE:
-		was = all_off(g);
-		g->off = !p[0];
-		return all_off(g) == was ? OK : apply(g, true);
+	case REIN_RM_CMD_SCHEDULE: /* says OK; off, what runs and what is launched goes on */
+		return OK;
 	case REIN_RM_CMD_SET_TIMESLICE:
 		memcpy(&us, p, sizeof(us));
 		return set_timeslice(g, us);
@@ -269,32 +280,39 @@ static enum status on_group(struct object *g, uint32_t cmd, uint8_t *p, int *pre
 		return OK;
 	case 0xa06c0107: /* SET_INTERLEAVE_LEVEL */
 		memcpy(&v, p, sizeof(v));
-		if (!privileged())
+		if (!root)
 			return ERR_PERMISSIONS;
 		g->interleave = v > 2 ? g->interleave : v;
 		return v > 2 ? ERR_ARGUMENT : OK;
-	case 0xa06c0108: /* GET_INTERLEAVE_LEVEL */
-		memcpy(p, &g->interleave, sizeof(g->interleave));
-		return OK;
-	default:
+	default: /* GET_INTERLEAVE_LEVEL among them */
 		return ERR_NOT_SUPPORTED;
 	}
 }
 
 static const struct command {
 	uint32_t cmd, size, other_size; /* drivers before 575 have another one */
-} commands[] = {{REIN_RM_CMD_SCHEDULE, 3, 2},
-                {REIN_RM_CMD_SET_TIMESLICE, 8, 8},
-                {REIN_RM_CMD_GET_TIMESLICE, 8, 8},
-                {REIN_RM_CMD_PREEMPT, 8, 8},
-                {0xa06c0106, 4, 4},
-                {0xa06c0107, 4, 4},
-                {0xa06c0108, 4, 4},
-                {REIN_RM_CMD_DISABLE_CHANNELS, 536, 536},
-                {0x20801210, 32, 32},
-                {0x20801235, 24, 24}};
+	uint64_t call_ns;
+} commands[] = {{REIN_RM_CMD_SCHEDULE, 3, 2, CALL_SCHEDULE_NS},
+                {REIN_RM_CMD_SET_TIMESLICE, 8, 8, CALL_TIMESLICE_NS},
+                {REIN_RM_CMD_GET_TIMESLICE, 8, 8, CALL_KERNEL_NS},
+                {REIN_RM_CMD_PREEMPT, 8, 8, CALL_PREEMPT_NS},
+                {0xa06c0106, 4, 4, CALL_KERNEL_NS},
+                {0xa06c0107, 4, 4, CALL_FIRMWARE_NS},
+                {0xa06c0108, 4, 4, CALL_KERNEL_NS},
+                {REIN_RM_CMD_DISABLE_CHANNELS, 536, 536, CALL_DISABLE_NS},
+                {0x20801210, 32, 32, CALL_FIRMWARE_NS},
+                {0x20801235, 24, 24, CALL_FIRMWARE_NS}};
 
-static enum status control(const struct rein_rm_nvos54 *c, int *preempt, bool *wait)
+static uint64_t disable_ns(const struct rein_rm_disable *p)
+{
+	return !p->disable          ? CALL_ENABLE_NS
+	       : p->only_scheduling ? CALL_NO_MORE_NS
+	                            : CALL_DISABLE_NS;
+}
+
+/* Under the lock. *call_ns: how long it keeps its caller. */
+static enum status control(const struct rein_rm_nvos54 *c, bool root, int *preempt, bool *wait,
+                           uint64_t *call_ns)
 {
 	uint8_t *p = (uint8_t *)(uintptr_t)c->params;
 	const struct command *k = commands;
@@ -309,13 +327,16 @@ static enum status control(const struct rein_rm_nvos54 *c, int *preempt, bool *w
 		return ERR_NOT_SUPPORTED;
 	if (!p || (c->params_size != k->size && c->params_size != k->other_size))
 		return ERR_PARAMS;
+	*call_ns = k->call_ns;
 	if (o->class_id == CLASS_GROUP) {
-		enum status s = on_group(o, c->cmd, p, preempt);
+		enum status s = on_group(o, c->cmd, p, root, preempt);
 		*wait = *preempt >= 0 && p[0];
 		return s;
 	}
-	if (c->cmd == REIN_RM_CMD_DISABLE_CHANNELS)
+	if (c->cmd == REIN_RM_CMD_DISABLE_CHANNELS) {
+		*call_ns = disable_ns((const struct rein_rm_disable *)p);
 		return disable_channels((const struct rein_rm_disable *)p);
+	}
 	if (c->cmd == 0x20801235) { /* GR_GET_CTXSW_MODES: compute mode at 16 */
 		const uint32_t mode = COMPUTE_CILP;
 		memcpy(p + 16, &mode, sizeof(mode));
@@ -323,48 +344,78 @@ static enum status control(const struct rein_rm_nvos54 *c, int *preempt, bool *w
 	return OK;
 }
 
-static bool is_such(int fd)
+uint64_t sg_rm_control(struct rein_rm_nvos54 *c, bool root)
 {
-	char link[40], name[64];
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	ssize_t n = fd < 0 ? -1 : readlink(link, name, sizeof(name) - 1);
-	static const char want[] = "/memfd:" SOFTGPU_RM_FILE;
-	return n >= (ssize_t)strlen(want) && strncmp(name, want, strlen(want)) == 0;
+	uint64_t call_ns = 0;
+	int preempt = -1;
+	bool wait = false;
+	pthread_mutex_lock(&lock);
+	enum status s = control(c, root, &preempt, &wait, &call_ns);
+	pthread_mutex_unlock(&lock);
+	if (preempt >= 0)
+		s = result_of(sg_hold_preempt((unsigned)preempt, 0, wait));
+	c->status = s;
+	return s == OK && sg_the_model()->mode != SG_MODE_FAST ? call_ns : 0;
+}
+
+/* As the kernel's driver waits for the firmware: by looking, so a thread is not late. */
+static void keep_caller(uint64_t until_ns)
+{
+	uint64_t now = rein_now_ns();
+	if (now + LOOK_NS < until_ns) {
+		struct timespec t = rein_timespec(until_ns - LOOK_NS);
+		while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
+			;
+	}
+	while (rein_now_ns() < until_ns)
+		rein_cpu_relax();
+}
+
+static int refuse(int error)
+{
+	errno = error;
+	return -1;
+}
+
+static int by_the_maker(unsigned long request, void *arg, uint64_t *call_ns)
+{
+	int r = 0;
+	if (!arg)
+		return refuse(EFAULT);
+	if (request == ESC_CONTROL) {
+		*call_ns = sg_rm_control(arg, geteuid() == 0);
+		return 0;
+	}
+	pthread_mutex_lock(&lock);
+	if (request == ESC_ALLOC)
+		((struct rein_rm_nvos64 *)arg)->status = allocate(arg);
+	else if (request == ESC_FREE)
+		((struct rein_rm_nvos00 *)arg)->status = deallocate(arg);
+	else
+		r = refuse(EINVAL);
+	pthread_mutex_unlock(&lock);
+	return r;
+}
+
+/* Over a passed descriptor: controls only. */
+static int by_another(int fd, unsigned long request, struct rein_rm_nvos54 *c, uint64_t *call_ns)
+{
+	int e = c && request == ESC_CONTROL ? sg_rm_post_ask(fd, c, call_ns) : -ENOTTY;
+	if (e == -ENOTTY)
+		return refuse(ENOTTY);
+	if (e)
+		c->status = e == -EINVAL ? ERR_PARAMS : ERR_TIMEOUT;
+	return 0;
 }
 
 EXPORT int softgpu_rm_ioctl(int fd, unsigned long request, void *arg)
 {
-	int preempt = -1;
-	bool wait = false;
-	if (fd < 0 || fd != file || getpid() != maker) {
-		if (!arg || request != ESC_CONTROL || !is_such(fd)) {
-			errno = ENOTTY;
-			return -1;
-		}
-		/* another process' descriptor: its objects are not known here */
-		((struct rein_rm_nvos54 *)arg)->status = ERR_CLIENT;
-		return 0;
-	}
-	if (!arg) {
-		errno = EFAULT;
-		return -1;
-	}
-	pthread_mutex_lock(&lock);
-	int r = 0;
-	if (request == ESC_ALLOC) {
-		((struct rein_rm_nvos64 *)arg)->status = allocate(arg);
-	} else if (request == ESC_FREE) {
-		((struct rein_rm_nvos00 *)arg)->status = deallocate(arg);
-	} else if (request == ESC_CONTROL) {
-		((struct rein_rm_nvos54 *)arg)->status = control(arg, &preempt, &wait);
-	} else {
-		errno = EINVAL;
-		r = -1;
-	}
-	pthread_mutex_unlock(&lock);
-	if (preempt >= 0)
-		((struct rein_rm_nvos54 *)arg)->status =
-		    result_of(sg_hold_preempt((unsigned)preempt, wait));
+	uint64_t begin_ns = rein_now_ns(), call_ns = 0;
+	bool made = fd >= 0 && fd == file && getpid() == maker;
+	int r =
+	    made ? by_the_maker(request, arg, &call_ns) : by_another(fd, request, arg, &call_ns);
+	if (call_ns)
+		keep_caller(begin_ns + call_ns);
 	return r;
 }
 
@@ -406,19 +457,33 @@ static bool make_group(uint32_t client, uint32_t parent, uint32_t handle, uint32
 	                           .cmd = REIN_RM_CMD_SCHEDULE,
 	                           .params = (uintptr_t)on,
 	                           .params_size = sizeof(on)};
-	return ok && make(client, handle + 2, handle + 8, class_id, NULL, 0) &&
+	return ok && make(client, handle + 2, handle + 2 + channels, class_id, NULL, 0) &&
 	       call(ESC_CONTROL, &c, &c.status);
 }
 
-#define CLIENT 0xc1d00001u
+/* Each process' own: numbers of another one are refused over its descriptor. */
+static uint32_t client_of(pid_t pid)
+{
+	return 0xc1d00000u | ((uint32_t)pid & 0xfffffu);
+}
 
 static bool open_file(void)
 {
 	if (file >= 0)
 		return true;
-	file = memfd_create(SOFTGPU_RM_FILE, MFD_CLOEXEC);
+	file = sg_rm_post_new();
 	maker = getpid();
-	return file >= 0 && make(0, 0, CLIENT, CLASS_CLIENT, NULL, 0);
+	return file >= 0 && make(0, 0, client_of(maker), CLASS_CLIENT, NULL, 0);
+}
+
+static bool make_groups(uint32_t client, uint32_t device)
+{
+	bool ok =
+	    make_group(client, device, device + 0xf, ENGINE_GR0, COMPUTE_CHANNELS, CLASS_COMPUTE);
+	for (unsigned i = 0; ok && i < COPY_GROUPS; i++)
+		ok = make_group(client, device, device + 0x1f + i * 0x10, ENGINE_COPY2 + i,
+		                COPY_CHANNELS, CLASS_COPY);
+	return ok;
 }
 
 void sg_rm_announce(int device)
@@ -432,11 +497,11 @@ void sg_rm_announce(int device)
 	pthread_mutex_lock(&once);
 	if (!announced[device]) {
 		announced[device] = true;
-		bool ok = open_file() &&
-		          make(CLIENT, CLIENT, base + 1, CLASS_DEVICE, number, sizeof(number)) &&
-		          make(CLIENT, base + 1, base + 2, CLASS_SUBDEVICE, NULL, 0) &&
-		          make_group(CLIENT, base + 1, base + 0x10, ENGINE_GR0, 2, CLASS_COMPUTE) &&
-		          make_group(CLIENT, base + 1, base + 0x20, ENGINE_COPY0, 1, CLASS_COPY);
+		bool ok = open_file();
+		uint32_t client = client_of(maker);
+		ok = ok && make(client, client, base + 1, CLASS_DEVICE, number, sizeof(number)) &&
+		     make(client, base + 1, base + 2, CLASS_SUBDEVICE, NULL, 0) &&
+		     make_groups(client, base + 1);
 		if (!ok)
 			sg_say("the resource manager of device %d could not be set up: %s", device,
 			       file < 0 ? strerror(errno) : "what stands in front refuses");

@@ -6,11 +6,11 @@
  *
  * With SOFTGPU_RM=1 libcuda opens a memfd named "softgpu-nvidiactl" in the place of
  * /dev/nvidiactl when a device's first context is made, and issues by libc's ioctl() what shows a
- * process' groups: it allocates a client, device, subdevice, a group of engine GR0 with two
- * channels and a compute object, one of a copy engine, and schedules both. An ioctl() put in
- * front of libc's sees all of it. As no kernel answers a memfd (ENOTTY), it then asks the entry
- * below, which answers as the driver would; so does libcuda itself if nobody stands in front.
- * Controls are issued in the same way:
+ * process' groups, as many as on an H200: it allocates a client, device, subdevice, a group of
+ *engine GR0 with eight channels and a compute object, three of copy engines with four each, and
+ *schedules them. An ioctl() put in front of libc's sees all of it. As no kernel answers a memfd
+ *(ENOTTY), it then asks the entry below, which answers as the driver would; so does libcuda itself
+ *if nobody stands in front. Controls are issued in the same way:
  *
  *	int r = real_ioctl(fd, request, arg);
  *	if (r == -1 && errno == ENOTTY && entry)
@@ -18,23 +18,26 @@
  *
  * with `entry` found by dlsym(handle of libcuda.so.1, SOFTGPU_RM_ENTRY).
  *
- * What the controls do: the GR group stands for all of the process' kernels on the device.
+ * What the controls do: the GR group stands for all of the process' kernels on the device. Each
+ * keeps its caller as long as the real one did (rm.c has the figures).
  *   A06C PREEMPT             takes the group off the SMs, SOFTGPU_PREEMPT after the call, which
  *                            waits for that if told to; it is in line again unless it is disabled
  *   2080 FIFO_DISABLE_CHANNELS   all channels of the group: it gets no further time slice; without
- *                            only_scheduling it is preempted too. Enabled again, it is in line
- *                            after SOFTGPU_RESUME. A part of the channels: recorded, no effect.
- *   A06C GPFIFO_SCHEDULE     off: as disabling with preemption; on: as enabling
+ *                            only_scheduling it is preempted too, 50 us later than by PREEMPT.
+ *                            Enabled again, it is in line after SOFTGPU_RESUME. A part of the
+ *                            channels: recorded, no effect.
+ *   A06C GPFIFO_SCHEDULE     says OK, and off holds nothing
  *   A06C SET_TIMESLICE       the length of the group's slices, at least SG_RM_SLICE_MIN_NS in the
  *                            model; GET_TIMESLICE gives what was set
- *   A06C GET_INFO, GET_INTERLEAVE, SET_INTERLEAVE (needs CAP_SYS_NICE; no effect), 2080
- *   GR_GET_CTXSW_MODES (compute: CILP), GR_SET_CTXSW_PREEMPTION_MODE (no effect)
- * Anything else: NV_ERR_NOT_SUPPORTED. A running kernel stands still with what remains of it, in
- * modelled time and in execution. Copies, and what streams do besides kernels, go on.
+ *   A06C GET_INFO, SET_INTERLEAVE (needs CAP_SYS_NICE; no effect), 2080 GR_GET_CTXSW_MODES
+ *   (compute: CILP), GR_SET_CTXSW_PREEMPTION_MODE (no effect)
+ * Anything else: NV_ERR_NOT_SUPPORTED, GET_INTERLEAVE among it. A running kernel stands still with
+ * what remains of it, in modelled time and in execution. Copies, and what streams do besides
+ * kernels, go on.
  *
- * What is held ends with its process, however that ends. Groups are known only through the
- * descriptor and the process that made them: a descriptor passed to another process answers
- * NV_ERR_INVALID_CLIENT there. Where processes run together (SOFTGPU_MPS) and in fast mode
+ * What is held ends with its process, however that ends. The descriptor is the right: over one that
+ * was passed, any process and user may issue controls (rm_post.c); with another client's numbers
+ * the answer is NV_ERR_INVALID_CLIENT. Where processes run together (SOFTGPU_MPS) and in fast mode
  * everything that would steer says NV_ERR_NOT_SUPPORTED, as a process' group is not its own there.
  *
  * Threads: any. Never called by libcuda with one of its locks held that a CUDA call might need,
@@ -43,11 +46,15 @@
 #ifndef SOFTGPU_RM_DOUBLE_H
 #define SOFTGPU_RM_DOUBLE_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "../common/rm.h"
+#include "../common/util.h"
 
 #define SOFTGPU_RM_FILE "softgpu-nvidiactl" /* /proc/self/fd/N: "/memfd:softgpu-nvidiactl (…" */
 #define SOFTGPU_RM_ENTRY "softgpu_rm_ioctl"
-#define SG_RM_SLICE_MIN_NS 100000ull
+#define SG_RM_SLICE_MIN_NS 1000ull
 
 /* As ioctl(2): -1 and errno ENOTTY (not such a descriptor), EINVAL (not such a request), else 0
  * with the answer in the argument's status. */
@@ -55,5 +62,14 @@ int softgpu_rm_ioctl(int fd, unsigned long request, void *arg);
 
 /* Announces a device of the process, once; errors are said on stderr. Without SOFTGPU_RM: no-op. */
 void sg_rm_announce(int device);
+
+/* Within libcuda. A control in the process that made the descriptor: status set, returns how long
+ * it keeps its caller, 0: no time. root: the caller is privileged. */
+uint64_t sg_rm_control(struct rein_rm_nvos54 *c, bool root);
+/* The descriptor, with a thread that answers what comes over it from other processes; -1. */
+int sg_rm_post_new(void);
+/* From there. -ENOTTY: not such a descriptor; -EINVAL: parameters too long; -ETIMEDOUT: no answer.
+ */
+REIN_MUST_CHECK int sg_rm_post_ask(int fd, struct rein_rm_nvos54 *c, uint64_t *call_ns);
 
 #endif

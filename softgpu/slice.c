@@ -2,15 +2,31 @@
 /*
  * slice.c: slices of a device (green contexts) and the events of whole contexts. A slice is its
  * default stream: the other streams of it name that one as theirs (sg_stream.legacy) and have a
- * copy of its set of SMs. Which blocks go where is sched.c's business.
+ * copy of its set of SMs. Which blocks go where is sched.c's business. A graph's commands have sets
+ * of their own.
  */
 #include "core.h"
 
+#include <errno.h>
 #include <stdlib.h>
+
+#include "../common/clock.h"
+
+/* Making a slice keeps the caller. */
+static void take_time(void)
+{
+	const struct sg_model *m = sg_core.model;
+	struct timespec t = rein_timespec(rein_now_ns() + m->slice_create_ns);
+	if (m->mode == SG_MODE_FAST || !m->slice_create_ns)
+		return;
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
+		;
+}
 
 CUresult sg_slice_new(struct sg_domain *d, const struct sg_sm_set *sms, struct sg_stream **out)
 {
 	*out = NULL;
+	take_time();
 	CUresult r = sg_core_enter();
 	if (r != CUDA_SUCCESS)
 		return r;
@@ -198,5 +214,6 @@ CUresult sg_slice_wait(struct sg_domain *d, struct sg_stream *slice, struct sg_e
 
 const struct sg_sm_set *sg_cmd_sms(const struct sg_cmd *cmd)
 {
-	return cmd->engine->item->stream->sms;
+	const struct sg_item *it = cmd->engine->item;
+	return it->batch ? cmd->sms : it->stream->sms;
 }

@@ -63,7 +63,7 @@ static void ready_node(struct sg_node *nd)
 /* How many SMs a node's kernel may use. */
 static uint32_t sms_of(const struct sg_node *nd)
 {
-	const struct sg_sm_set *on = nd->item->stream->sms;
+	const struct sg_sm_set *on = sg_cmd_sms(nd->cmd);
 	return on ? on->n : sg_core.model->sms;
 }
 
@@ -221,7 +221,7 @@ static void start_on_sms(struct sg_node *nd)
 	struct sg_kernel *k = &nd->kernel;
 	k->ready_ns = sg_model_start_ns(m, it->submit_ns, it->issue_ns, nd->pred_end_ns);
 	k->priority = it->stream->priority;
-	k->on = it->stream->sms;
+	k->on = sg_cmd_sms(c);
 	set_solo(nd);
 	if (c->kind == SG_CMD_KERNEL) {
 		k->blocks = c->blocks;

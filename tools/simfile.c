@@ -463,7 +463,7 @@ int rein_simfile_read(struct rein_simfile *f, const char *path, char *err, size_
 {
 	*f = (struct rein_simfile){.setup = {.duration_ns = 10 * REIN_S,
 	                                     .seed = 1,
-	                                     .timeslice_ns = 2 * REIN_MS,
+	                                     .timeslice_ns = 2048 * REIN_US,
 	                                     .slice_preempts = true,
 	                                     .switch_ns = 150 * REIN_US,
 	                                     .reaction_ns = 5 * REIN_US},

@@ -89,6 +89,35 @@ static void refused(void)
 	OK(cuMemFree(p));
 }
 
+/* How many clusters run at once: an H200's answers for blocks that fill an SM. */
+static void clusters(void)
+{
+	static const int at_once[] = {132, 66, 39, 30, 22, 17, 15, 15, 9, 7,
+	                              7,   7,  7,  7,  7,  7,  2,  2,  0, 0};
+	struct gpu g = gpu_open();
+	CUlaunchAttribute a = {.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION};
+	CUlaunchConfig config = {
+	    .gridDimY = 1, .gridDimZ = 1, .blockDimX = 128, .blockDimY = 1, .blockDimZ = 1};
+	int sms, major, shared, n;
+	OK(cuDeviceGetAttribute(&sms, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 0));
+	OK(cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 0));
+	OK(cuDeviceGetAttribute(&shared, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, 0));
+	if (sms != 132 || major != 9)
+		return; /* it is another GPU */
+	OK(cuFuncSetAttribute(g.add, CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED, 1));
+	OK(cuFuncSetAttribute(g.add, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, shared));
+	config.sharedMemBytes = (unsigned)shared;
+	config.attrs = &a;
+	config.numAttrs = 1;
+	for (unsigned i = 0; i < sizeof(at_once) / sizeof(at_once[0]); i++) {
+		config.gridDimX = i + 1;
+		a.value.clusterDim.x = i + 1;
+		a.value.clusterDim.y = a.value.clusterDim.z = 1;
+		OK(cuOccupancyMaxActiveClusters(&n, g.add, &config));
+		CHECK(n == at_once[i]);
+	}
+}
+
 static atomic_int told;
 
 static void CUDA_CB tell(CUstream s, CUresult status, void *arg)
@@ -218,8 +247,8 @@ static void odd_kernel(void)
 
 int main(int argc, char **argv)
 {
-	static const struct api_section list[] = {SECTION(refused), OURS(odd_kernel),
-	                                          OURS(one_past_the_end), SECTION(sticky),
-	                                          OURS(freed_under_graph)};
+	static const struct api_section list[] = {SECTION(refused), SECTION(clusters),
+	                                          OURS(odd_kernel), OURS(one_past_the_end),
+	                                          SECTION(sticky),  OURS(freed_under_graph)};
 	return API_RUN(argc, argv, list);
 }

@@ -30,8 +30,8 @@
 #include <unistd.h>
 
 #define API_LIST_MAX 256
-#define API_SECTION_S 15 /* with --all: a section may take that long … */
-#define API_ALL_S 40     /* … and none is run again after that */
+#define API_SECTION_S 10 /* with --all: a section may take that long … */
+#define API_ALL_S 25     /* … and none is run again after that */
 
 struct api_check {
 	const char *file, *text; /* literals of the program: the same in its forks */

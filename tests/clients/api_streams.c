@@ -182,14 +182,7 @@ static void events(void)
 	OK(cuStreamSynchronize(a));
 
 	/* destroyed while it is still used: what was asked for happens all the same */
-	CUmodule module;
-	CUfunction add;
-	OK(cuModuleLoadData(&module, kernels_ptx));
-	OK(cuModuleGetFunction(&add, module, "add"));
 	start_hold(a);
-	OK(launch(add, p, 0, N, a));
-	OK(cuModuleUnload(module));
-	BEYOND(CUDA_ERROR_INVALID_HANDLE, launch(add, p, 0, N, a));
 	OK(cuEventRecord(e, a));
 	OK(cuStreamWaitEvent(b, e, 0));
 	OK(launch(g.add, p, 1, N, b));
@@ -203,6 +196,46 @@ static void events(void)
 	OK(cuEventDestroy(end));
 	OK(cuEventDestroy(untimed));
 	OK(cuStreamDestroy(b));
+	finish(p);
+}
+
+static void *unload(void *module)
+{
+	OK(cuCtxSetCurrent(g.ctx));
+	OK(cuModuleUnload(module));
+	atomic_store(&inside, 2);
+	return NULL;
+}
+
+/* An unload waits for what was submitted before it, the module's own kernels or not. */
+static void unloading(void)
+{
+	CUmodule module;
+	CUfunction add;
+	CUstream s;
+	pthread_t t;
+	CUdeviceptr p = begin();
+	OK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	OK(cuMemsetD32(p, 1, N));
+	OK(cuCtxSynchronize());
+	for (int own = 1; own >= 0; own--) {
+		OK(cuModuleLoadData(&module, kernels_ptx));
+		OK(cuModuleGetFunction(&add, module, "add"));
+		OK(launch(add, p, 0, N, s)); /* drivers may load a function when it is used */
+		OK(cuStreamSynchronize(s));
+		start_hold(s);
+		OK(launch(own ? add : g.add, p, 1, N, s));
+		CHECK(pthread_create(&t, NULL, unload, module) == 0);
+		usleep(20000);
+		CHECK(atomic_load(&inside) == 1 || !own);
+		CHECK(atomic_load(&inside) == 1 || own);
+		atomic_store(&gate_open, 1);
+		pthread_join(t, NULL);
+		BEYOND(CUDA_ERROR_INVALID_HANDLE, launch(add, p, 0, N, s));
+		OK(cuStreamSynchronize(s));
+	}
+	EXPECT_ALL(p, 3, N);
+	OK(cuStreamDestroy(s));
 	finish(p);
 }
 
@@ -286,7 +319,8 @@ static void threads(void)
 
 int main(int argc, char **argv)
 {
-	static const struct api_section list[] = {SECTION(order), SECTION(facts), SECTION(events),
+	static const struct api_section list[] = {SECTION(order),        SECTION(facts),
+	                                          SECTION(events),       SECTION(unloading),
 	                                          SECTION(async_copies), SECTION(threads)};
 	return API_RUN(argc, argv, list);
 }

@@ -22,6 +22,7 @@ sys.dont_write_bytecode = True
 import check  # noqa: E402
 import process  # noqa: E402
 import report  # noqa: E402
+import smoke_programs as sp  # noqa: E402
 from machine import Machine  # noqa: E402
 from stage import Skip  # noqa: E402
 
@@ -68,6 +69,22 @@ class Runner(unittest.TestCase):
         self.assertEqual(r["facts"], [{"fact": "a.b", "value": 1}])
         self.assertEqual(r["skips"], [{"skip": "a.c", "why": "no"}])
         self.assertTrue(r["simulated"])
+
+    def test_what_hangs_without_the_shim_is_not_run_with_it(self):
+        def run(stage):
+            programs = sp.Programs(stage, [sp.Case("hangs", Path("/bin/sleep"), ["60"]),
+                                           sp.Case("ends", Path("/bin/true"))])
+            programs.limit_s = 0.3
+            pool = sp.Pool(stage, 2, 1)
+            pool.begin([sp.Job("aside", ["true"], None, lambda r, p: stage.fact("aside", 1))])
+            pool.run(programs.jobs(sp.LONE, lambda c: None) + programs.jobs(sp.BARE, lambda c: None))
+            pool.finish()
+            stage.fact("ran", sorted(f"{name} {mode}" for name, mode in programs.outcomes))
+            stage.fact("left", len(pool.left))
+        r, _ = self.stage(run)
+        self.assertEqual({f["fact"]: f["value"] for f in r["facts"]},
+                         {"aside": 1, "left": 0,
+                          "ran": ["ends bare", "ends no daemon", "hangs bare"]})
 
     def test_a_stage_that_raises_keeps_what_it_found(self):
         def run(stage):

@@ -50,8 +50,7 @@ static struct run run_case(const char *what, enum how how)
 	char path[160];
 	size_t len;
 	setenv("SOFTGPU_DEVICES", "2", 1);
-	setenv("SOFTGPU_WAIT_KEEPS_SLICE", "0", 1); /* see test_same.c */
-	setenv("SOFTGPU_OVERRUN_SLACK", "10s", 1);  /* results count here, not times */
+	setenv("SOFTGPU_OVERRUN_SLACK", "10s", 1); /* results count here, not times */
 	rig_init(&rig, "lc_step=1ms,add=300us,mul=300us");
 	if (how != BARE)
 		rig_daemon(&rig);

@@ -336,7 +336,6 @@ static void start_daemon(void)
 
 static void start_rig(const char *times)
 {
-	setenv("SOFTGPU_WAIT_KEEPS_SLICE", "0", 1); /* see docs/decisions.md */
 	setenv("SOFTGPU_OVERRUN_SLACK", "10s", 1);
 	rig_init(&rig, times);
 	log_order(&rig);

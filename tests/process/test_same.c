@@ -88,9 +88,6 @@ TEST(driver_api_is_the_same_under_the_shim)
 	                                      "api_graphs", "api_errors",  "api_memop",
 	                                      "api_ipc",    "api_exit"};
 	static char out[16384];
-	/* The other way round a program that waits for memory takes half of the device from the
-	 * urgent one, which is then never idle: it would starve instead of opening its gate. */
-	setenv("SOFTGPU_WAIT_KEEPS_SLICE", "0", 1);
 	rig_init(&rig, "lc_step=1ms");
 	for (int urgent = -1; urgent < 2; urgent++) {
 		struct proc lc = {0};

@@ -122,6 +122,9 @@ TEST(errors)
 	ck_assert_int_eq(count("cannot launch: PTX line 8: unsupported instruction "
 	                       "'wgmma.fence.sync.aligned'; kernel 'odd'"),
 	                 1);
+	more = "SOFTGPU_GEOMETRY=h200"; /* whose clusters it knows */
+	ck_assert_msg(run("api_errors", NULL, "fast") == 0, "as an H200\n%s", output);
+	more = NULL;
 }
 TEST_END
 

@@ -245,7 +245,7 @@ TEST(interrupted_captures_end_and_refused_ones_do_not_begin)
 		CUresult r;
 		bool over;
 	} ends[] = {{CUDA_ERROR_STREAM_CAPTURE_UNMATCHED, false},
-	            {CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD, false},
+	            {CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD, true},
 	            {CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, true},
 	            {CUDA_ERROR_STREAM_CAPTURE_UNJOINED, true}};
 	CUgraph graph;

@@ -289,23 +289,108 @@ static void runs_where(void)
 	CHILD_CHECK(ctx == face);
 	FAILS(cuStreamQuery(CU_STREAM_PER_THREAD), CUDA_ERROR_INVALID_HANDLE);
 	OK(cuCtxSynchronize());
+}
 
-	/* a graph is confined by the stream that it is launched into */
+static CUgraph captured(struct green_rig *g, CUstream s)
+{
 	CUgraph graph;
+	OK(cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_GLOBAL));
+	launch(g, s);
+	OK(cuStreamEndCapture(s, &graph));
+	return graph;
+}
+
+/* A graph keeps the SMs of the stream in which it was captured, wherever it is launched; whoever
+ * changes a node's parameters changes nothing of that. */
+static void graph_runs_where(void)
+{
+	struct green_rig g = rig_make();
+	CUgraph inside, outside;
 	CUgraphExec exec;
-	OK(cuCtxSetCurrent(g.primary));
-	OK(cuStreamBeginCapture_v2(g.stream[0], CU_STREAM_CAPTURE_MODE_GLOBAL));
-	launch(&g, g.stream[0]);
-	OK(cuStreamEndCapture(g.stream[0], &graph));
-	OK(cuGraphInstantiateWithFlags(&exec, graph, 0));
+	CUgraphNode node;
+	CUstream plain;
+	size_t n = 1;
+	CUDA_KERNEL_NODE_PARAMS p;
+	OK(cuStreamCreate(&plain, CU_STREAM_NON_BLOCKING));
+	inside = captured(&g, g.stream[0]);
+	outside = captured(&g, plain);
+	OK(cuGraphInstantiateWithFlags(&exec, inside, 0));
 	OK(cuGraphLaunch(exec, g.stream[1]));
-	CHILD_CHECK(seen(&g, g.stream[1]) == 0x0c);
+	CHILD_CHECK(seen(&g, g.stream[1]) == 0x03);
+	OK(cuGraphLaunch(exec, plain));
+	CHILD_CHECK(seen(&g, plain) == 0x03);
+	OK(cuGraphGetNodes(inside, &node, &n));
+	OK(cuGraphKernelNodeGetParams_v2(node, &p));
+	OK(cuGraphExecKernelNodeSetParams_v2(exec, node, &p));
+	OK(cuGraphLaunch(exec, plain));
+	CHILD_CHECK(seen(&g, plain) == 0x03);
+	OK(cuGraphExecDestroy(exec));
+	OK(cuGraphInstantiateWithFlags(&exec, outside, 0));
+	OK(cuGraphLaunch(exec, g.stream[0]));
+	CHILD_CHECK(seen(&g, g.stream[0]) == 0xff);
 }
 
 TEST(kernels_stay_on_their_sms)
 {
 	const char *const env[] = {"SOFTGPU_MODE=fast", NULL};
 	child_run(runs_where, env);
+	child_run(graph_runs_where, env);
+}
+TEST_END
+
+static float between_ms(CUevent a, CUevent b)
+{
+	float ms = 0;
+	OK(cuEventSynchronize(b));
+	OK(cuEventElapsedTime_v2(&ms, a, b));
+	return ms;
+}
+
+/* To another stream and back, by events: 50 times, with a kernel on each side. */
+static float there_and_back(struct green_rig *g, CUstream from, CUstream to)
+{
+	CUevent begin, end, went;
+	OK(cuEventCreate(&begin, CU_EVENT_DEFAULT));
+	OK(cuEventCreate(&end, CU_EVENT_DEFAULT));
+	OK(cuEventCreate(&went, CU_EVENT_DISABLE_TIMING));
+	for (int i = 0; i < 5; i++) /* so that the host is ahead */
+		launch(g, from);
+	OK(cuEventRecord(begin, from));
+	for (int i = 0; i < 50; i++) {
+		launch(g, from);
+		OK(cuEventRecord(went, from));
+		OK(cuStreamWaitEvent(to, went, 0));
+		launch(g, to);
+		OK(cuEventRecord(went, to));
+		OK(cuStreamWaitEvent(from, went, 0));
+	}
+	OK(cuEventRecord(end, from));
+	return between_ms(begin, end);
+}
+
+static void going_costs(void)
+{
+	struct green_rig g = rig_make();
+	CUstream plain[2];
+	size_t before, after, all;
+	for (int i = 0; i < 2; i++)
+		OK(cuStreamCreate(&plain[i], CU_STREAM_NON_BLOCKING));
+	float same = there_and_back(&g, plain[0], plain[1]);
+	float other = there_and_back(&g, plain[0], g.stream[0]);
+	float confined = there_and_back(&g, g.stream[0], g.stream[0]);
+	/* half of the kernels in the slice take as long as there */
+	float slower = (confined - same) / 2;
+	CHILD_CHECK(other - same - slower > 50 * 0.0042f - 0.001f);
+	OK(cuMemGetInfo_v2(&before, &all));
+	OK(cuGreenCtxDestroy(g.green[1]));
+	OK(cuMemGetInfo_v2(&after, &all));
+	CHILD_CHECK(after - before == 5600u << 10);
+}
+
+TEST(a_slice_costs_memory_and_the_way_to_it)
+{
+	const char *const env[] = {"SOFTGPU_MODE=time", "SOFTGPU_TIMES=where=1ms", NULL};
+	child_run(going_costs, env);
 }
 TEST_END
 
@@ -485,4 +570,5 @@ TEST_END
 TESTS("sg_green", parts_do_not_share, a_full_part_makes_only_itself_wait, the_whole_device_first,
       a_cooperative_kernel_waits_for_its_part_only, time_follows_the_number_of_sms,
       splits_as_hopper_does, split_and_describe_say_what_is_wrong, kernels_stay_on_their_sms,
-      made_used_and_destroyed, keeps_order, modelled_time_follows_the_slice)
+      a_slice_costs_memory_and_the_way_to_it, made_used_and_destroyed, keeps_order,
+      modelled_time_follows_the_slice)

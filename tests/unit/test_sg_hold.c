@@ -47,9 +47,9 @@ TEST(an_evicted_owner_is_next_again)
 	check_owner(0, 100, 700);
 	ck_assert_uint_eq(l.bells, 1);
 	sg_ledger_settle(&l, 800);
-	check_owner(0, 700, OPEN); /* nobody else: no switch, no end */
+	check_owner(0, 750, OPEN); /* saved and restored, nobody else: no end */
 	sg_ledger_request(&l, 1, 900, 900);
-	check_owner(0, 700, 1700);
+	check_owner(0, 750, 1750);
 	sg_ledger_evict(&l, 0, 1000, 950);
 	sg_ledger_settle(&l, 1000);
 	check_owner(1, 1050, 2050);
@@ -160,14 +160,14 @@ static void held_alone(void)
 {
 	start_long();
 	usleep(3000);
-	CHILD_CHECK(sg_hold(0, true) == 0 && sg_hold_preempt(0, true) == 0);
+	CHILD_CHECK(sg_hold(0, true) == 0 && sg_hold_preempt(0, 0, true) == 0);
 	usleep(50000); /* it would have ended long ago */
 	CHILD_CHECK(sg_event_query(e) == CUDA_ERROR_NOT_READY);
 	CHILD_CHECK(sg_hold(0, false) == 0);
 	for (int i = 0; i < 5; i++) /* interrupted, not held */
-		CHILD_CHECK(sg_hold_preempt(0, i % 2) == 0);
+		CHILD_CHECK(sg_hold_preempt(0, 0, i % 2) == 0);
 	end_long();
-	CHILD_CHECK(sg_hold(0, true) == 0 && sg_hold_preempt(0, true) == 0); /* idle */
+	CHILD_CHECK(sg_hold(0, true) == 0 && sg_hold_preempt(0, 0, true) == 0); /* idle */
 	CHILD_CHECK(sg_hold(0, false) == 0);
 }
 
@@ -218,7 +218,7 @@ static void held_while_another_runs(void)
 	scene->running = 1;
 	for (int i = 1; i <= scene->hold; i++) {
 		usleep(200);
-		CHILD_CHECK(sg_hold(0, true) == 0 && sg_hold_preempt(0, true) == 0);
+		CHILD_CHECK(sg_hold(0, true) == 0 && sg_hold_preempt(0, 0, true) == 0);
 		scene->go = i;
 		until(&scene->done, i);
 		CHILD_CHECK(i > 1 || sg_event_query(e) == CUDA_ERROR_NOT_READY);
@@ -267,7 +267,7 @@ static void hold_and_stay(void)
 {
 	start_long();
 	usleep(1000);
-	CHILD_CHECK(sg_hold(0, true) == 0 && sg_hold_preempt(0, true) == 0);
+	CHILD_CHECK(sg_hold(0, true) == 0 && sg_hold_preempt(0, 0, true) == 0);
 	scene->go = 1;
 	pause();
 }
@@ -276,7 +276,7 @@ static void hold_until_told(void)
 {
 	start_long();
 	usleep(1000);
-	CHILD_CHECK(sg_hold(0, true) == 0 && sg_hold_preempt(0, true) == 0);
+	CHILD_CHECK(sg_hold(0, true) == 0 && sg_hold_preempt(0, 0, true) == 0);
 	scene->go = 1;
 	until(&scene->done, 1);
 	CHILD_CHECK(sg_hold(0, false) == 0);
@@ -337,7 +337,7 @@ static void refused(void)
 {
 	d = child_domain();
 	CHILD_CHECK(sg_hold(0, true) == -ENOTSUP);
-	CHILD_CHECK(sg_hold_preempt(0, true) == -ENOTSUP);
+	CHILD_CHECK(sg_hold_preempt(0, 0, true) == -ENOTSUP);
 	CHILD_CHECK(sg_hold_slice(0, 1000000) == -ENOTSUP);
 	sg_domain_free(d);
 }

@@ -271,18 +271,18 @@ static unsigned turns_of_a_waiting_process(const char *keeps, unsigned want)
 	return n;
 }
 
-TEST(a_waiting_channel_keeps_its_time_slice)
+TEST(a_waiting_process_gives_up_its_time_slice)
+{
+	ck_assert_uint_eq(turns_of_a_waiting_process("SOFTGPU_DEVICES=1", 0), 0);
+}
+TEST_END
+
+TEST(the_other_variant_keeps_it)
 {
 	ck_assert_uint_ge(turns_of_a_waiting_process("SOFTGPU_WAIT_KEEPS_SLICE=1", 3), 3);
 }
 TEST_END
 
-TEST(the_other_variant_gives_it_up)
-{
-	ck_assert_uint_eq(turns_of_a_waiting_process("SOFTGPU_WAIT_KEEPS_SLICE=0", 0), 0);
-}
-TEST_END
-
 TESTS("memory operations", a_point_holds_its_stream_and_no_other, another_process_opens,
       an_open_point_costs_its_time, closed_points_do_not_hang_who_leaves,
-      a_waiting_channel_keeps_its_time_slice, the_other_variant_gives_it_up)
+      a_waiting_process_gives_up_its_time_slice, the_other_variant_keeps_it)

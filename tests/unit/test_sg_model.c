@@ -71,6 +71,7 @@ TEST(defaults_are_the_small_gpu)
 	ck_assert(!m.measuring);
 	ck_assert(read_with("SOFTGPU_GEOMETRY", "h200"));
 	ck_assert_uint_eq(m.sms, 132);
+	ck_assert_uint_eq(m.memory_bytes, 150109880320); /* as an H200 says */
 }
 TEST_END
 
@@ -217,15 +218,15 @@ static uint32_t channels_with(const char *cuda, const char *own)
 	return m.channels;
 }
 
-TEST(connections_are_channels)
+TEST(one_connection_is_one_channel)
 {
-	ck_assert_uint_eq(channels_with(NULL, NULL), 8);
+	ck_assert_uint_eq(channels_with(NULL, NULL), 128);
 	ck_assert_uint_eq(channels_with("1", NULL), 1);
-	ck_assert_uint_eq(channels_with("99", NULL), 32);
-	ck_assert_uint_eq(channels_with("0", NULL), 8); /* a driver does not fail for these */
-	ck_assert_uint_eq(channels_with("many", NULL), 8);
-	ck_assert_uint_eq(channels_with("4", "16"), 16);
-	ck_assert(!read_with("SOFTGPU_CHANNELS", "33"));
+	ck_assert_uint_eq(channels_with("8", NULL), 128); /* measured: no more are held */
+	ck_assert_uint_eq(channels_with("0", NULL), 128); /* a driver does not fail for these */
+	ck_assert_uint_eq(channels_with("many", NULL), 128);
+	ck_assert_uint_eq(channels_with("1", "16"), 16);
+	ck_assert(!read_with("SOFTGPU_CHANNELS", "129"));
 	ck_assert(!read_with("SOFTGPU_CHANNELS", "0"));
 }
 TEST_END
@@ -240,13 +241,15 @@ TEST(a_percentage_is_for_clients_of_mps)
 	setenv("SOFTGPU_MPS", "1", 1);
 	ck_assert_msg(sg_model_read(&m, why, sizeof(why)), "%s", why);
 	unsetenv("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE");
-	ck_assert_uint_eq(m.sms, 3);
+	ck_assert_uint_eq(m.sms, 2);
 	ck_assert_uint_eq(m.device_sms, 10);
 	/* a declared time is that of the whole device */
-	ck_assert_uint_eq(sg_model_confined_ns(&m, 100, 3000, m.sms), 10000);
-	ck_assert_uint_eq(sg_model_percent_sms(132, 100), 132);
-	ck_assert_uint_eq(sg_model_percent_sms(132, 50), 66);
-	ck_assert_uint_eq(sg_model_percent_sms(8, 0.1), 1);
+	ck_assert_uint_eq(sg_model_confined_ns(&m, 100, 3000, m.sms), 15000);
+	ck_assert(read_with("SOFTGPU_GEOMETRY", "h200"));
+	ck_assert_uint_eq(sg_model_percent_sms(&m, 100), 132);
+	ck_assert_uint_eq(sg_model_percent_sms(&m, 50), 66);
+	ck_assert_uint_eq(sg_model_percent_sms(&m, 25), 32); /* of 33: measured */
+	ck_assert_uint_eq(sg_model_percent_sms(&m, 0.1), 2);
 	ck_assert(!read_with("SOFTGPU_MPS", "2"));
 }
 TEST_END
@@ -279,7 +282,7 @@ TEST(equations_of_sharing)
 }
 TEST_END
 
-TESTS("software GPU: model", times_may_say_how_much_memory_is_used, connections_are_channels,
+TESTS("software GPU: model", times_may_say_how_much_memory_is_used, one_connection_is_one_channel,
       a_percentage_is_for_clients_of_mps, equations_of_sharing, durations,
       defaults_are_the_small_gpu, single_figures_win_over_the_geometry, bad_values_are_named,
       declared_times, equations)

@@ -71,6 +71,8 @@ char *rp_text(struct slice quoted);
 /* Makes up modules with the kernels and variables that the trace takes from each load. */
 bool rp_modules_plan(struct rp_trace *t);
 const char *rp_module_ptx(int module);
+/* Bytes of the parameters of a kernel of this name; 0: there is none that was launched. */
+size_t rp_kernel_bytes(const char *name);
 /* Whether a recorded handle is, somewhere in the trace, that of a device's primary context. */
 bool rp_primary(uint64_t handle, int *device);
 /* A file with that text; NULL: it cannot be written. Removed by rp_modules_free(). */

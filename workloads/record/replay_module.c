@@ -22,6 +22,7 @@ struct kernel {
 	struct slice sizes; /* "8,4": empty if it was never launched */
 	uint64_t *asked;    /* sizes that cuFuncGetParamInfo gave the program */
 	int n_asked;
+	uint64_t threads; /* __launch_bounds__, if the program asked; 0: not known */
 };
 
 struct global {
@@ -117,6 +118,13 @@ static void plan_parameter(struct kernel *k, const struct rp_value *v)
 	k->asked[v[1].number] = handle(&v[3]);
 }
 
+/* cuFuncGetAttribute, cuKernelGetAttribute */
+static void plan_bound(struct kernel *k, const struct rp_value *v)
+{
+	if (v[1].number == CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK && handle(&v[0]) < 1024)
+		k->threads = handle(&v[0]);
+}
+
 /* One successful call; v: its arguments. */
 static void plan_call(struct rp_call *c, const struct rp_value *v)
 {
@@ -144,6 +152,10 @@ static void plan_call(struct rp_call *c, const struct rp_value *v)
 	           strcmp(name, "cuKernelGetParamInfo") == 0) {
 		if (rp_map_get(&kernel_of, v[0].number, &k))
 			plan_parameter(&kernels[k - 1], v);
+	} else if (strcmp(name, "cuFuncGetAttribute") == 0 ||
+	           strcmp(name, "cuKernelGetAttribute") == 0) {
+		if (rp_map_get(&kernel_of, v[2].number, &k))
+			plan_bound(&kernels[k - 1], v);
 	} else if (strcmp(name, "cuKernelGetFunction") == 0) {
 		if (rp_map_get(&kernel_of, v[1].number, &k))
 			rp_map_put(&kernel_of, handle(&v[0]), k);
@@ -208,7 +220,10 @@ static void add_kernel(struct text *t, const struct kernel *k)
 	}
 	for (int i = 0; !k->sizes.len && i < k->n_asked; i++)
 		add_parameter(t, k, i, (unsigned long)k->asked[i]);
-	add(t, "\n)\n{\n ret;\n}\n");
+	add(t, "\n)\n");
+	if (k->threads)
+		add(t, ".maxntid %llu, 1, 1\n", (unsigned long long)k->threads);
+	add(t, "{\n ret;\n}\n");
 }
 
 static void write_module(int m)
@@ -266,6 +281,24 @@ bool rp_primary(uint64_t handle, int *device)
 	bool found = rp_map_get(&primary_of, handle, &next);
 	*device = found ? (int)next - 1 : 0;
 	return found;
+}
+
+size_t rp_kernel_bytes(const char *name)
+{
+	const struct kernel *k = NULL;
+	for (int i = 0; i < n_kernels && !k; i++)
+		if (kernels[i].sizes.len && strcmp(kernels[i].name, name) == 0)
+			k = &kernels[i];
+	if (!k)
+		return 0;
+	size_t bytes = 0;
+	const char *at = k->sizes.at, *end = at + k->sizes.len;
+	for (char *next; at < end; at = next + (next < end)) {
+		size_t size = strtoul(at, &next, 10);
+		size_t align = size == 1 || size == 2 || size == 4 ? size : 8; /* add_parameter() */
+		bytes = (bytes + align - 1) / align * align + size;
+	}
+	return bytes;
 }
 
 const char *rp_module_ptx(int module)

@@ -76,11 +76,28 @@ static void **kernel_params(const struct rp_value *v)
 	return params;
 }
 
-static void **extra(const struct rp_value *v)
+struct line_args {
+	struct rp_arg args[2 * REC_ARGS_MAX];
+	int n;
+};
+
+/* Bytes of the parameters of the kernel that the line names. */
+static size_t kernel_bytes(const struct line_args *l)
+{
+	size_t bytes = 0;
+	struct slice s = rp_arg_named(l->args, l->n, "kernel");
+	char *name = s.len > 2 ? strndup(s.at + 1, s.len - 2) : NULL; /* in quotes */
+	if (name)
+		bytes = rp_kernel_bytes(name);
+	free(name);
+	return bytes && bytes < KERNEL_PARAMS_MAX ? bytes : KERNEL_PARAMS_MAX;
+}
+
+static void **extra(const struct rp_value *v, const struct line_args *l)
 {
 	void **list = reserve(5 * sizeof(void *));
 	size_t *size = reserve(sizeof(*size));
-	size_t most = v->cut ? KERNEL_PARAMS_MAX : v->bytes.len / 2; /* what was cut off: zeros */
+	size_t most = v->cut ? kernel_bytes(l) : v->bytes.len / 2; /* what was cut off: zeros */
 	void *buffer = reserve(most);
 	if (!list || !size || !buffer)
 		return NULL;
@@ -101,11 +118,6 @@ static CUresult nothing(void)
 {
 	return CUDA_SUCCESS; /* in place of the program's functions */
 }
-
-struct line_args {
-	struct rp_arg args[2 * REC_ARGS_MAX];
-	int n;
-};
 
 /* The extra argument "PARAM.FIELD" of the line, read as `kind`. */
 static bool deep(const struct line_args *l, const char *param, const char *field, int kind,
@@ -133,7 +145,7 @@ static void fix_kernel(const struct line_args *l, const char *param, void ***par
 {
 	struct rp_value v;
 	*params = deep(l, param, "kernelParams", REC_PARAMS, &v) ? kernel_params(&v) : NULL;
-	*ext = deep(l, param, "extra", REC_EXTRA, &v) ? extra(&v) : NULL;
+	*ext = deep(l, param, "extra", REC_EXTRA, &v) ? extra(&v, l) : NULL;
 }
 
 #define FIX_COPY(T)                                                                                \
@@ -305,7 +317,7 @@ static bool build_arg(const struct rp_call *c, struct rp_built *b, int i, const 
 		at = kernel_params(v);
 		break;
 	case REC_EXTRA:
-		at = extra(v);
+		at = extra(v, l);
 		break;
 	case REC_OBJECT:
 		return build_object(e, b, i, l, c->status == CUDA_SUCCESS);

@@ -191,6 +191,7 @@ static void events_and_attributes(void)
  * cudaErrorInvalidConfiguration. */
 static void errors(void)
 {
+	cudaFuncAttributes a;
 	uint32_t *d = NULL;
 	rt_affine<<<1, 4096>>>(NULL, 0, 0, 0, 0);
 	RT_REFUSED(cudaErrorInvalidValue, "a block of 4096");
@@ -199,6 +200,8 @@ static void errors(void)
 	RT_REFUSED(cudaErrorInvalidValue, "no blocks");
 	rt_affine<<<1, dim3(1, 1, 100)>>>(NULL, 0, 0, 0, 0);
 	RT_REFUSED(cudaErrorInvalidValue, "a block 100 deep");
+	RT(cudaFuncGetAttributes(&a, small)); /* by which a replay knows, too */
+	RT_TRUE(a.maxThreadsPerBlock == 64);
 	small<<<1, 128>>>();
 	RT_REFUSED(cudaErrorInvalidValue, "more threads than __launch_bounds__");
 	through_shared<<<1, 32, 1 << 20>>>(NULL);

@@ -7,6 +7,7 @@ process' allocations and module loads stall launches (stall.c), and a recording 
 libcudart asks of the driver (record.py)."""
 
 import ast
+import contextlib
 import importlib
 import json
 import os
@@ -17,7 +18,8 @@ import smoke_programs as sp
 from smoke_programs import BARE, HELD, JOINED, LONE
 
 LIMIT_S = 80
-RESERVE_S = 30      # for the recording and for what is still running
+RESERVE_S = 30      # for the recording and for what is still running …
+END_S = 14          # … which ends when that much is left: the recording of PyTorch needs as much
 TORCH_LIMIT_S = 75  # of one PyTorch process
 STAT_TOLERANCE = 1e-3
 STALL_LIMIT_S = 25
@@ -38,8 +40,7 @@ def run(stage):
         stage.skip(f"smoke.program_{name}", sp.without_program(name))
     try:
         with stage.daemon() as daemon:
-            side_by_side(stage, daemon, programs, answers, torch, tensorrt)
-            beside_an_urgent_one(stage, daemon, programs, torch)
+            all_modes(stage, daemon, programs, answers, torch, tensorrt)
             again(stage, daemon, programs)
             joined(stage, daemon, programs, torch)
     except RuntimeError as e:  # without a daemon there is still the recording
@@ -66,40 +67,65 @@ def stall(stage):
 
 # ---- all modes
 
-def side_by_side(stage, daemon, programs, answers, torch, tensorrt):
-    """Without the shim, with it alone, with it and the daemon: all beside each other."""
+def all_modes(stage, daemon, programs, answers, torch, tensorrt):
+    """The most telling first, for the time may not reach: without the shim and with the daemon,
+    beside an urgent program, then the rest. PyTorch takes long and goes on beside all that."""
     bare = stage.machine.environment()
-    alone = bare | {"LD_PRELOAD": str(stage.machine.build / "librein.so")}
-    jobs = torch.jobs(BARE, bare, torch.groups())
-    jobs += torch.jobs(JOINED, daemon.env(prio=50, name="torch"), torch.groups())
-    jobs += programs.jobs(BARE, lambda c: bare)
-    jobs += programs.jobs(JOINED, lambda c: daemon.env(prio=50, name=c.name))
-    jobs += answers.jobs(bare)
-    jobs += programs.jobs(LONE, lambda c: alone)
-    pool = sp.Pool(stage, width(stage), RESERVE_S + 20)
-    pool.run(jobs)
-    left_out(stage, "smoke.all_side_by_side", pool)
+    lone = bare | {"LD_PRELOAD": str(stage.machine.build / "librein.so")}
+
+    def jobs(mode, which):
+        env = {BARE: lambda c: bare, LONE: lambda c: lone,
+               JOINED: lambda c: daemon.env(prio=50, name=c.name),
+               HELD: lambda c: daemon.env(prio=10, name=c.name)}[mode]
+        return programs.jobs(mode, env, which)
+
+    def first(case):
+        return HELD in case.modes and not case.alone
+
+    def rarer(case):
+        return HELD not in case.modes and not case.alone
+
+    def alone(case):
+        return case.alone
+
+    questions = answers.jobs(bare)
+    pool = sp.Pool(stage, width(stage), RESERVE_S, END_S)
+    pool.run(jobs(BARE, alone))
+    pool.begin(torch.jobs(BARE, bare, torch.groups()))
+    pool.begin(torch.jobs(JOINED, daemon.env(prio=50, name="torch"), torch.groups()))
+    pool.run(jobs(BARE, first) + jobs(JOINED, first))
+    with beside_an_urgent_one(stage, daemon, pool) as urgent:
+        if urgent:
+            pool.run(torch.jobs(HELD, daemon.env(prio=10, name="torch"), torch.quick())
+                     + jobs(HELD, first))
+        pool.run([j for j in questions if not j.alone] + jobs(LONE, first)
+                 + jobs(BARE, rarer) + jobs(JOINED, rarer))
+        pool.finish()
+        pool.run(jobs(HELD, alone) if urgent else [])
+    pool.run(jobs(JOINED, alone) + [j for j in questions if j.alone] + jobs(LONE, alone))
+    left_out(stage, "smoke.all_runs", pool)
     tensorrt.run(bare, daemon.env(prio=50, name="tensorrt"))
 
 
-def beside_an_urgent_one(stage, daemon, programs, torch):
-    """The same under gates that close: an urgent program has a request every few ms."""
+@contextlib.contextmanager
+def beside_an_urgent_one(stage, daemon, pool):
+    """What the pool runs meanwhile has gates that close: an urgent program has a request every few
+    ms. None: there is none."""
     urgent = start_urgent(stage, daemon)
     if not urgent:
         stage.skip("smoke.held_programs", "neither lc nor rt_pulse-static was built here")
+        yield None
         return
     held = sp.Held(daemon)
-    pool = sp.Pool(stage, width(stage), RESERVE_S, held.ask)
-    jobs = torch.jobs(HELD, daemon.env(prio=10, name="torch"), torch.quick())
-    jobs += programs.jobs(HELD, lambda c: daemon.env(prio=10, name=c.name))
-    pool.run(jobs)
-    left_out(stage, "smoke.all_beside_urgent", pool)
+    pool.while_running = held.ask
+    yield urgent
+    pool.while_running = lambda: None
     if not urgent.running():
         stage.problem("the urgent program ended early")
     urgent.stop()
     seen = [w for pid, w in held.waits.items() if pid != urgent.pid]
-    if held.why:
-        stage.skip("smoke.held_programs", held.why)
+    if held.why or not seen:
+        stage.skip("smoke.held_programs", held.why or "no program ran beside the urgent one")
     else:
         stage.fact("smoke.held_programs", sum(n > 0 for _, n in seen), None,
                    f"of {len(seen)} seen beside the urgent program; their gates held them "

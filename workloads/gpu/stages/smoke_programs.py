@@ -13,7 +13,8 @@ from pathlib import Path
 from process import Child
 from stage import ended
 
-RUN_LIMIT_S = 45
+RUN_LIMIT_S = 10            # of one program; on the software GPU, which has few cores, …
+RUN_LIMIT_SIMULATED_S = 30  # … longer
 # the daemon logs 20 lines a second about clients, two for each: start no faster than that
 JOIN_GAP_S = 0.13
 ANY_STATUS = tuple(range(256))
@@ -24,7 +25,7 @@ ADDRESSES = re.compile(r"\b0x[0-9a-f]{4,}\b")
 BARE, LONE, JOINED, HELD = "bare", "no daemon", "daemon", "urgent neighbour"
 API = ("basic", "streams", "memory", "graphs", "errors")  # tests/clients/api_*.c
 LONELY = ("memory", "errors")  # they take all of it, or fault: nothing may run beside them
-ANSWERS_LIMIT_S = 60
+ANSWERS_LIMIT_S = 40  # more than API_ALL_S + API_SECTION_S of tests/clients/api_expect.h
 ANSWER = re.compile(r"^tests/clients/(\w+)\.[ch]:(\d+): ")
 
 
@@ -132,37 +133,58 @@ def first_difference(a, b):
 
 
 class Job:
-    """A run that is asked for: done(result, program) is called at its end."""
+    """A run that is asked for: done(result, program) is called at its end. may() says whether it
+    is to begin: True, False (never: there is nothing to compare it with), None (not yet)."""
 
-    def __init__(self, name, argv, env, done, limit_s=RUN_LIMIT_S, paced=False, alone=False):
+    def __init__(self, name, argv, env, done, limit_s=RUN_LIMIT_S, paced=False, alone=False,
+                 may=lambda: True):
         self.name, self.argv, self.env, self.done = name, argv, env, done
-        self.limit_s, self.paced, self.alone = limit_s, paced, alone
+        self.limit_s, self.paced, self.alone, self.may = limit_s, paced, alone, may
 
 
 class Pool:
     """Runs jobs, `width` at a time, in one thread (children die with the thread that started
-    them). Keeps `reserve_s` of the stage's time; what cannot begin before is left in `left`."""
+    them). Keeps `reserve_s` of the stage's time; what cannot begin before is left in `left`. What
+    runs is ended when `end_s` are left."""
 
-    def __init__(self, stage, width, reserve_s, while_running=lambda: None):
-        self.stage, self.width, self.reserve_s = stage, width, reserve_s
-        self.while_running = while_running
+    def __init__(self, stage, width, reserve_s, end_s=2):
+        self.stage, self.width, self.reserve_s, self.end_s = stage, width, reserve_s, end_s
+        self.while_running = lambda: None
         self.last_paced = 0.0
         self.active = []
+        self.background = []
         self.left = []
 
+    def begin(self, jobs):
+        """They begin with the next run(), and go on beside what follows until finish()."""
+        self.background += jobs
+
+    def finish(self):
+        self.run([])
+        while self.active:
+            self.step()
+
     def run(self, jobs):
-        """Those that must be alone come last."""
-        queue = sorted(jobs, key=lambda j: j.alone)
-        while queue or self.active:
-            while queue and self.may_start(queue[0]):
-                self.start(queue.pop(0))
+        """To the end of all of them. Those that must be alone come last."""
+        queue = self.background + sorted(jobs, key=lambda j: j.alone)
+        mine, self.background = set(jobs), []
+        while queue or any(job in mine for job, _, _ in self.active):
+            queue = [job for job in queue if job.may() is not False]
+            for job in queue:
+                if job.may() and self.may_start(job):
+                    self.start(job)
+                    queue.remove(job)
+                    break
             if queue and self.stage.left() < self.reserve_s:
                 self.left += queue
                 queue = []
-            for entry in list(self.active):
-                self.look(entry)
-            self.while_running()
-            time.sleep(0.01)
+            self.step()
+
+    def step(self):
+        for entry in list(self.active):
+            self.look(entry)
+        self.while_running()
+        time.sleep(0.01)
 
     def may_start(self, job):
         if self.stage.left() < self.reserve_s or len(self.active) >= self.width:
@@ -179,7 +201,7 @@ class Pool:
 
     def look(self, entry):
         job, program, begin = entry
-        over = time.monotonic() - begin > job.limit_s or self.stage.left() < 2
+        over = time.monotonic() - begin > job.limit_s or self.stage.left() < self.end_s
         if program.running() and not over:
             return
         self.active.remove(entry)
@@ -195,6 +217,12 @@ class Programs:
         self.absent = sorted({c.path.name for c in cases if not c.path.exists()})
         self.outcomes = {}  # (case name, mode): Outcome
         self.fresh = 0
+        self.limit_s = RUN_LIMIT_SIMULATED_S if stage.machine.simulated else RUN_LIMIT_S
+
+    def may(self, case, mode):
+        """What does not end without the shim is not waited for again with it."""
+        bare = self.outcomes.get((case.name, BARE))
+        return True if mode == BARE else None if bare is None else bare.status is not None
 
     def job(self, case, mode, env):
         dump, argv = None, [case.path, *case.args]
@@ -211,11 +239,12 @@ class Programs:
             self.outcomes[case.name, mode] = outcome
 
         shim = mode in (JOINED, HELD)
-        return Job(f"{case.name} ({mode})", argv, env, done, paced=shim, alone=case.alone)
+        return Job(f"{case.name} ({mode})", argv, env, done, limit_s=self.limit_s, paced=shim,
+                   alone=case.alone, may=lambda: self.may(case, mode))
 
-    def jobs(self, mode, env_of):
+    def jobs(self, mode, env_of, which=lambda c: True):
         return [self.job(c, mode, env_of(c)) for c in self.cases
-                if mode == BARE or mode in c.modes]
+                if which(c) and (mode == BARE or mode in c.modes)]
 
     def differing(self):
         """(case, mode, how) of all runs that differ from the one without the shim."""

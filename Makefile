@@ -54,9 +54,12 @@ BENCHES   := bench_policy bench_sim bench_preempt $(if $(SOFTGPU),bench_softgpu)
 CUPTI_H   := $(firstword $(wildcard $(addprefix $(CUDA_DIR)/,include/cupti.h extras/CUPTI/include/cupti.h)))
 SOFTCUDART := $(if $(SOFTGPU),$(addprefix $(B)/softgpu/,libcudart.so.13 libcudart_static.a))
 SOFTCUPTI := $(if $(SOFTGPU),$(if $(CUPTI_H),$(B)/softgpu/libcupti.so.13))
+# what `rein calibrate` runs: gpu-check's probes
+CALIBRATE := $(addprefix $(B)/gpu/,device launch_cost queue_gate_cost queue_gate_latency queue_gate_slice \
+               queue_gate_hold slices_split slices_confine ctx_timeslice ctx_hold preload/rm_spy.so)
 PRODUCTS  := $(B)/librein.so $(B)/libcuda.so.1 $(B)/reind $(SOFTGPU) $(SOFTCUDART) $(SOFTCUPTI) $(if $(call has,$(PKG_TOOLS)),$(B)/rein) \
              $(addprefix $(B)/workloads/,lc be enemy urgent $(CU) null/libcuda.so.1 \
-               $(if $(call has,jansson),demo bench $(BENCHES)))
+               $(if $(call has,jansson),demo bench $(BENCHES))) $(CALIBRATE)
 UNIT      := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c tests/sim/test_*.c))
 PROCESS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/process/test_*.c))
 PRELOAD   := $(patsubst tests/preload/%.c,$(B)/tests/preload/%.so,$(wildcard tests/preload/*.c))

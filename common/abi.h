@@ -33,7 +33,7 @@
 
 #define REIN_ABI_MAGIC 0x6e696572u /* "rein" */
 #define REIN_ABI_MAJOR 1
-#define REIN_ABI_MINOR 3
+#define REIN_ABI_MINOR 4
 #define REIN_ABI_MINOR_RINGS 2  /* from here on a client takes a fifth descriptor: its rings */
 #define REIN_ABI_MINOR_POINTS 3 /* and a sixth: its points */
 
@@ -92,6 +92,7 @@ struct rein_board {
 #define REIN_GATE_METERED 2u /* bit: a more urgent client is registered: keep to the backlog */
 #define REIN_GATE_TRACED                                                                           \
 	4u /* bit, since minor 2: write event records; alone: a short path of its own */
+#define REIN_GATE_SLICED 8u /* bit, since minor 4: the verdict's `sms` is in force */
 
 /* how a closed gate is enforced; each includes the ones before it */
 enum rein_hold_mode {
@@ -100,6 +101,11 @@ enum rein_hold_mode {
 	REIN_HOLD_QUEUE = 2,   /* since minor 3: rein_points.open is closed too */
 	REIN_HOLD_CONTEXT = 3, /* since minor 3: its channel groups are taken off the GPU */
 };
+
+/* The verdict's `sms`: so many SMs, or thousandths of the device's; rounded down by the client. */
+#define REIN_SMS_COUNT 0xffffu
+#define REIN_SMS_PERMILLE 0x40000000u
+#define REIN_SMS_LAST 0x80000000u /* the device's last ones, not its first */
 
 /*
  * Verdict v1: what one client may do on one of its devices. The daemon writes, the client reads.
@@ -116,7 +122,7 @@ struct rein_verdict {
 	rein_a32 backlog_launches; /* unfinished submissions allowed while metered; ≥ 1 */
 	rein_a64 backlog_ns;       /* unfinished estimated GPU time allowed while metered */
 	rein_a64 point_ns;         /* queue gate: estimated work between points; 0 = none */
-	rein_a32 sms;              /* SM slice; 0 = whole device */
+	rein_a32 sms;              /* SM slice, REIN_SMS_*; 0 = whole device */
 	rein_a32 timeslice_us;     /* its contexts' time slice; 0: the driver's */
 	rein_a32 holder; /* since minor 2: the client for whose sake it is closed; 0: none */
 	uint32_t reserved;
@@ -159,6 +165,7 @@ struct rein_control {
 
 #define REIN_CAN_QUEUE 1u   /* puts points into its streams when the verdict's point_ns says so */
 #define REIN_CAN_CONTEXT 2u /* knows its channel groups and how to hold them */
+#define REIN_CAN_SLICE 4u   /* since minor 4: runs its kernels on a part of the SMs */
 
 struct rein_status_device {
 	rein_a32 used;    /* 1: the slot is declared and `uuid` is written (release) */
@@ -225,7 +232,9 @@ struct rein_points {
 	/* display only */
 	rein_a32 context_held;  /* 1: its channel groups are off the GPU */
 	rein_a32 context_holds; /* how often they were */
-	uint32_t reserved2[12];
+	/* since minor 4, display only: the SMs of its slice, 0: all; and how many there are */
+	rein_a32 sms, sms_of;
+	uint32_t reserved2[10];
 	/* the client's GPU writes, the client reads: for each of its rows of streams, the low half
 	 * of the count of submissions that had completed at the last point passed */
 	rein_a32 progress[REIN_POINT_ROWS];

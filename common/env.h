@@ -42,8 +42,14 @@
 	X(RUN_DIR, "REIN_RUN_DIR", "librein.so, reind, rein",                                      \
 	  "/run/rein for root, else $XDG_RUNTIME_DIR/rein, else /tmp/rein-UID",                    \
 	  "where the sockets are")                                                                 \
+	X(SMS, "REIN_SMS", "librein.so, rein run", "the class'",                                   \
+	  "how many of the GPU's SMs it is to have, as 32, 25% or '75% shared'")                   \
 	X(WEIGHT, "REIN_WEIGHT", "librein.so, rein run", "the class'",                             \
 	  "its part among equals, 1 to 10000")                                                     \
+	X(MPS_PERCENTAGE, "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "rein run", "not set",              \
+	  "MPS's: the part of the SMs that a program may use; set for --sms where MPS runs")       \
+	X(MPS_PIPES, "CUDA_MPS_PIPE_DIRECTORY", "rein run", "/tmp/nvidia-mps",                     \
+	  "MPS's: where its control daemon listens")                                               \
 	X(JOURNAL_STREAM, "JOURNAL_STREAM", "reind", "not set",                                    \
 	  "set by systemd: the log's lines begin with their priority")                             \
 	X(LD_LIBRARY_PATH, "LD_LIBRARY_PATH", "rein run, the stand-in libcuda.so.1", "not set",    \

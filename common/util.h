@@ -33,6 +33,16 @@ static inline void rein_cleanup_fclose(FILE **f)
 #define REIN_AUTO_CLOSE __attribute__((cleanup(rein_cleanup_close)))
 #define REIN_AUTO_FCLOSE __attribute__((cleanup(rein_cleanup_fclose)))
 
+/* Copies text, replacing what is not printable ASCII: names reach terminals and JSON. May be in
+ * place. */
+static inline void rein_printable(char *to, size_t len, const char *from)
+{
+	size_t i = 0;
+	for (; from[i] && i + 1 < len; i++)
+		to[i] = (char)(from[i] >= 0x20 && from[i] <= 0x7e ? from[i] : '?');
+	to[i] = 0;
+}
+
 static inline int rein_take_fd(int *fd)
 {
 	int taken = *fd;

@@ -33,6 +33,7 @@
  * asked for". It answers with as much of WELCOME as the minor in HELLO's header knew.
  */
 #define REIN_HELLO_SIZE_1 120 /* minor 1 */
+#define REIN_HELLO_SIZE_2 472 /* minor 2 */
 #define REIN_WELCOME_SIZE_1 224
 #define REIN_HELLO_MAX 1024 /* of any later minor */
 #define REIN_EXE_LEN 256
@@ -68,6 +69,10 @@ struct rein_msg_hello {
 	/* with REIN_HELLO_CHECK: the executable that is about to ask, for the rules of rein.conf.
 	 * It buys an answer only; whoever joins is looked up. "" = who asks */
 	char exe[REIN_EXE_LEN];
+
+	/* since minor 4 */
+	uint32_t sms; /* as in sms.h; 0: the class' */
+	uint32_t reserved;
 };
 
 enum rein_welcome_fd {
@@ -113,9 +118,8 @@ struct rein_msg_welcome {
 
 static_assert(sizeof(struct rein_msg_header) == 16, "ABI");
 static_assert(offsetof(struct rein_msg_hello, timing) == REIN_HELLO_SIZE_1, "ABI");
-static_assert(sizeof(struct rein_msg_hello) ==
-                  REIN_HELLO_SIZE_1 + 32 + REIN_NAME_LEN + REIN_EXE_LEN,
-              "ABI");
+static_assert(offsetof(struct rein_msg_hello, sms) == REIN_HELLO_SIZE_2, "ABI");
+static_assert(sizeof(struct rein_msg_hello) == REIN_HELLO_SIZE_2 + 8, "ABI");
 static_assert(offsetof(struct rein_msg_welcome, promise) == REIN_WELCOME_SIZE_1, "ABI");
 static_assert(sizeof(struct rein_msg_welcome) == REIN_WELCOME_SIZE_1 + 40 + 256, "ABI");
 

@@ -125,6 +125,7 @@ void rein_arbiter_apply(struct rein_arbiter_client *c, const struct rein_arbiter
 	p->job = params->job ? params->job : p->id;
 	c->patience_ns = params->patience_ns;
 	c->gate_implicit = params->gate_implicit;
+	c->sms = params->sms;
 }
 
 static void control_publish(const struct rein_arbiter *a, struct rein_arbiter_client *c)
@@ -204,6 +205,7 @@ static struct rein_arbiter_params params_of(const struct rein_arbiter_client *c)
 	                                    .backlog_ns = p->backlog_ns,
 	                                    .patience_ns = c->patience_ns,
 	                                    .gate_implicit = c->gate_implicit,
+	                                    .sms = c->sms,
 	                                    .latency_nice = p->latency_nice,
 	                                    .band = p->band,
 	                                    .declared = p->declared,

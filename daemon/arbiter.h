@@ -79,6 +79,7 @@ struct rein_gates {
 	uint32_t timeslice_us;   /* of who can be preempted; 0: the driver's */
 	uint32_t point_cost_ns;  /* on the GPU; 0: not measured */
 	bool waits_for_ever;     /* it was proven that no wait times out: no pulses */
+	bool proven;             /* a profile says so, not the configuration alone */
 };
 #define REIN_GATES_MAX 64
 struct rein_gates_of {           /* by device; set by rein_arbiter_set_gates() */
@@ -122,6 +123,7 @@ struct rein_arbiter_client {
 	struct rein_policy_client policy; /* id, rein_arbiter_apply(); the rest is ours */
 	uint64_t patience_ns;
 	bool gate_implicit; /* tells its shim so */
+	uint32_t sms;       /* as in sms.h */
 	bool traceable;     /* it has rings for records */
 	uid_t uid;
 	pid_t pid;
@@ -243,6 +245,7 @@ struct rein_arbiter_params {
 	enum rein_band band;
 	bool declared, budget_hard;
 	uint64_t deadline_ns, period_ns, budget_ns;
+	uint32_t sms; /* as in sms.h */
 	uint32_t job; /* 0: its own */
 };
 /* Sets them in a client that has not joined yet. */

@@ -10,6 +10,7 @@
 #include "../common/clock.h"
 #include "../common/log.h"
 #include "../common/ring.h"
+#include "../common/sms.h"
 #include "../common/sock.h"
 #include "../common/ticks.h"
 
@@ -23,8 +24,10 @@ static void complete(struct rein_msg_hello *h)
 {
 	if (h->header.size >= sizeof(*h))
 		return;
-	memset((char *)h + REIN_HELLO_SIZE_1, 0, sizeof(*h) - REIN_HELLO_SIZE_1);
-	h->latency_nice = REIN_NICE_UNSET;
+	size_t known = h->header.size < REIN_HELLO_SIZE_2 ? REIN_HELLO_SIZE_1 : REIN_HELLO_SIZE_2;
+	memset((char *)h + known, 0, sizeof(*h) - known);
+	if (known == REIN_HELLO_SIZE_1)
+		h->latency_nice = REIN_NICE_UNSET;
 }
 
 static int check_wishes(struct rein_msg_hello *h, char *why, size_t why_len)
@@ -48,6 +51,11 @@ static int check_wishes(struct rein_msg_hello *h, char *why, size_t why_len)
 	    (h->latency_nice < REIN_NICE_MIN || h->latency_nice > REIN_NICE_MAX)) {
 		snprintf(why, why_len, "latency_nice %d does not exist; accepted: %d to %d",
 		         h->latency_nice, REIN_NICE_MIN, REIN_NICE_MAX);
+		return -EINVAL;
+	}
+	if (!rein_sms_ok(h->sms)) {
+		snprintf(why, why_len, "sms %#x does not exist; accepted: %s", h->sms,
+		         REIN_SMS_ACCEPTED);
 		return -EINVAL;
 	}
 	return rein_timing_check(&h->timing, why, why_len);
@@ -78,7 +86,8 @@ struct rein_wish rein_wish_of(const struct rein_msg_hello *h)
 	                          .prio = h->prio,
 	                          .weight = h->weight,
 	                          .latency_nice = h->latency_nice,
-	                          .timing = h->timing};
+	                          .timing = h->timing,
+	                          .sms = h->sms};
 }
 
 /* A sealed object of `size` bytes with its header written. NULL with *err. */
@@ -251,6 +260,7 @@ void rein_client_grant(const struct rein_client *c, const struct rein_config *co
 		g->weight = set->weight;
 		g->latency_nice = set->latency_nice;
 		g->timing = set->timing;
+		g->sms = set->sms;
 	}
 	if (c->set.prio != REIN_PRIO_UNSET)
 		g->prio = c->set.prio;
@@ -260,6 +270,8 @@ void rein_client_grant(const struct rein_client *c, const struct rein_config *co
 		g->latency_nice = c->set.latency_nice;
 	if (c->set.has_timing)
 		g->timing = c->set.timing;
+	if (c->set.sms)
+		g->sms = c->set.sms;
 	rein_grant_settle(g, c->asked.prio != REIN_PRIO_UNSET || c->set.prio != REIN_PRIO_UNSET);
 }
 
@@ -283,6 +295,7 @@ struct rein_arbiter_params rein_client_params(const struct rein_client *c,
 	    .deadline_ns = t->deadline_ns,
 	    .period_ns = t->period_ns,
 	    .budget_ns = t->budget_ns,
+	    .sms = g->sms,
 	    .job = c->job_id,
 	};
 }

@@ -28,6 +28,7 @@ struct rein_client_set { /* by `rein set`; wins over what was asked for and over
 	int prio;                        /* REIN_PRIO_UNSET: not set */
 	uint32_t weight;                 /* 0: not set */
 	int latency_nice;                /* REIN_NICE_UNSET: not set */
+	uint32_t sms;                    /* as in sms.h; 0: not set */
 	bool has_timing;
 	struct rein_timing timing;
 };

@@ -40,6 +40,7 @@ struct rein_class {
 	int band;                  /* enum rein_band, or REIN_BAND_AUTO */
 	struct rein_timing timing; /* what each program of the class reserves; all 0: nothing */
 	bool budget_hard;
+	uint32_t sms; /* as in sms.h; 0: the whole device */
 	uint64_t backlog_ns;
 	uint32_t backlog_launches;
 	uint32_t linger_us;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "../common/clock.h"
+#include "../common/sms.h"
 #include "config_int.h"
 
 void rein_reading_fail(struct rein_reading *r, const char *fmt, ...)
@@ -220,6 +221,12 @@ static void class_patience(struct rein_reading *r, const char *value)
 	               &r->class->patience_ns);
 }
 
+static void class_sms(struct rein_reading *r, const char *value)
+{
+	if (rein_sms_parse(value, &r->class->sms))
+		rein_reading_fail(r, "bad sms '%s'; accepted: %s", value, REIN_SMS_ACCEPTED);
+}
+
 static void class_gate(struct rein_reading *r, const char *value)
 {
 	r->class->gate_implicit = strcmp(value, "implicit") == 0;
@@ -417,6 +424,7 @@ static const struct key class_keys[] = {{"priority", class_priority, NULL},
                                         {"linger", class_linger, NULL},
                                         {"patience", class_patience, NULL},
                                         {"gate", class_gate, NULL},
+                                        {"sms", class_sms, NULL},
                                         {NULL, NULL, NULL}};
 static const struct key rule_keys[] = {{"exe", rule_exe, NULL},
                                        {"user", rule_user, NULL},

@@ -9,6 +9,7 @@
 
 #include "../common/clock.h"
 #include "../common/log.h"
+#include "../common/sms.h"
 #include "../common/version.h"
 #include "server.h"
 #include "snapshot.h"
@@ -55,8 +56,32 @@ static const char *policy_why(const struct rein_server *s)
 	return s->policy == s->options->policy ? rein_supervise_why() : "";
 }
 
+/* Which gates may hold a program. */
+static json_t *gates_json(uint32_t can)
+{
+	json_t *list = json_pack("[s]", "launch");
+	if (can & REIN_CAN_QUEUE)
+		json_array_append_new(list, json_string("queue"));
+	if (can & REIN_CAN_CONTEXT)
+		json_array_append_new(list, json_string("context"));
+	return list;
+}
+
+/* Those of any GPU. */
+static json_t *all_gates_json(const struct rein_gates_of *g, bool *calibrated)
+{
+	uint32_t can = g->other.can;
+	*calibrated = g->other.proven;
+	for (unsigned i = 0; i < g->n; i++) {
+		can |= g->device[i].gates.can;
+		*calibrated |= g->device[i].gates.proven;
+	}
+	return gates_json(can);
+}
+
 static json_t *op_status(struct rein_server *s, const json_t *request)
 {
+	bool calibrated;
 	struct rein_snapshot *snap = rein_snapshot_take(s);
 	if (!snap)
 		return NULL;
@@ -64,24 +89,28 @@ static json_t *op_status(struct rein_server *s, const json_t *request)
 	for (unsigned i = 0; i < snap->n_devices; i++) {
 		char uuid[REIN_UUID_LEN];
 		rein_uuid_text(uuid, snap->device[i].uuid);
-		json_array_append_new(devices, json_pack("{s:s, s:i, s:i}", "uuid", uuid, "clients",
-		                                         (int)snap->device[i].clients, "active",
-		                                         (int)snap->device[i].active));
+		json_array_append_new(devices,
+		                      json_pack("{s:s, s:i, s:i, s:o, s:b}", "uuid", uuid,
+		                                "clients", (int)snap->device[i].clients, "active",
+		                                (int)snap->device[i].active, "gates",
+		                                gates_json(snap->device[i].gates.can), "calibrated",
+		                                snap->device[i].gates.proven));
 	}
 	struct rein_loop_stats stats;
 	rein_loop_stats(s->loop, &stats);
 	rein_snapshot_free(snap);
-	return json_pack("{s:b, s:i, s:i, s:s, s:f, s:s, s:s, s:s, s:s, s:o, s:i, s:i, s:I, s:I, "
-	                 "s:I, s:o}",
-	                 "ok", 1, "pid", (int)rein_supervise_pid(), "worker_pid", (int)getpid(),
-	                 "version", REIN_VERSION, "uptime_s",
-	                 (double)(rein_now_ns() - s->started_ns) / 1e9, "policy", s->policy->name,
-	                 "policy_why", policy_why(s), "mode",
-	                 rein_mode_name(rein_loop_mode(s->loop)), "run_dir", s->options->run_dir,
-	                 "config", files_json(s->config), "clients", (int)s->n_clients,
-	                 "clients_max", REIN_CLIENTS_MAX, "decisions", (json_int_t)stats.decisions,
-	                 "decide_p50_ns", (json_int_t)stats.decide_p50_ns, "decide_p99_ns",
-	                 (json_int_t)stats.decide_p99_ns, "devices", devices);
+	json_t *gates = all_gates_json(&s->gates, &calibrated);
+	return json_pack(
+	    "{s:b, s:i, s:i, s:s, s:f, s:s, s:s, s:s, s:s, s:o, s:i, s:i, s:I, s:I, "
+	    "s:I, s:o, s:o, s:b}",
+	    "ok", 1, "pid", (int)rein_supervise_pid(), "worker_pid", (int)getpid(), "version",
+	    REIN_VERSION, "uptime_s", (double)(rein_now_ns() - s->started_ns) / 1e9, "policy",
+	    s->policy->name, "policy_why", policy_why(s), "mode",
+	    rein_mode_name(rein_loop_mode(s->loop)), "run_dir", s->options->run_dir, "config",
+	    files_json(s->config), "clients", (int)s->n_clients, "clients_max", REIN_CLIENTS_MAX,
+	    "decisions", (json_int_t)stats.decisions, "decide_p50_ns",
+	    (json_int_t)stats.decide_p50_ns, "decide_p99_ns", (json_int_t)stats.decide_p99_ns,
+	    "devices", devices, "gates", gates, "calibrated", calibrated);
 }
 
 /* ---------------------------------------------------------------- clients */
@@ -193,6 +222,11 @@ static json_t *client_json(struct rein_server *s, const struct rein_snapshot *sn
 	                           c->latency_nice, "band", rein_band_name(c->band), "job", k->job,
 	                           "backlog_us", (double)c->backlog_ns / 1e3, "reservation",
 	                           reservation_json(k), "measured", measured_json(&c->measured));
+	char sms[REIN_SMS_TEXT_LEN];
+	json_t *slice = json_pack("{s:s, s:I, s:I}", "sms", rein_sms_text(sms, c->sms), "sms_now",
+	                          (json_int_t)c->sms_now, "sms_of", (json_int_t)c->sms_of);
+	json_object_update(o, slice);
+	json_decref(slice);
 	json_object_update(o, counts);
 	json_object_update(o, timing);
 	json_decref(counts);
@@ -320,6 +354,13 @@ static bool changes_of(const struct rein_server *s, const json_t *request,
 		          class_name ? class_name : "");
 		return false;
 	}
+	const json_t *sms_json = json_object_get(request, "sms");
+	const char *sms_text = json_string_value(sms_json);
+	uint32_t sms = 0;
+	if (sms_json && (!sms_text || rein_sms_parse(sms_text, &sms))) {
+		*out = no(EINVAL, "bad sms; accepted: %s", REIN_SMS_ACCEPTED);
+		return false;
+	}
 	if (class_name) { /* everything is the class' own, unless said too */
 		*set = (struct rein_client_set){.prio = REIN_PRIO_UNSET,
 		                                .latency_nice = REIN_NICE_UNSET};
@@ -331,6 +372,8 @@ static bool changes_of(const struct rein_server *s, const json_t *request,
 		set->weight = (uint32_t)weight;
 	if (nice != REIN_NICE_UNSET)
 		set->latency_nice = (int)nice;
+	if (sms)
+		set->sms = sms;
 	return true;
 }
 
@@ -350,8 +393,8 @@ static json_t *changed_client(struct rein_server *s, const struct rein_client *c
 
 static json_t *op_set(struct rein_server *s, const json_t *request)
 {
-	static const char *const keys[] = {"prio",        "weight",    "class",    "latency_nice",
-	                                   "deadline_ms", "period_ms", "budget_ms"};
+	static const char *const keys[] = {"prio",        "weight",    "class",     "latency_nice",
+	                                   "deadline_ms", "period_ms", "budget_ms", "sms"};
 	json_int_t id = 0, pid = 0;
 	json_t *bad = NULL;
 	unsigned said = 0;
@@ -364,7 +407,7 @@ static json_t *op_set(struct rein_server *s, const json_t *request)
 		said += json_object_get(request, keys[i]) != NULL;
 	if (!said)
 		return no(EINVAL, "set needs prio, weight, class, latency_nice, deadline_ms, "
-		                  "period_ms or budget_ms");
+		                  "period_ms, budget_ms or sms");
 	struct rein_client_set set = {0};
 	if (!changes_of(s, request, &set, &bad)) /* a mistake is one whoever is meant */
 		return bad;
@@ -413,15 +456,16 @@ static json_t *op_policy(struct rein_server *s, const json_t *request)
 static json_t *class_json(const struct rein_class *c)
 {
 	enum rein_band band = rein_config_band(c, &c->timing, c->prio);
-	return json_pack("{s:s, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:s, s:f, s:i, s:i, s:f, s:b}",
-	                 "name", c->name, "prio", c->prio, "weight", (int)c->weight, "latency_nice",
-	                 c->latency_nice, "band", rein_band_name(band), "deadline_ms",
-	                 ms_json(c->timing.deadline_ns), "period_ms", ms_json(c->timing.period_ns),
-	                 "budget_ms", ms_json(c->timing.budget_ns), "budget_mode",
-	                 c->budget_hard ? "hard" : "soft", "backlog_us",
-	                 (double)c->backlog_ns / 1e3, "backlog_launches", (int)c->backlog_launches,
-	                 "linger_us", (int)c->linger_us, "patience_ms",
-	                 (double)c->patience_ns / 1e6, "gate_implicit", c->gate_implicit);
+	char sms[REIN_SMS_TEXT_LEN];
+	return json_pack(
+	    "{s:s, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:s, s:f, s:i, s:i, s:f, s:b, s:s}", "name",
+	    c->name, "prio", c->prio, "weight", (int)c->weight, "latency_nice", c->latency_nice,
+	    "band", rein_band_name(band), "deadline_ms", ms_json(c->timing.deadline_ns),
+	    "period_ms", ms_json(c->timing.period_ns), "budget_ms", ms_json(c->timing.budget_ns),
+	    "budget_mode", c->budget_hard ? "hard" : "soft", "backlog_us",
+	    (double)c->backlog_ns / 1e3, "backlog_launches", (int)c->backlog_launches, "linger_us",
+	    (int)c->linger_us, "patience_ms", (double)c->patience_ns / 1e6, "gate_implicit",
+	    c->gate_implicit, "sms", rein_sms_text(sms, c->sms));
 }
 
 static json_t *op_classes(struct rein_server *s, const json_t *request)

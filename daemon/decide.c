@@ -79,7 +79,7 @@ static void take_answer(const struct rein_arbiter *a, const struct rein_arbiter_
 		    .backlog_launches =
 			v->backlog_launches ? v->backlog_launches : c->policy.backlog_launches,
 		    .point_ns = v->metered ? rein_points_every(a, c, d, v->point_ns) : 0,
-		    .sms = v->sms,
+		    .sms = rein_points_sms(c, d, v->sms),
 		    .timeslice_us = rein_points_timeslice(a, c, d, v->timeslice_us)};
 	}
 }
@@ -256,8 +256,11 @@ static uint32_t gate_of(const struct rein_arbiter *a, const struct rein_arbiter_
 	if (a->traced && c->traceable)
 		gate |= REIN_GATE_TRACED;
 	for (unsigned i = 0; i < c->slots; i++)
-		if (c->slot[i].seen && c->slot[i].metered)
-			gate |= REIN_GATE_METERED;
+		if (c->slot[i].seen) {
+			gate |= c->slot[i].metered ? REIN_GATE_METERED : 0;
+			gate |=
+			    c->slot[i].limits.sms && c->can & REIN_CAN_SLICE ? REIN_GATE_SLICED : 0;
+		}
 	return gate;
 }
 

@@ -17,14 +17,6 @@
 #endif
 #define GROUPS_MAX 1024
 
-void rein_printable(char *to, size_t len, const char *from)
-{
-	size_t i = 0;
-	for (; from[i] && i + 1 < len; i++)
-		to[i] = from[i] >= 0x20 && from[i] <= 0x7e ? from[i] : '?';
-	to[i] = 0;
-}
-
 gid_t rein_identity_group(void)
 {
 	const struct group *g = getgrnam(REIN_GROUP);
@@ -143,7 +135,7 @@ static bool reserves_more(const struct rein_timing *t, const struct rein_timing 
 static bool class_is_more(const struct rein_class *class, const struct rein_class *than)
 {
 	return class->prio > than->prio || class->weight > than->weight ||
-	       class->latency_nice < than->latency_nice ||
+	       class->latency_nice < than->latency_nice || (than->sms && class->sms != than->sms) ||
 	       reserves_more(&class->timing, &than->timing) ||
 	       rein_config_band(class, &class->timing, class->prio) <
 	           rein_config_band(than, &than->timing, than->prio);
@@ -195,6 +187,12 @@ static void grant_wishes(struct rein_grant *out, const struct rein_identity *who
 			note(out, "latency_nice %d %s; granted %d", w->latency_nice, needs,
 			     out->latency_nice);
 	}
+	if (w->sms) {
+		if (any || !class->sms || !base->sms)
+			out->sms = w->sms;
+		else
+			note(out, "another slice than the class' %s", needs);
+	}
 	if (rein_timing_any(&w->timing)) {
 		if (any || !reserves_more(&w->timing, &class->timing) ||
 		    !reserves_more(&w->timing, &base->timing))
@@ -224,6 +222,7 @@ void rein_grant(struct rein_grant *out, const struct rein_config *config,
 	out->weight = out->class->weight;
 	out->latency_nice = out->class->latency_nice;
 	out->timing = out->class->timing;
+	out->sms = out->class->sms;
 	if (out->err)
 		return;
 	grant_wishes(out, who, wish, base);

@@ -29,15 +29,13 @@ REIN_MUST_CHECK int rein_identity_get(struct rein_identity *who, int sock, int *
 /* The group's id, or -1 (as gid_t) if it does not exist. */
 gid_t rein_identity_group(void);
 
-/* Copies text, replacing what is not printable ASCII: names reach terminals and JSON. */
-void rein_printable(char *to, size_t len, const char *from);
-
 struct rein_wish {                 /* what a program asks for */
 	const char *class_name;    /* "" = by the rules */
 	int prio;                  /* REIN_PRIO_UNSET = the class' */
 	uint32_t weight;           /* 0 = the class' */
 	int latency_nice;          /* REIN_NICE_UNSET = the class' */
 	struct rein_timing timing; /* all 0 = the class' */
+	uint32_t sms;              /* as in sms.h; 0 = the class' */
 };
 
 struct rein_grant {
@@ -47,6 +45,7 @@ struct rein_grant {
 	uint32_t weight;
 	int latency_nice;
 	struct rein_timing timing; /* what it may reserve; whether it can be kept is admit.h's */
+	uint32_t sms;
 	enum rein_band band;
 	bool declared;  /* somebody gave it a class, a priority or timing */
 	char text[160]; /* "" or why less was granted than asked for */
@@ -54,7 +53,7 @@ struct rein_grant {
 
 /* What a process gets that asks for that. The rules' class is everybody's right; more needs
  * privilege; less never does. More is: a higher priority or weight, a lower latency_nice, a more
- * urgent band, a reservation that the class does not have. */
+ * urgent band, a reservation that the class does not have, SMs other than the class' slice. */
 void rein_grant(struct rein_grant *out, const struct rein_config *config,
                 const struct rein_identity *who, const struct rein_wish *wish);
 /* Band and `declared`, after something else in it was changed; has_prio: somebody said one. */

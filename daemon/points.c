@@ -32,6 +32,7 @@
 
 #include "../common/clock.h"
 #include "../common/rm.h"
+#include "../common/sms.h"
 
 #define ALONE_NS REIN_S
 
@@ -99,6 +100,33 @@ uint32_t rein_points_timeslice(const struct rein_arbiter *a, const struct rein_a
 	if (wish_us || d->outranked > 1 || !is_outranked(c, d) || !can(a, c, REIN_CAN_CONTEXT))
 		return wish_us;
 	return d->gates.timeslice_us;
+}
+
+/* Somebody more urgent is at work: not merely registered. */
+static bool is_crowded(const struct rein_arbiter_client *c, const struct rein_arbiter_device *d)
+{
+	int prio = c->policy.background ? 0 : c->policy.prio;
+	bool crowded = false;
+	for (unsigned i = 0; i < d->n && !crowded; i++) {
+		const struct rein_arbiter_client *o = d->client[i];
+		int other = o->policy.background ? 0 : o->policy.prio;
+		crowded =
+		    o != c && o->policy.active && (other > prio || (is_timed(o) && !is_timed(c)));
+	}
+	return crowded;
+}
+
+/* The more urgent have the device's first SMs, the others its last ones: as long as the sizes allow
+ * it they have none in common. */
+uint32_t rein_points_sms(const struct rein_arbiter_client *c, const struct rein_arbiter_device *d,
+                         uint32_t wish)
+{
+	uint32_t sms = wish ? wish : c->sms;
+	if (!(c->can & REIN_CAN_SLICE) || sms & REIN_SMS_ALL ||
+	    (sms & REIN_SMS_SHARED && !is_crowded(c, d)))
+		return wish;
+	sms &= REIN_SMS_COUNT | REIN_SMS_PERMILLE;
+	return sms && !rein_arbiter_is_urgent(c) ? sms | REIN_SMS_LAST : sms;
 }
 
 /* Below this a kernel is over before holding it has paid. */

@@ -11,12 +11,9 @@
 #include "../common/env.h"
 #include "../common/rm.h"
 
-#define PROFILE_VERSION 1
 #define PROFILE_BYTES_MAX 65536
 #define POINT_COST_MAX_NS 1000000
 #define CONTEXT_MAX_US 1000000 /* of a hold, and of a time slice */
-#define DRIVER_FILE "/sys/module/nvidia/version"
-#define DRIVER_LEN 64
 
 static const char *const recipes[REIN_RM_RECIPES] = {
     [REIN_RM_RECIPE_OFF] = "off",
@@ -68,9 +65,9 @@ static int take(const json_t *root, struct rein_gates *gates, uint8_t uuid[16], 
 	unsigned i = 0;
 	while (i < REIN_RM_RECIPES && strcmp(recipes[i], recipe) != 0)
 		i++;
-	if (number != PROFILE_VERSION)
+	if (number != REIN_PROFILE_VERSION)
 		snprintf(why, why_len, "profile_version %d; accepted: %d; run rein calibrate again",
-		         number, PROFILE_VERSION);
+		         number, REIN_PROFILE_VERSION);
 	else if (!uuid_parse(gpu, uuid))
 		snprintf(why, why_len, "bad gpu '%.60s'; accepted: GPU-<uuid>", gpu);
 	else if (i == REIN_RM_RECIPES)
@@ -116,6 +113,7 @@ struct rein_gates rein_profile_allowed(const struct rein_gates *measured, bool p
                                        const struct rein_config *config)
 {
 	struct rein_gates g = *measured;
+	g.proven = proven;
 	if (config->has_gates) {
 		g.can |= proven ? 0 : REIN_CAN_QUEUE; /* as the user says */
 		g.can &= config->gates;
@@ -142,7 +140,7 @@ static void read_one(struct rein_gates_of *out, const struct rein_config *config
                      const char *driver, void (*say)(const char *line))
 {
 	static const uint8_t any[16];
-	char text[PROFILE_BYTES_MAX], line[512], why[256], made_for[DRIVER_LEN];
+	char text[PROFILE_BYTES_MAX], line[512], why[256], made_for[REIN_PROFILE_DRIVER_LEN];
 	struct rein_gates gates;
 	uint8_t uuid[16];
 	ssize_t n = slurp(path, text, sizeof(text));
@@ -174,18 +172,14 @@ void rein_profile_read(struct rein_gates_of *out, const struct rein_config *conf
 {
 	static const struct rein_gates none;
 	const char *only = rein_env_filled(REIN_ENV_PROFILE);
-	char driver[DRIVER_LEN];
+	char driver[REIN_PROFILE_DRIVER_LEN];
 	memset(out, 0, sizeof(*out));
 	out->other = rein_profile_allowed(&none, false, config);
 	if (only) {
 		read_one(out, config, only, "", say);
 		return;
 	}
-	ssize_t n = slurp(DRIVER_FILE, driver, sizeof(driver) - 1);
-	if (n <= 0)
-		return;
-	driver[n] = 0;
-	driver[strcspn(driver, "\n")] = 0;
+	rein_profile_driver(driver);
 	glob_t found;
 	if (glob(REIN_PROFILE_DIR "/profile-*.json", 0, NULL, &found) == 0)
 		for (size_t i = 0; i < found.gl_pathc; i++)

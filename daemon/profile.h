@@ -22,10 +22,9 @@
 #ifndef REIN_PROFILE_H
 #define REIN_PROFILE_H
 
+#include "../common/profile.h"
 #include "arbiter.h"
 #include "config.h"
-
-#define REIN_PROFILE_DIR "/var/lib/rein"
 
 /* Reads the profiles; what cannot be read is passed by, with one line to `say`. Never fails:
  * without profiles there is what the configuration allows. */

@@ -149,9 +149,8 @@ static void do_set_gates(struct rein_arbiter *a, void *arg, uint64_t now_ns)
 
 static void apply_gates(struct rein_server *s)
 {
-	struct rein_gates_of gates;
-	rein_profile_read(&gates, s->config, say_profile);
-	rein_loop_call(s->loop, do_set_gates, &gates);
+	rein_profile_read(&s->gates, s->config, say_profile);
+	rein_loop_call(s->loop, do_set_gates, &s->gates);
 }
 
 int rein_server_reload(struct rein_server *s, char *err, size_t err_len)

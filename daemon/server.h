@@ -48,6 +48,7 @@ struct rein_conn {
 struct rein_server {
 	const struct rein_options *options;
 	struct rein_config *config;
+	struct rein_gates_of gates; /* what the profiles and the configuration allow */
 	struct rein_loop *loop;
 	struct rein_collector *collector;
 	uint64_t trace_until_ns; /* recorded until then even if not configured; 0: not */

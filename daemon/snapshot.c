@@ -30,6 +30,9 @@ static void copy_client(const struct rein_arbiter *a, const struct rein_arbiter_
 	out->mode = c->mode;
 	out->points = rein_load_relaxed(&st->points);
 	out->context_holds = c->points ? rein_load_relaxed(&c->points->context_holds) : 0;
+	out->sms = c->sms;
+	out->sms_now = c->points ? rein_load_relaxed(&c->points->sms) : 0;
+	out->sms_of = c->points ? rein_load_relaxed(&c->points->sms_of) : 0;
 	out->waiting = c->demand & REIN_DEMAND_WAITING;
 	out->working = c->demand & REIN_DEMAND_ACTIVE;
 	out->used_ns = c->policy.used_ns;
@@ -70,6 +73,7 @@ static void do_copy(struct rein_arbiter *a, void *arg, uint64_t now_ns)
 		place[i] = (int)snap->n_devices;
 		memcpy(snap->device[snap->n_devices].uuid, d->uuid, 16);
 		snap->device[snap->n_devices].clients = d->n;
+		snap->device[snap->n_devices].gates = d->gates;
 		snap->device[snap->n_devices++].active = rein_arbiter_device_active(d);
 	}
 	for (unsigned i = 0; i < a->n; i++)

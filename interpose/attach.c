@@ -16,6 +16,7 @@
 #include "helper.h"
 #include "ours.h"
 #include "point.h"
+#include "slice.h"
 #include "rmgate.h"
 #include "stream.h"
 #include "trace.h"
@@ -215,6 +216,7 @@ int rein_attach_map(const int *fds, unsigned n_fds)
 	if (n_fds > REIN_FD_POINTS)
 		rein_point_join(fds[REIN_FD_POINTS]);
 	rein_point_publish();
+	rein_slice_publish();
 	rein_rmgate_joined();
 	publish_devices();
 	rein_demand_publish();

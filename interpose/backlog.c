@@ -465,13 +465,20 @@ static void choose_sample(struct rein_ticket *t, uint64_t limit_ns)
 	t->sampled |= n % PAIR_EVERY == PAIR_EVERY - 1;
 }
 
+/* By an explicit handle: the stream, or where its work goes now (slice.h). */
+static CUstream where(const struct rein_ticket *t)
+{
+	return rein_slice_stands(t->row,
+	                         (CUstream)(uintptr_t)rein_handle_of(t->work->stream, t->options));
+}
+
 /* What it may take, and whether it is to be timed: that parts a dependent pair, so only if its time
  * is not known. */
 static void weigh(struct rein_ticket *t)
 {
 	uint64_t limit_ns, limit_count;
 	limits(t->row, &limit_ns, &limit_count);
-	t->stream = (CUstream)(uintptr_t)rein_handle_of(t->work->stream, t->options);
+	t->stream = where(t);
 	t->key = key_of(t->work);
 	t->estimate_ns = estimate(t->work, t->key);
 	t->known = t->estimate_ns != 0;
@@ -537,7 +544,7 @@ void rein_backlog_sample_next(uint64_t begun)
 {
 	static uint64_t last_ns, last_begun; /* the helper's */
 	uint64_t now = rein_now_ns();
-	if (rein_load_relaxed(&REIN_GATE_WORD) & ~REIN_GATE_TRACED ||
+	if (rein_load_relaxed(&REIN_GATE_WORD) & ~(REIN_GATE_TRACED | REIN_GATE_SLICED) ||
 	    now - last_ns < SAMPLES_APART_NS || begun - last_begun < SAMPLES_APART)
 		return;
 	if (rein_mark_pending())
@@ -558,7 +565,7 @@ void rein_backlog_unmetered(struct rein_ticket *t)
 	if (!t->mark)
 		return;
 	t->mark->expected_ns = 0;
-	t->stream = (CUstream)(uintptr_t)rein_handle_of(t->work->stream, t->options);
+	t->stream = where(t);
 	t->sampled = true;
 }
 
@@ -574,7 +581,7 @@ void rein_backlog_leave(struct rein_ticket *t)
 void rein_backlog_before(struct rein_ticket *t)
 {
 	if (t->behind && t->point)
-		rein_point_put(t->row, t->stream);
+		rein_point_put(t->row, t->stream, t->proven);
 	if (!t->mark || !t->key)
 		return;
 	if (t->sampled)

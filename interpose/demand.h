@@ -32,7 +32,9 @@
 #define REIN_ATT_YIELD 16ull     /* background threads are to wait at the gate (request.h) */
 #define REIN_ATT_SAMPLE 32ull    /* the next launch is to be timed (backlog.h) */
 #define REIN_ATT_CAPTURE 256ull
-#define REIN_ATT_CAPTURES 0xffffff00ull
+#define REIN_ATT_CAPTURES 0x000fff00ull
+#define REIN_ATT_OUT (1ull << 20) /* streams whose work is in a slice (slice.h) */
+#define REIN_ATT_OUTS 0xfff00000ull
 #define REIN_ATT_ATTEMPT (1ull << 32)
 extern rein_a64 rein_attention;
 

@@ -34,7 +34,7 @@ SUBMIT = ("launch", "graph", "copy", "set", "memory", "order")
 BY_HAND = ("init", "context", "stream", "event", "capture", "proc")
 UNHOOKED = ("module", "memquery", "query", "pass")
 CLASSES = SUBMIT + ("sync", "implicit") + BY_HAND + UNHOOKED
-FLAGS = ("ptsz", "nowork", "blocking", "hand")
+FLAGS = ("ptsz", "nowork", "blocking", "sliced", "follows", "whole", "hand")
 VALUES = ("stream", "sync", "func", "grid", "block", "shared", "config", "exec", "upload", "multi",
           "bytes", "copy2d", "copy3d")
 HEADERS = ("cuda.h", "cudaProfiler.h")
@@ -102,7 +102,8 @@ class Symbol:
 
     def option_bits(self):
         bits = ["REIN_OPT_STREAM"] if self.stream()[1] else []
-        for flag, bit in (("ptsz", "PER_THREAD"), ("blocking", "BLOCKING"), ("nowork", "NO_WORK")):
+        for flag, bit in (("ptsz", "PER_THREAD"), ("blocking", "BLOCKING"), ("nowork", "NO_WORK"),
+                          ("sliced", "SLICED"), ("follows", "FOLLOWS")):
             if flag in self.options:
                 bits.append("REIN_OPT_" + bit)
         return " | ".join(bits) or "0"
@@ -125,6 +126,8 @@ class Symbol:
                 dims = [f"{config} ? {config}->{arg}{d} : 0" for d in "XYZ"]
                 out.append(f".{field} = {{{', '.join(dims)}}}")
             out.append(".shared_bytes = {0} ? {0}->sharedMemBytes : 0".format(self.arg("config")))
+            out.append(".whole = !{0} || ({0}->numAttrs && rein_slice_refuses({0}))".format(
+                self.arg("config")))
             out.append(".dependent = {0} && {0}->numAttrs && rein_point_is_dependent({0})".format(
                 self.arg("config")))
         if "shared" in opt:
@@ -140,8 +143,21 @@ class Symbol:
     def prototype(self, prefix=""):
         return f"CUresult {prefix}{self.name}({', '.join(self.params) or 'void'})"
 
-    def call(self, function):
-        return f"{function}({', '.join(self.args)})"
+    def call(self, function, args=None):
+        return f"{function}({', '.join(args or self.args)})"
+
+    def call_there(self):
+        """The driver's function on the stream that t.slice says; and what comes before it."""
+        args, before = list(self.args), ""
+        if not {"sliced", "follows"} & set(self.options):
+            return self.call("real." + self.name), before
+        if "config" in self.options:
+            config = self.arg("config")
+            before = (f"\tCUlaunchConfig copy;\n\t{config} = rein_slice_config({config}, target, "
+                      "t.slice.stream, &copy);\n")
+        else:
+            args[args.index(self.arg("stream"))] = "t.slice.stream"
+        return self.call("real." + self.name, args), before
 
 
 class Header:
@@ -352,9 +368,11 @@ TRACED static {s.prototype("traced_")}
 
 def submit_hook(s):
     stream, _ = s.stream()
+    call, before = s.call_there()
     events = ""
     if "config" in s.options:
         events = "\n\tif ({0} && {0}->numAttrs)\n\t\trein_event_launched({0});".format(s.arg("config"))
+    whole = f"\n\trein_slice_whole(target, {s.option_bits()});" if "whole" in s.options else ""
     fields = [f".entry = REIN_E_{s.name}", ".stream = target"] + s.work()
     lines = ",\n\t\t".join(fields)
     return f"""
@@ -366,14 +384,14 @@ SLOW static {s.prototype("slow_")}
 	}};
 	struct rein_ticket t;
 	rein_submit_slow(&t, &w);
-	CUresult r = {s.call("real." + s.name)};
+{before}	CUresult r = {call};
 	rein_submit_slow_done(&t, r);
 	return r;
 }}
 {"" if "blocking" in s.options else traced_hook(s, stream, lines)}
 FAST {s.prototype("hook_")}
 {{
-	CUstream target = {stream};{events}
+	CUstream target = {stream};{events}{whole}
 	struct rein_row *row = rein_submit_fast(target, {s.option_bits()});
 	if (REIN_UNLIKELY(row == NULL))
 		return {s.call(("slow_" if "blocking" in s.options else "traced_") + s.name)};

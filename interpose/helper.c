@@ -13,6 +13,7 @@
 #include "demand.h"
 #include "rmgate.h"
 #include "point.h"
+#include "slice.h"
 #include "stream.h"
 #include "submit.h"
 
@@ -100,7 +101,8 @@ static CUresult ask(const struct rein_row *row)
 	CUresult r = real.cuCtxPushCurrent_v2(ctx);
 	if (r != CUDA_SUCCESS)
 		return r;
-	r = real.cuStreamQuery((CUstream)(uintptr_t)rein_load_relaxed(&row->handle));
+	r = real.cuStreamQuery(
+	    rein_slice_stands(row, (CUstream)(uintptr_t)rein_load_relaxed(&row->handle)));
 	(void)real.cuCtxPopCurrent_v2(&popped);
 	return r;
 }
@@ -209,16 +211,26 @@ static uint64_t longer(uint64_t tick_ns, uint64_t max_ns)
 	return tick_ns * 2 > max_ns ? max_ns : tick_ns * 2;
 }
 
+static void make_slices(void)
+{
+	if (!rein_slice_missing() || !enter_call())
+		return;
+	rein_slice_make();
+	leave_call();
+}
+
 /* From active to idle. True: no look of ours was needed for it. */
 static bool watch_request(void)
 {
 	uint64_t seen = rein_rows_begun(), tick = linger_ns(), quiet = 0;
 	bool unaided = true;
 	rein_backlog_sample_next(seen);
+	make_slices();
 	for (;;) {
 		nap(tick);
 		rein_demand_totals();
 		rein_rmgate_arm();
+		make_slices();
 		if (!wanted())
 			return unaided;
 		uint64_t begun = rein_rows_begun();

@@ -112,6 +112,15 @@ bool rein_mark_call_begin(CUstream stream)
 	return false;
 }
 
+bool rein_mark_quiet_begin(bool capturer)
+{
+	rein_add_seqcst(&recording, 1);
+	if (capturer || !rein_capture_any())
+		return true;
+	rein_mark_call_end();
+	return false;
+}
+
 void rein_mark_call_end(void)
 {
 	if (rein_add_seqcst(&recording, (uint32_t)-1) == 1 && rein_capture_any())

@@ -69,6 +69,9 @@ void rein_mark_quiesce(void);
 /* Around a call of ours that puts something into a stream, so that it never enters a capture.
  * False: the stream captures; nothing is to be ended. */
 bool rein_mark_call_begin(CUstream stream);
+/* The same for calls on any streams: only if no capture is under way at all, or if it is the
+ * caller's. */
+bool rein_mark_quiet_begin(bool capturer);
 void rein_mark_call_end(void);
 /* Begin-capture has raised its count: returns when no thread is about to record a mark that it had
  * decided on before; bounded. From then on none is recorded on a stream that captures. */

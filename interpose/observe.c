@@ -18,6 +18,7 @@
 #include "demand.h"
 #include "helper.h"
 #include "point.h"
+#include "slice.h"
 #include "stream.h"
 #include "submit.h"
 
@@ -79,8 +80,10 @@ CUresult hook_cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev)
 {
 	rein_need_real();
 	CUresult r = created(real.cuDevicePrimaryCtxRetain(pctx, dev), pctx, dev);
-	if (r == CUDA_SUCCESS && pctx && rein_shim_on())
+	if (r == CUDA_SUCCESS && pctx && rein_shim_on()) {
 		rein_context_primary(dev, *pctx);
+		rein_slice_retained(dev);
+	}
 	return r;
 }
 
@@ -213,12 +216,13 @@ static bool primary_released(CUdevice dev)
 	return true;
 }
 
-static CUresult end_primary(CUresult (*end)(CUdevice), CUdevice dev)
+static CUresult end_primary(CUresult (*end)(CUdevice), CUdevice dev, bool all)
 {
 	CUcontext ctx = rein_shim_on() ? rein_context_primary(dev, NULL) : NULL;
 	if (!ctx)
 		return end(dev);
 	pause_queries();
+	rein_slice_released(dev, all);
 	rein_point_context_ends(ctx);
 	CUresult r = end(dev);
 	rein_point_context_over(r == CUDA_SUCCESS && primary_released(dev) ? ctx : NULL);
@@ -229,25 +233,25 @@ static CUresult end_primary(CUresult (*end)(CUdevice), CUdevice dev)
 CUresult hook_cuDevicePrimaryCtxRelease(CUdevice dev)
 {
 	rein_need_real();
-	return end_primary(real.cuDevicePrimaryCtxRelease, dev);
+	return end_primary(real.cuDevicePrimaryCtxRelease, dev, false);
 }
 
 CUresult hook_cuDevicePrimaryCtxRelease_v2(CUdevice dev)
 {
 	rein_need_real();
-	return end_primary(real.cuDevicePrimaryCtxRelease_v2, dev);
+	return end_primary(real.cuDevicePrimaryCtxRelease_v2, dev, false);
 }
 
 CUresult hook_cuDevicePrimaryCtxReset(CUdevice dev)
 {
 	rein_need_real();
-	return end_primary(real.cuDevicePrimaryCtxReset, dev);
+	return end_primary(real.cuDevicePrimaryCtxReset, dev, true);
 }
 
 CUresult hook_cuDevicePrimaryCtxReset_v2(CUdevice dev)
 {
 	rein_need_real();
-	return end_primary(real.cuDevicePrimaryCtxReset_v2, dev);
+	return end_primary(real.cuDevicePrimaryCtxReset_v2, dev, true);
 }
 
 /* The streams of a green context, and those made while it was current under its other name, cannot
@@ -329,15 +333,19 @@ static CUresult destroy_stream(CUresult (*destroy)(CUstream), CUstream stream)
 	rein_helper_inhibit();
 	struct rein_row *row = rein_row_leaving(stream);
 	bool captures = !row && rein_capture_over(stream, 0);
-	if (row)
+	if (row) {
+		rein_slice_ends(row);
 		rein_mark_last(row, stream);
+	}
 	errno = saved;
 	CUresult r = destroy(stream);
 	saved = errno;
-	if (row && r == CUDA_SUCCESS)
+	if (row && r == CUDA_SUCCESS) {
+		rein_slice_over(row);
 		rein_row_dead(row);
-	else if (row)
+	} else if (row) {
 		rein_row_back(row);
+	}
 	if (captures && r == CUDA_SUCCESS)
 		rein_capture_end();
 	else if (captures)
@@ -359,6 +367,36 @@ CUresult hook_cuStreamDestroy_v2(CUstream stream)
 	return destroy_stream(real.cuStreamDestroy_v2, stream);
 }
 
+CUresult hook_cuStreamSetAttribute(CUstream stream, CUstreamAttrID attr,
+                                   const CUstreamAttrValue *value)
+{
+	rein_need_real();
+	rein_slice_whole(stream, 0);
+	return real.cuStreamSetAttribute(stream, attr, value);
+}
+
+CUresult hook_cuStreamSetAttribute_ptsz(CUstream stream, CUstreamAttrID attr,
+                                        const CUstreamAttrValue *value)
+{
+	rein_need_real();
+	rein_slice_whole(stream, REIN_OPT_PER_THREAD);
+	return real.cuStreamSetAttribute_ptsz(stream, attr, value);
+}
+
+CUresult hook_cuStreamCopyAttributes(CUstream to, CUstream from)
+{
+	rein_need_real();
+	rein_slice_whole(to, 0);
+	return real.cuStreamCopyAttributes(to, from);
+}
+
+CUresult hook_cuStreamCopyAttributes_ptsz(CUstream to, CUstream from)
+{
+	rein_need_real();
+	rein_slice_whole(to, REIN_OPT_PER_THREAD);
+	return real.cuStreamCopyAttributes_ptsz(to, from);
+}
+
 /* ---------------------------------------------------------------- captures */
 
 /* The row is made while the stream may still be asked about; the count is raised before the
@@ -374,6 +412,7 @@ static struct rein_row *capture_begin(CUstream stream, unsigned options)
 	rein_capture_begin();
 	rein_helper_inhibit();
 	rein_mark_settle();
+	rein_slice_capture_begins();
 	errno = saved;
 	return row;
 }

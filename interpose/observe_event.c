@@ -13,6 +13,7 @@
 
 #include "event.h"
 #include "point.h"
+#include "slice.h"
 #include "stream.h"
 #include "submit.h"
 
@@ -23,11 +24,40 @@ struct order {
 	bool submitted; /* through the slow path, with this ticket */
 	struct rein_work work;
 	struct rein_ticket ticket;
+	struct rein_slice_visit slice; /* slice.stream: to be given to the driver */
+	unsigned options;
 	/* records: */
 	CUevent event;
 	struct rein_row *row; /* NULL: what the event will prove is not known */
 	uint64_t target;
 };
+
+/* It goes where the work of its stream goes. */
+static void visit(struct order *o, enum rein_entry_id entry, CUstream stream)
+{
+	o->options = rein_entries[entry].options;
+	o->slice = (struct rein_slice_visit){.stream = stream};
+	if (REIN_LIKELY(!rein_slice_any()) || !rein_shim_on() ||
+	    rein_capture_on(stream, o->options))
+		return;
+	int saved = errno;
+	rein_slice_enter(&o->slice, rein_row_seek(stream, o->options), stream, o->options);
+	errno = saved;
+}
+
+/* A wait that nobody was told of: what goes out after it has to wait too. */
+static void visit_over(struct order *o)
+{
+	bool told = o->slice.row;
+	if (REIN_LIKELY(!told && !rein_slice_any()) || !rein_shim_on())
+		return;
+	int saved = errno;
+	if (told)
+		rein_slice_leave(&o->slice);
+	else if (o->options & REIN_OPT_STREAM && !rein_capture_any())
+		rein_slice_passed(o->slice.stream, o->options);
+	errno = saved;
+}
 
 static void submit(struct order *o, enum rein_entry_id entry, CUstream stream, bool across)
 {
@@ -40,6 +70,7 @@ static void record_begin(struct order *o, enum rein_entry_id entry, CUevent even
 {
 	o->submitted = false;
 	o->row = NULL;
+	visit(o, entry, stream);
 	if (!rein_shim_on())
 		return;
 	o->event = event;
@@ -57,6 +88,7 @@ static void record_begin(struct order *o, enum rein_entry_id entry, CUevent even
 
 static CUresult order_end(struct order *o, CUresult r)
 {
+	visit_over(o);
 	if (o->submitted)
 		rein_submit_slow_done(&o->ticket, r);
 	else if (o->row && r == CUDA_SUCCESS)
@@ -69,7 +101,7 @@ CUresult hook_cuEventRecord(CUevent event, CUstream stream)
 	struct order o;
 	rein_need_real();
 	record_begin(&o, REIN_E_cuEventRecord, event, stream);
-	return order_end(&o, real.cuEventRecord(event, stream));
+	return order_end(&o, real.cuEventRecord(event, o.slice.stream));
 }
 
 CUresult hook_cuEventRecord_ptsz(CUevent event, CUstream stream)
@@ -77,7 +109,7 @@ CUresult hook_cuEventRecord_ptsz(CUevent event, CUstream stream)
 	struct order o;
 	rein_need_real();
 	record_begin(&o, REIN_E_cuEventRecord_ptsz, event, stream);
-	return order_end(&o, real.cuEventRecord_ptsz(event, stream));
+	return order_end(&o, real.cuEventRecord_ptsz(event, o.slice.stream));
 }
 
 /* An external record is a node of the graph under capture: each launch of it records the event. */
@@ -93,7 +125,7 @@ CUresult hook_cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned in
 	rein_need_real();
 	note_external(event, flags);
 	record_begin(&o, REIN_E_cuEventRecordWithFlags, event, stream);
-	return order_end(&o, real.cuEventRecordWithFlags(event, stream, flags));
+	return order_end(&o, real.cuEventRecordWithFlags(event, o.slice.stream, flags));
 }
 
 CUresult hook_cuEventRecordWithFlags_ptsz(CUevent event, CUstream stream, unsigned int flags)
@@ -102,7 +134,7 @@ CUresult hook_cuEventRecordWithFlags_ptsz(CUevent event, CUstream stream, unsign
 	rein_need_real();
 	note_external(event, flags);
 	record_begin(&o, REIN_E_cuEventRecordWithFlags_ptsz, event, stream);
-	return order_end(&o, real.cuEventRecordWithFlags_ptsz(event, stream, flags));
+	return order_end(&o, real.cuEventRecordWithFlags_ptsz(event, o.slice.stream, flags));
 }
 
 /* Of all streams of a context at once: more than a row can tell, so the event proves nothing until
@@ -112,6 +144,7 @@ CUresult hook_cuCtxRecordEvent(CUcontext ctx, CUevent event)
 {
 	rein_need_real();
 	rein_event_forget(event);
+	rein_slice_home_all(0);
 	return real.cuCtxRecordEvent(ctx, event);
 }
 #endif
@@ -146,6 +179,7 @@ static void wait_begin(struct order *o, enum rein_entry_id entry, CUstream strea
 {
 	o->submitted = false;
 	o->row = NULL;
+	visit(o, entry, stream);
 	if (!rein_shim_on())
 		return;
 	bool shared = rein_event_kinds(event) & REIN_EVENT_SHARED;
@@ -158,7 +192,7 @@ CUresult hook_cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int fla
 	struct order o;
 	rein_need_real();
 	wait_begin(&o, REIN_E_cuStreamWaitEvent, stream, event);
-	return order_end(&o, real.cuStreamWaitEvent(stream, event, flags));
+	return order_end(&o, real.cuStreamWaitEvent(o.slice.stream, event, flags));
 }
 
 CUresult hook_cuStreamWaitEvent_ptsz(CUstream stream, CUevent event, unsigned int flags)
@@ -166,7 +200,7 @@ CUresult hook_cuStreamWaitEvent_ptsz(CUstream stream, CUevent event, unsigned in
 	struct order o;
 	rein_need_real();
 	wait_begin(&o, REIN_E_cuStreamWaitEvent_ptsz, stream, event);
-	return order_end(&o, real.cuStreamWaitEvent_ptsz(stream, event, flags));
+	return order_end(&o, real.cuStreamWaitEvent_ptsz(o.slice.stream, event, flags));
 }
 
 /* All streams of the context wait: counted on its default stream. */
@@ -176,6 +210,7 @@ CUresult hook_cuCtxWaitEvent(CUcontext ctx, CUevent event)
 	struct order o;
 	rein_need_real();
 	wait_begin(&o, REIN_E_cuCtxWaitEvent, NULL, event);
+	rein_slice_home_all(0);
 	return order_end(&o, real.cuCtxWaitEvent(ctx, event));
 }
 #endif

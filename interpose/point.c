@@ -201,7 +201,7 @@ static bool is_refused(CUresult r)
 	return true;
 }
 
-void rein_point_put(struct rein_row *row, CUstream stream)
+void rein_point_put(struct rein_row *row, CUstream stream, uint64_t proven)
 {
 	unsigned number;
 	struct place *p = place_of(row);
@@ -212,7 +212,7 @@ void rein_point_put(struct rein_row *row, CUstream stream)
 	memset(op, 0, sizeof(op));
 	op[0].writeValue.operation = CU_STREAM_MEM_OP_WRITE_VALUE_32;
 	op[0].writeValue.address = at;
-	op[0].writeValue.value = (uint32_t)rein_load_seqcst(&row->returned);
+	op[0].writeValue.value = (uint32_t)proven;
 	op[1].waitValue.operation = CU_STREAM_MEM_OP_WAIT_VALUE_32;
 	op[1].waitValue.address = p->base + offsetof(struct rein_points, open);
 	op[1].waitValue.value = 1;

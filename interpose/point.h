@@ -43,8 +43,9 @@
 /* Estimated work between points of this row's stream; 0: no points there. Its context is current.
  */
 uint64_t rein_point_every(const struct rein_row *row);
-/* Puts one into the stream, for which rein_point_every() said so. */
-void rein_point_put(struct rein_row *row, CUstream stream);
+/* Puts one into the stream, for which rein_point_every() said so; `proven`: the row's `returned`,
+ * as it was before the stream was chosen (slice.h). */
+void rein_point_put(struct rein_row *row, CUstream stream, uint64_t proven);
 /* Completes what the points passed so far prove. Any thread. */
 void rein_point_look(void);
 /* A launch that may begin before the one before it has ended. */

@@ -20,6 +20,7 @@
  *   event.c       what a completed event proves
  *   backlog.c     metered clients: estimates, waiting for room; mark.c: marks and samples;
  *                 point.c: the queue gate
+ *   slice.c       SM slices: which of two streams; slice_make.c: green contexts
  *   attach.c      the shared memory; warden.c: joining the daemon, the warden thread, fork
  *   rmgate.c      the context gate: when channel groups are held; rmhold.c: how; rmtable.c: which
  *   helper.c      the helper thread: quiet-queue queries
@@ -74,6 +75,8 @@ enum rein_class {
 #define REIN_OPT_PER_THREAD 2u /* _ptsz/_ptds: stream 0 means the per-thread default stream */
 #define REIN_OPT_BLOCKING 4u   /* has completed on return, and what its stream held before */
 #define REIN_OPT_NO_WORK 8u    /* ordering only: passes no gate, but is counted (event record) */
+#define REIN_OPT_SLICED 16u    /* kernels: go into the slice (slice.h) */
+#define REIN_OPT_FOLLOWS 32u   /* goes where its stream's kernels went; all others: where it was */
 
 struct rein_entry {
 	const char *name;

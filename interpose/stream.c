@@ -14,6 +14,7 @@
 struct rein_row rein_row_none;
 rein_a64 rein_progress;
 rein_a32 rein_rows_generation = 1;
+rein_a32 rein_rows_blocking;
 __thread struct rein_tls rein_tls __attribute__((tls_model("initial-exec")));
 
 static struct rein_row rows[REIN_ROWS];
@@ -176,6 +177,8 @@ static struct rein_row *make(uint64_t handle, uint64_t scope, uint64_t context, 
 		rein_store_relaxed(&row->flags, flags);
 		rein_store_relaxed(&row->slot, slot_of(context));
 		rein_store_relaxed(&row->id, id_of(row, context));
+		if (flags & REIN_ROW_BLOCKING || handle == REIN_HANDLE_OVERFLOW)
+			rein_add_seqcst(&rein_rows_blocking, 1);
 		rein_store_release(&row->state, REIN_ROW_LIVE);
 	}
 	pthread_mutex_unlock(&making);

@@ -73,6 +73,8 @@ static inline uint64_t rein_handle_of(CUstream stream, unsigned options)
 	return options & REIN_OPT_PER_THREAD ? REIN_HANDLE_PER_THREAD : REIN_HANDLE_LEGACY;
 }
 
+/* How many streams were ever made that synchronise with the legacy default stream. */
+extern rein_a32 rein_rows_blocking;
 extern struct rein_row rein_row_none; /* of submissions that are not counted */
 
 /* Each thread's most recent rows; void when its generation is not the current one. */

@@ -183,6 +183,16 @@ static void sync_finish(struct rein_sync *s, CUresult r)
 	rein_add_seqcst(&syncing, (uint32_t)-1);
 }
 
+/* What is to be asked about is to stand for all of its work; an event was recorded where it was. */
+static void come_home(enum rein_sync_kind kind, CUstream stream, unsigned options)
+{
+	struct rein_row *row = kind == REIN_SYNC_STREAM ? rein_row_seek(stream, options) : NULL;
+	if (row)
+		rein_slice_home(row);
+	else if (kind == REIN_SYNC_CONTEXT)
+		rein_slice_home_all(0);
+}
+
 void rein_sync_begin(struct rein_sync *s, enum rein_sync_kind kind, void *handle, unsigned options)
 {
 	s->kind = REIN_SYNC_NONE;
@@ -208,6 +218,8 @@ void rein_sync_begin(struct rein_sync *s, enum rein_sync_kind kind, void *handle
 		s->event = (uint64_t)(uintptr_t)handle;
 		s->event_value = rein_event_look((CUevent)handle);
 	}
+	if (REIN_UNLIKELY(rein_slice_any()))
+		come_home(kind, (CUstream)handle, options);
 	s->began = rein_trace_on() ? rein_trace_now() : 0;
 	errno = saved;
 }
@@ -267,6 +279,32 @@ static void take_back(struct rein_ticket *t, CUresult r)
 	sync_finish(&t->sync, r);
 }
 
+/* Marks and points go where the work goes. */
+static void enter_slice(struct rein_ticket *t)
+{
+	const struct rein_work *w = t->work;
+	unsigned class_id = rein_entries[w->entry].class_id;
+	bool sliced = t->options & REIN_OPT_SLICED && !w->whole;
+	if (!sliced && rein_slice_wanted(t->row) >= 0 &&
+	    (class_id == REIN_CLASS_GRAPH || (class_id == REIN_CLASS_LAUNCH && w->func)))
+		rein_slice_say_whole("graphs keep the SMs of the stream that captured them, "
+		                     "cooperative launches and large clusters have all");
+	rein_slice_enter(&t->slice, t->row, w->stream,
+	                 sliced ? t->options : t->options & ~REIN_OPT_SLICED);
+	t->stream = t->slice.stream != w->stream
+	                ? t->slice.stream
+	                : (CUstream)(uintptr_t)rein_handle_of(w->stream, t->options);
+}
+
+/* What is marked behind it stands for all that the row had before. */
+static void leave_slice(struct rein_ticket *t)
+{
+	const struct rein_work *w = t->work;
+	rein_slice_leave(&t->slice);
+	t->stream =
+	    rein_slice_stands(t->row, (CUstream)(uintptr_t)rein_handle_of(w->stream, t->options));
+}
+
 void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 {
 	int saved = errno;
@@ -275,6 +313,7 @@ void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 	t->mark = NULL;
 	t->progress = t->stalled_ns = t->waited_ns = t->began = 0;
 	t->lapsed = t->in_line = t->behind = t->point = false;
+	t->slice = (struct rein_slice_visit){.stream = w->stream};
 	t->options = rein_entries[w->entry].options & ~(w->across ? REIN_OPT_NO_WORK : 0u);
 	if (!w->bytes) /* a driver may return from a copy of nothing at once */
 		t->options &= ~REIN_OPT_BLOCKING;
@@ -305,6 +344,9 @@ void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 		t->row = NULL;
 		goto out;
 	}
+	t->proven = rein_load_seqcst(&t->row->returned);
+	if (REIN_UNLIKELY(rein_slice_any()))
+		enter_slice(t);
 	if (t->options & REIN_OPT_BLOCKING)
 		blocking_begin(t);
 	rein_backlog_before(t);
@@ -324,7 +366,9 @@ bool rein_implicit_slow(struct rein_ticket *t)
 	t->mark = NULL;
 	t->behind = false;
 	t->sync.kind = REIN_SYNC_NONE;
-	if (rein_shim_on() && !rein_capture_any())
+	rein_slice_home_all(0); /* a free waits for work: not all of it would be seen */
+	if (rein_load_relaxed(&REIN_CONTROL->flags) & REIN_CONTROL_GATE_IMPLICIT &&
+	    rein_shim_on() && !rein_capture_any())
 		t->row = rein_row_of(NULL, 0);
 	if (t->row) {
 		rein_add_seqcst(&t->row->begun, 1);
@@ -349,6 +393,8 @@ void rein_submit_slow_done(struct rein_ticket *t, CUresult r)
 	if (!t->row)
 		return;
 	int saved = errno;
+	if (REIN_UNLIKELY(t->slice.row))
+		leave_slice(t);
 	if (REIN_UNLIKELY(t->began))
 		rein_trace_submission(t->work, t->row,
 		                      t->sync.kind != REIN_SYNC_NONE ? REIN_TRACE_BLOCKING : 0,

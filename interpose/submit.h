@@ -37,6 +37,7 @@
 #include "attach.h"
 #include "demand.h"
 #include "shim.h"
+#include "slice.h"
 #include "stream.h"
 #include "trace.h"
 
@@ -49,6 +50,7 @@ struct rein_work {
 	uint32_t shared_bytes;
 	uint64_t bytes; /* copies and sets, where one argument says so */
 	bool dependent; /* may begin before the one before it in its stream has ended */
+	bool whole;     /* a launch that must have all SMs */
 	bool across; /* orders work across processes: a submission even if its row says NO_WORK */
 };
 
@@ -94,6 +96,8 @@ struct rein_ticket {
 	bool point;             /* one is due before it */
 	struct rein_mark *mark; /* to be recorded behind it: it has entered the backlog */
 	struct rein_sync sync;  /* REIN_OPT_BLOCKING: what its return completes */
+	uint64_t proven;        /* the row's `returned` before it was decided where it goes */
+	struct rein_slice_visit slice; /* slice.stream: to be given to the driver */
 };
 
 void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w);
@@ -114,8 +118,8 @@ bool rein_sync_under_way(void);
 bool rein_implicit_slow(struct rein_ticket *t);
 static inline bool rein_implicit_begin(struct rein_ticket *t)
 {
-	return REIN_UNLIKELY(rein_load_relaxed(&REIN_CONTROL->flags) &
-	                     REIN_CONTROL_GATE_IMPLICIT) &&
+	return REIN_UNLIKELY(rein_load_relaxed(&REIN_CONTROL->flags) & REIN_CONTROL_GATE_IMPLICIT ||
+	                     rein_slice_any()) &&
 	       rein_implicit_slow(t);
 }
 void rein_implicit_end(struct rein_ticket *t, CUresult r);

@@ -23,6 +23,7 @@
 #include "../common/env.h"
 #include "../common/futex.h"
 #include "../common/log.h"
+#include "../common/sms.h"
 #include "../common/sock.h"
 #include "../common/wire.h"
 #include "demand.h"
@@ -69,6 +70,13 @@ static bool time_wish(enum rein_env_id id, uint64_t *ns)
 	return false;
 }
 
+static void read_sms(void)
+{
+	const char *text = rein_env_filled(REIN_ENV_SMS);
+	if (text && rein_sms_parse(text, &hello.sms))
+		rein_error("REIN_SMS=%s ignored: accepted are %s", text, REIN_SMS_ACCEPTED);
+}
+
 /* All of it or nothing: what is left of a wish without its deadline is another wish. */
 static void read_timing(void)
 {
@@ -100,6 +108,7 @@ static void read_wishes(void)
 	    (int32_t)number_wish(REIN_ENV_LATENCY_NICE, REIN_NICE_MIN, REIN_NICE_MAX,
 	                         REIN_NICE_UNSET, " (lower is sooner)");
 	read_timing();
+	read_sms();
 	if (name)
 		strncpy(hello.name, name, sizeof(hello.name) - 1);
 	if (class_name)

@@ -31,6 +31,15 @@ for library in "$build"/softgpu/lib*.so.*; do
 	put 644 lib/rein/softgpu "$library"
 	ln -sfn "${library##*/}" "$prefix/lib/rein/softgpu/$(basename "${library%.so.*}").so"
 done
+if [[ -e $build/gpu/ctx_hold ]]; then # what `rein calibrate` runs
+	for probe in device launch_cost queue_gate_{cost,latency,slice,hold} \
+		slices_{split,confine} ctx_{timeslice,hold}; do
+		put 755 libexec/rein/gpu "$build/gpu/$probe"
+	done
+	put 644 libexec/rein/gpu/preload "$build/gpu/preload/rm_spy.so"
+else
+	echo "install: what rein calibrate runs is left out; it was not built"
+fi
 put 644 include "$here/include/rein.h"
 made=$(mktemp)
 trap 'rm -f "$made"' EXIT

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "../common/sms.h"
 #include "../common/timing.h"
 #include "wish.h"
 
@@ -200,6 +201,14 @@ static void print_notes(const json_t *answer)
 		       rein_cli_str(r, "guarantee"),
 		       rein_cli_clean(rein_cli_str(r, "why"), why, sizeof(why)), later);
 	}
+	json_array_foreach(json_object_get(answer, "clients"), i, c)
+	{
+		long long of = rein_cli_int(c, "sms_of"), now = rein_cli_int(c, "sms_now");
+		if (*rein_cli_str(c, "sms") && of)
+			printf("%s: %lld of %lld SMs (%s)\n",
+			       rein_cli_clean(rein_cli_str(c, "name"), name, sizeof(name)),
+			       now ? now : of, of, rein_cli_str(c, "sms"));
+	}
 	json_array_foreach(json_object_get(answer, "bystanders"), i, c) printf(
 	    "unmanaged: process %lld (%s) uses the GPU; run it under `rein run`\n",
 	    rein_cli_int(c, "pid"), rein_cli_clean(rein_cli_str(c, "name"), name, sizeof(name)));
@@ -293,6 +302,7 @@ static bool set_time(const struct rein_cli *cli, json_t *request, const char *ke
 static bool set_one(const struct rein_cli *cli, json_t *request, int opt)
 {
 	int prio;
+	uint32_t sms;
 	switch (opt) {
 	case 'p':
 		if (!rein_cli_prio(cli, "priority", optarg, &prio))
@@ -310,6 +320,14 @@ static bool set_one(const struct rein_cli *cli, json_t *request, int opt)
 		return set_time(cli, request, "period_ms", "period", optarg);
 	case 'B':
 		return set_time(cli, request, "budget_ms", "budget", optarg);
+	case 's':
+		if (rein_sms_parse(optarg, &sms)) {
+			rein_cli_usage(cli, "sms '%s' is not accepted; %s", optarg,
+			               REIN_SMS_ACCEPTED);
+			return false;
+		}
+		json_object_set_new(request, "sms", json_string(optarg));
+		return true;
 	case 'c':
 		json_object_set_new(request, "class", json_string(optarg));
 		return true;
@@ -328,6 +346,7 @@ static int parse_set(struct rein_cli *cli, int argc, char **argv, json_t *reques
 	    {"deadline", required_argument, NULL, 'D'},
 	    {"period", required_argument, NULL, 'P'},
 	    {"budget", required_argument, NULL, 'B'},
+	    {"sms", required_argument, NULL, 's'},
 	    CLI_COMMON_OPTIONS,
 	};
 	int opt;
@@ -352,6 +371,9 @@ static void print_set(const json_t *answer)
 		printf(", done within %g ms", rein_cli_real(r, "deadline_ms"));
 	if (json_is_object(r))
 		printf(", guarantee %s", rein_cli_str(r, "guarantee"));
+	if (*rein_cli_str(answer, "sms"))
+		printf(", SMs: %s (from its next launch on; rein ps says how many it has)",
+		       rein_cli_str(answer, "sms"));
 	putchar('\n');
 }
 
@@ -365,8 +387,9 @@ int rein_cli_set(struct rein_cli *cli, int argc, char **argv)
 		return rein_cli_usage(cli, optind == argc ? "no PID or name given"
 		                                          : "more than one PID or name");
 	if (json_object_size(request) < 2)
-		return rein_cli_usage(cli, "nothing to change; give --prio, --weight, --class, "
-		                           "--latency-nice, --deadline, --period or --budget");
+		return rein_cli_usage(cli,
+		                      "nothing to change; give --prio, --weight, --class, "
+		                      "--latency-nice, --deadline, --period, --budget or --sms");
 	long long id = 0;
 	int status = find_client(cli, argv[optind], &id);
 	if (status)

@@ -19,8 +19,8 @@ static int rein_cli_help(struct rein_cli *cli, int argc, char **argv);
 const struct rein_cli_command rein_cli_commands[] = {
     {"run", rein_cli_run, "run a program under rein",
      "[--prio N] [--class C] [--name S] [--deadline T --period T --budget T [--accept-later]]\n"
-     "         [--weight N] [--latency-nice N] [--job J] [--softgpu] [--stand-in] [--no-start]\n"
-     "         [--dry-run] [--json] -- PROGRAM [ARG]...",
+     "         [--weight N] [--latency-nice N] [--job J] [--sms N] [--softgpu] [--stand-in]\n"
+     "         [--no-start] [--dry-run] [--json] -- PROGRAM [ARG]...",
      "  --prio N     priority of the program's GPU work (default: its class')\n"
      "  --class C    a class of rein.conf (default: by the rules of rein.conf)\n"
      "  --name S     name shown by `rein ps` (default: the program's)\n"
@@ -33,6 +33,8 @@ const struct rein_cli_command rein_cli_commands[] = {
      "  --weight N   1 to 10000: its part among equals\n"
      "  --latency-nice N  -20 (its turn comes sooner) to 19\n"
      "  --job J      programs of one job run together or not at all\n"
+     "  --sms N      SMs that it is to have: 32, 25%, '75% shared' (only while somebody more\n"
+     "               urgent is active), all\n"
      "  --softgpu    use the software GPU instead of the machine's driver\n"
      "  --stand-in   put rein's libcuda.so.1 in the driver's place instead of preloading\n"
      "  --no-start   start no daemon; without one the program runs unscheduled and joins\n"
@@ -52,11 +54,12 @@ const struct rein_cli_command rein_cli_commands[] = {
      "below.\n" PRIO_HELP},
     {"set", rein_cli_set, "change a running program's priority, class or timing",
      "PID|NAME [--prio N] [--weight N] [--class C] [--latency-nice N]\n"
-     "         [--deadline T] [--period T] [--budget T] [--json]",
+     "         [--deadline T] [--period T] [--budget T] [--sms N] [--json]",
      "  --prio N     0 to 99\n"
      "  --weight N   1 to 10000: its part among programs of equal priority\n"
      "  --class C    a class of rein.conf; gives all that the class has\n"
      "  --latency-nice N  -20 (its turn comes sooner) to 19\n"
+     "  --sms N      as with `rein run`\n"
      "  --deadline T, --period T, --budget T\n"
      "               reserve, as with `rein run`; what is left out stays. A 0 gives the\n"
      "               reservation up. One that cannot be kept is refused\n" PRIO_HELP},
@@ -94,6 +97,15 @@ const struct rein_cli_command rein_cli_commands[] = {
      "  --json           one JSON object\n"
      "Nothing is measured and no GPU or daemon is needed: policies, programs and device are\n"
      "simulated in virtual time. docs/simulator.md describes scenarios.\n"},
+    {"calibrate", rein_cli_calibrate, "measure what this GPU and driver let the gates do",
+     "[--device UUID] [--out FILE] [--force] [--dry-run] [--json]",
+     "  --device UUID  only this GPU (default: each)\n"
+     "  --out FILE     write the profile there (default: /var/lib/rein, where reind looks)\n"
+     "  --force        also while other programs use the GPU\n"
+     "  --dry-run      say what would be asked; start nothing\n"
+     "  --json         the profiles as one JSON object\n"
+     "Takes less than a minute a GPU, alone on it. Changes no setting of the card; what is\n"
+     "stopped and held is its own. A running daemon goes by the result at once.\n"},
     {"reload", rein_cli_reload, "make the daemon read its configuration again", "[--json]",
      "A configuration with a mistake is refused whole and the old one stays in use.\n"},
     {"stop", rein_cli_stop, "end the daemon", "[--json]",
@@ -117,7 +129,7 @@ static void print_overview(FILE *f)
 	        "usage: rein COMMAND [OPTION]...\n\ncommands:\n",
 	        REIN_VERSION);
 	for (const struct rein_cli_command *c = rein_cli_commands; c->name; c++)
-		fprintf(f, "  %-8s %s\n", c->name, c->summary);
+		fprintf(f, "  %-9s %s\n", c->name, c->summary);
 	fputs("\n" PRIO_HELP "`rein help COMMAND` shows a command's options.\n", f);
 }
 

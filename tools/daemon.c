@@ -64,6 +64,25 @@ static void print_uptime(long long s)
 	       s / 60 % 60, s % 60);
 }
 
+/* "launch, queue", and what to do where nothing was measured. */
+static const char *gates_text(const json_t *of, char *text, size_t len)
+{
+	const json_t *list = json_object_get(of, "gates");
+	size_t i, n = 0;
+	json_t *gate;
+	*text = 0;
+	json_array_foreach(list, i, gate)
+	{
+		const char *name = json_is_string(gate) ? json_string_value(gate) : "?";
+		n += (size_t)snprintf(text + n, len - n, "%s%.16s", i ? ", " : "", name);
+		if (n + 64 > len)
+			break;
+	}
+	if (json_is_false(json_object_get(of, "calibrated")))
+		snprintf(text + n, len - n, " (not calibrated: run rein calibrate)");
+	return text;
+}
+
 int rein_cli_status(struct rein_cli *cli, int argc, char **argv)
 {
 	CLI_AUTO_JSON json_t *a = NULL;
@@ -84,14 +103,17 @@ int rein_cli_status(struct rein_cli *cli, int argc, char **argv)
 	const json_t *devices = json_object_get(a, "devices");
 	size_t i;
 	json_t *d;
+	char gates[256];
+	print_text("gates", gates_text(a, gates, sizeof(gates)));
 	if (json_array_size(devices) == 0)
 		print_text("devices", "none in use");
 	json_array_foreach(devices, i, d)
 	{
 		char uuid[64];
-		printf("%-10s %s: %lld clients, %lld active\n", i ? "" : "devices",
+		printf("%-10s %s: %lld clients, %lld active; gates: ", i ? "" : "devices",
 		       rein_cli_clean(rein_cli_str(d, "uuid"), uuid, sizeof(uuid)),
 		       rein_cli_int(d, "clients"), rein_cli_int(d, "active"));
+		puts(rein_cli_clean(gates_text(d, gates, sizeof(gates)), gates, sizeof(gates)));
 	}
 	return CLI_OK;
 }

@@ -96,6 +96,18 @@ int rein_cli_locate_daemon(char path[PATH_MAX])
 	return err;
 }
 
+int rein_cli_locate_probes(char *path, size_t len)
+{
+	static const char *const places[] = {"gpu/ctx_hold", "../libexec/rein/gpu/ctx_hold"};
+	char file[PATH_MAX];
+	int err = find_own(places, REIN_ARRAY_LEN(places), X_OK, file);
+	if (!err)
+		*strrchr(file, '/') = 0;
+	if (snprintf(path, len, "%s", file) >= (int)len && !err)
+		return -ENAMETOOLONG;
+	return err;
+}
+
 static int check_program(const char *path)
 {
 	struct stat st;

@@ -25,6 +25,10 @@ REIN_MUST_CHECK int rein_cli_locate_softgpu(const char *library, char path[PATH_
 /* reind: beside the binary, ../libexec/rein, ../sbin, $PATH. Same results. */
 REIN_MUST_CHECK int rein_cli_locate_daemon(char path[PATH_MAX]);
 
+/* The folder of the programs that ask a GPU something: gpu/ beside the binary, ../libexec/rein/gpu.
+ * Same results. */
+REIN_MUST_CHECK int rein_cli_locate_probes(char *path, size_t len);
+
 /* The file that execvp(name) would run: 0, -ENOENT, -EACCES (found, but not executable), -EISDIR,
  * -ENAMETOOLONG. */
 REIN_MUST_CHECK int rein_cli_locate_program(const char *name, char path[PATH_MAX]);

@@ -115,12 +115,7 @@ int rein_cli_print_json(json_t *object)
 
 const char *rein_cli_clean(const char *text, char *buf, size_t len)
 {
-	size_t n = 0;
-	for (; *text && n + 1 < len; text++) {
-		unsigned char c = (unsigned char)*text;
-		buf[n++] = c < 0x20 || c > 0x7e ? '?' : (char)c;
-	}
-	buf[n] = 0;
+	rein_printable(buf, len, text);
 	return buf;
 }
 

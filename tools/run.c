@@ -5,6 +5,8 @@
  * user's mistake is found before a daemon is started for it.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +17,7 @@
 
 #include "../common/env.h"
 #include "../common/log.h"
+#include "../common/sms.h"
 
 struct plan {
 	struct rein_cli_wish wish;
@@ -233,11 +236,11 @@ static int prepend(enum rein_env_id id, const char *first)
 
 /* What the plan shows of the environment: all that may be set here. */
 static const enum rein_env_id shown[] = {
-    REIN_ENV_LD_PRELOAD,    REIN_ENV_LD_LIBRARY_PATH, REIN_ENV_RUN_DIR,
-    REIN_ENV_PRIO,          REIN_ENV_CLASS,           REIN_ENV_NAME,
-    REIN_ENV_DEADLINE,      REIN_ENV_PERIOD,          REIN_ENV_BUDGET,
-    REIN_ENV_WEIGHT,        REIN_ENV_LATENCY_NICE,    REIN_ENV_JOB,
-    REIN_ENV_NVTX_INJECTION};
+    REIN_ENV_LD_PRELOAD, REIN_ENV_LD_LIBRARY_PATH, REIN_ENV_RUN_DIR,
+    REIN_ENV_PRIO,       REIN_ENV_CLASS,           REIN_ENV_NAME,
+    REIN_ENV_DEADLINE,   REIN_ENV_PERIOD,          REIN_ENV_BUDGET,
+    REIN_ENV_WEIGHT,     REIN_ENV_LATENCY_NICE,    REIN_ENV_JOB,
+    REIN_ENV_SMS,        REIN_ENV_MPS_PERCENTAGE,  REIN_ENV_NVTX_INJECTION};
 
 static int set(enum rein_env_id id, const char *value)
 {
@@ -257,7 +260,40 @@ static int set_injection(const struct plan *p)
 	return 0;
 }
 
-static int set_environment(const struct rein_cli *cli, const struct plan *p)
+/* Its control daemon listens, and is not one that has died. */
+static bool mps_runs(void)
+{
+	const char *pipes = rein_env_filled(REIN_ENV_MPS_PIPES);
+	char path[PATH_MAX], pid[32] = "";
+	snprintf(path, sizeof(path), "%s/nvidia-cuda-mps-control.pid",
+	         pipes ? pipes : rein_env_table[REIN_ENV_MPS_PIPES].fallback);
+	REIN_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, pid, sizeof(pid) - 1) <= 0 || atoi(pid) <= 0)
+		return false;
+	return kill(atoi(pid), 0) == 0 || errno == EPERM;
+}
+
+/* A part of the SMs for as long as the program runs: MPS confines all that it does, graphs and
+ * cooperative launches too. The shim then has nothing left to do. */
+static int set_slice(struct plan *p)
+{
+	uint32_t sms = p->wish.hello.sms;
+	char text[16];
+	if (!(sms & REIN_SMS_PERMILLE) || sms & REIN_SMS_SHARED || !mps_runs())
+		return 0;
+	if (rein_env_filled(REIN_ENV_MPS_PERCENTAGE)) {
+		rein_cli_warn("sms: %s is set to %s and stays; the slice is a part of that",
+		              rein_env_table[REIN_ENV_MPS_PERCENTAGE].name,
+		              rein_env(REIN_ENV_MPS_PERCENTAGE));
+		return 0;
+	}
+	snprintf(text, sizeof(text), "%u", (sms & REIN_SMS_COUNT) / 10);
+	rein_cli_wish_drop(&p->wish, REIN_ENV_SMS);
+	rein_cli_warn("sms: %s%% of the SMs by MPS, for as long as it runs", text);
+	return set(REIN_ENV_MPS_PERCENTAGE, text) | unsetenv(rein_env_table[REIN_ENV_SMS].name);
+}
+
+static int set_environment(const struct rein_cli *cli, struct plan *p)
 {
 	int err = p->stand_in ? 0 : prepend(REIN_ENV_LD_PRELOAD, p->library);
 	err |= set(REIN_ENV_RUN_DIR, cli->run_dir);
@@ -266,6 +302,7 @@ static int set_environment(const struct rein_cli *cli, const struct plan *p)
 		err |= prepend(REIN_ENV_LD_LIBRARY_PATH, p->softgpu_dir);
 	if (p->stand_in) /* before the driver's own folder */
 		err |= prepend(REIN_ENV_LD_LIBRARY_PATH, p->standin_dir);
+	err |= set_slice(p);
 	err |= rein_cli_wish_export(&p->wish);
 	if (err)
 		return rein_cli_fail(cli, CLI_FAILED,

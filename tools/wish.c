@@ -6,6 +6,7 @@
 #include "../common/clock.h"
 #include "../common/duration.h"
 #include "../common/env.h"
+#include "../common/sms.h"
 
 /* ---------------------------------------------------------------- one function a kind of wish */
 
@@ -109,6 +110,15 @@ static bool take_nice(const struct rein_cli *cli, struct rein_msg_hello *h, cons
 	return true;
 }
 
+static bool take_sms(const struct rein_cli *cli, struct rein_msg_hello *h, const char *what,
+                     const char *text)
+{
+	if (rein_sms_parse(text, &h->sms) == 0)
+		return true;
+	rein_cli_usage(cli, "%s '%s' is not accepted; %s", what, text, REIN_SMS_ACCEPTED);
+	return false;
+}
+
 /* ---------------------------------------------------------------- the wishes */
 
 static const struct { /* in the order of CLI_WISH_OPTIONS */
@@ -120,7 +130,7 @@ static const struct { /* in the order of CLI_WISH_OPTIONS */
     {REIN_ENV_NAME, "name", take_name},       {REIN_ENV_DEADLINE, "deadline", take_deadline},
     {REIN_ENV_PERIOD, "period", take_period}, {REIN_ENV_BUDGET, "budget", take_budget},
     {REIN_ENV_WEIGHT, "weight", take_weight}, {REIN_ENV_LATENCY_NICE, "latency-nice", take_nice},
-    {REIN_ENV_JOB, "job", take_job},
+    {REIN_ENV_JOB, "job", take_job},          {REIN_ENV_SMS, "sms", take_sms},
 };
 _Static_assert(REIN_ARRAY_LEN(rows) <= CLI_WISHES_MAX, "wishes");
 
@@ -166,6 +176,13 @@ bool rein_cli_wish_finish(const struct rein_cli *cli, struct rein_cli_wish *w)
 		return false;
 	}
 	return true;
+}
+
+void rein_cli_wish_drop(struct rein_cli_wish *w, int env)
+{
+	for (size_t i = 0; i < REIN_ARRAY_LEN(rows); i++)
+		if ((int)rows[i].env == env)
+			w->text[i] = NULL;
 }
 
 int rein_cli_wish_export(const struct rein_cli_wish *w)

@@ -33,6 +33,7 @@ struct rein_cli_wish {
 	    {"weight", required_argument, NULL, CLI_WISH_VAL + 6},                                 \
 	    {"latency-nice", required_argument, NULL, CLI_WISH_VAL + 7},                           \
 	    {"job", required_argument, NULL, CLI_WISH_VAL + 8},                                    \
+	    {"sms", required_argument, NULL, CLI_WISH_VAL + 9},                                    \
 	{                                                                                          \
 		"accept-later", no_argument, NULL, CLI_WISH_VAL + CLI_WISHES_MAX                   \
 	}
@@ -43,6 +44,8 @@ void rein_cli_wish_init(struct rein_cli_wish *w);
 bool rein_cli_wish_option(struct rein_cli_wish *w, int opt, const char *value);
 /* All of it into w->hello. false: a mistake, which has been reported. */
 bool rein_cli_wish_finish(const struct rein_cli *cli, struct rein_cli_wish *w);
+/* It is not wished for after all. */
+void rein_cli_wish_drop(struct rein_cli_wish *w, int env);
 /* Into the environment. 0 or -1. */
 REIN_MUST_CHECK int rein_cli_wish_export(const struct rein_cli_wish *w);
 

@@ -125,6 +125,16 @@ static inline const char *name_of(const char *text, unsigned long long id, char 
 		if (sscanf(p, "@stream %15s %llu", name, &found) == 2 && found == id)
 			return name;
 	}
+	/* a slice's stream: what goes there is its owner's (REIN_LOG=debug) */
+	static const char goes[] = " goes out to stream ";
+	for (const char *p = text; (p = strstr(p, goes)) != NULL; p++) {
+		unsigned long long from, found;
+		const char *line = p;
+		while (line > text && line[-1] != ' ')
+			line--;
+		if (sscanf(line, "%llu goes out to stream %llu", &from, &found) == 2 && found == id)
+			return name_of(text, from, name);
+	}
 	return "other"; /* a thread's that came and went */
 }
 

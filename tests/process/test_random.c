@@ -19,6 +19,7 @@ static struct rig rig;
 
 /* ---------------------------------------------------------------- what a run shows */
 
+/* And what the shim says. */
 static void drop_stream_lines(char *text)
 {
 	char *to = text;
@@ -26,7 +27,7 @@ static void drop_stream_lines(char *text)
 		next = strchr(line, '\n');
 		next = next ? next + 1 : line + strlen(line);
 		size_t n = (size_t)(next - line);
-		if (*line != '@') {
+		if (*line != '@' && strncmp(line, "librein[", 8) != 0) {
 			memmove(to, line, n);
 			to += n;
 		}
@@ -50,6 +51,8 @@ static void command(char *buf, size_t len, unsigned long seed)
 	snprintf(buf, len, "REIN_RANDOM_SEED=%lu REIN_RANDOM_CALLS=%s %s", seed,
 	         calls ? calls : CALLS, built("tests/process/test_random"));
 }
+
+static unsigned shadows; /* streams that kernels went out to */
 
 /* Under the shim, with the daemon there; or killed and started again in the middle of it. */
 enum how { BARE, SHIM, SHIM_DAEMON_DIES };
@@ -86,6 +89,8 @@ static struct result run(unsigned long seed, enum how how)
 	char *log = rig_read(path, &len);
 	ck_assert(r.text && log);
 	r.order = order_of_run(r.text, log);
+	for (const char *at = r.text; (at = strstr(at, "goes out to")) != NULL; at++)
+		shadows++;
 	free(log);
 	drop_stream_lines(r.text);
 	return r;
@@ -202,6 +207,39 @@ TEST(the_gpus_queue_stops_and_goes_on_at_random)
 }
 TEST_END
 
+/* Nobody is ever held: the hammer is more urgent, so the program has half of the SMs while that is
+ * active, and all while it is not; what goes into one stream comes out of two. */
+static void rig_daemon_with_slices(void)
+{
+	char conf[128];
+	snprintf(conf, sizeof(conf), "%s/rein.conf", rig.dir);
+	FILE *f = fopen(conf, "we");
+	ck_assert_ptr_nonnull(f);
+	fprintf(f, "[daemon]\npolicy = fifo\n[class default]\nsms = 50%% shared\n");
+	fclose(f);
+	rig_daemon_with(&rig, (char *[]){"--config", conf, NULL});
+}
+
+TEST(the_slice_comes_and_goes_at_random)
+{
+	unsigned long only = number("REIN_RANDOM_SEED", 0);
+	unsigned long first = only ? only : number("REIN_RANDOM_FIRST", 1);
+	unsigned long n = only ? 1 : number("REIN_RANDOM_SEEDS", 40) / 4;
+	setenv("SOFTGPU_MODE", "fast", 1);
+	setenv("SOFTGPU_DEVICES", "2", 1);
+	setenv("REIN_LOG", "debug", 1);
+	rig_init(&rig, NULL);
+	rig_daemon_with_slices();
+	hammer_start(&rig);
+	for (unsigned long seed = first; seed < first + n; seed++)
+		compare(seed, SHIM);
+	hammer_end();
+	ck_assert_uint_gt(hammer.blows, 10);
+	ck_assert_uint_ge(shadows, (unsigned)n);
+	rig_fini(&rig);
+}
+TEST_END
+
 /* With the gate closed by a daemon that is then no more. */
 TEST(the_daemon_dies_and_comes_back)
 {
@@ -227,8 +265,7 @@ TEST(a_more_urgent_program_beside_it)
 {
 	unsigned long only = number("REIN_RANDOM_SEED", 0);
 	setenv("SOFTGPU_DEVICES", "2", 1);
-	setenv("SOFTGPU_WAIT_KEEPS_SLICE", "0", 1); /* see test_same.c */
-	setenv("SOFTGPU_OVERRUN_SLACK", "10s", 1);  /* results count here, not times */
+	setenv("SOFTGPU_OVERRUN_SLACK", "10s", 1); /* results count here, not times */
 	rig_init(&rig, "lc_step=1ms");
 	rig_daemon(&rig);
 	struct proc lc = rig_start(&rig, 50, "workloads/lc",
@@ -245,4 +282,5 @@ TEST(a_more_urgent_program_beside_it)
 TEST_END
 
 TESTS("random", the_gate_opens_and_closes_at_random, the_gpus_queue_stops_and_goes_on_at_random,
-      the_daemon_dies_and_comes_back, a_more_urgent_program_beside_it)
+      the_slice_comes_and_goes_at_random, the_daemon_dies_and_comes_back,
+      a_more_urgent_program_beside_it)

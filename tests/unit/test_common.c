@@ -53,7 +53,7 @@ TEST(the_abi_has_not_moved)
 	ck_assert_uint_eq(offsetof(struct rein_status, kmodel), 512);
 	ck_assert_uint_eq(sizeof(struct rein_status), 512 + 512 * 96);
 	ck_assert_uint_eq(offsetof(struct rein_msg_hello, timing), REIN_HELLO_SIZE_1);
-	ck_assert_uint_eq(sizeof(struct rein_msg_hello), 472);
+	ck_assert_uint_eq(sizeof(struct rein_msg_hello), 480);
 	ck_assert_uint_eq(offsetof(struct rein_msg_welcome, promise), REIN_WELCOME_SIZE_1);
 	ck_assert_uint_eq(sizeof(struct rein_msg_welcome), 520);
 	ck_assert_uint_eq(REIN_FD_N, 4);

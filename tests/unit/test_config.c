@@ -181,7 +181,9 @@ static const struct {
     {"[class x]\nprioritty = 3\n",
      "rein.conf:2: unknown key 'prioritty' in [class x]; accepted: priority, weight, latency_nice, "
      "band, deadline, period, budget, budget_mode, backlog, backlog_launches, linger, patience, "
-     "gate"},
+     "gate, sms"},
+    {"[class x]\nsms = 0\n", "rein.conf:2: bad sms '0'; accepted: all, 1 to 65535, 1% to 100%, "
+                             "each with ' shared' if wanted"},
     {"[daemon]\npolicyy=1\n", "rein.conf:2: unknown key 'policyy' in [daemon]; accepted: policy, "
                               "mode, events, gates, ageing"},
     {"[daemon]\ngates = launch, quue\n",

@@ -251,7 +251,7 @@ TEST(no_reason_no_thread)
 	rein_store_release(&control->context_recipe, REIN_RM_RECIPE_SCHEDULE);
 	rein_rmgate_arm();
 	ck_assert(!rein_rmgate_state().armed);
-	ck_assert_uint_eq(status->can, 0);
+	ck_assert_uint_eq(status->can & REIN_CAN_CONTEXT, 0);
 	rm_group(issue, RM_DEVICE, 0x300, REIN_RM_ENGINE_GR0, 1, RM_CLASS_COMPUTE);
 	rein_rmgate_arm();
 	ck_assert(rein_rmgate_state().armed);

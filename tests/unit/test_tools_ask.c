@@ -35,7 +35,8 @@ static const struct answers good = {
 	"{" OK ",\"pid\":77,\"version\":\"0.1.0\",\"uptime_s\":93784,\"policy\":\"prio\",\"mode\":"
 	"\"adaptive\",\"run_dir\":\"/run/x\",\"config\":[\"/etc/a.conf\",\"/etc/b.conf\"],"
 	"\"clients\":3,\"decisions\":42,\"devices\":[{\"uuid\":\"GPU-1\",\"clients\":3,"
-	"\"active\":2}]}",
+	"\"active\":2,\"gates\":[\"launch\"],\"calibrated\":false}],\"gates\":[\"launch\","
+	"\"queue\"],\"calibrated\":true}",
     .clients = "{" OK ",\"clients\":[" HELD "," RUNNING "," ODD "]}",
     .set = "{" OK ",\"pid\":502,\"name\":\"lc\",\"class\":\"rt\",\"prio\":70,\"weight\":9}",
     .policy =
@@ -237,16 +238,19 @@ TEST(shows_status)
 {
 	const char *dir = daemon_with(&good);
 	ck_assert_int_eq(REIN(dir, "status"), 0);
-	ck_assert_str_eq(out, "daemon     reind 0.1.0, PID 77\n"
-	                      "uptime     1d 02:03:04\n"
-	                      "policy     prio\n"
-	                      "mode       adaptive\n"
-	                      "directory  /run/x\n"
-	                      "config     /etc/a.conf\n"
-	                      "           /etc/b.conf\n"
-	                      "clients    3\n"
-	                      "decisions  42\n"
-	                      "devices    GPU-1: 3 clients, 2 active\n");
+	ck_assert_str_eq(out,
+	                 "daemon     reind 0.1.0, PID 77\n"
+	                 "uptime     1d 02:03:04\n"
+	                 "policy     prio\n"
+	                 "mode       adaptive\n"
+	                 "directory  /run/x\n"
+	                 "config     /etc/a.conf\n"
+	                 "           /etc/b.conf\n"
+	                 "clients    3\n"
+	                 "decisions  42\n"
+	                 "gates      launch, queue\n"
+	                 "devices    GPU-1: 3 clients, 2 active; gates: launch (not calibrated: "
+	                 "run rein calibrate)\n");
 }
 TEST_END
 

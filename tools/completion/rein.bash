@@ -20,7 +20,7 @@ _rein() {
 		# behind the program's name everything is the program's own
 		for ((i = 2; i < COMP_CWORD; i++)); do
 			case ${COMP_WORDS[i]} in
-			--prio | --class | --name | --deadline | --period | --budget | --weight | --latency-nice | --job) ((i++)) ;;
+			--prio | --class | --name | --deadline | --period | --budget | --weight | --latency-nice | --job | --sms) ((i++)) ;;
 			--) break ;;
 			-*) ;;
 			*) break ;;
@@ -34,13 +34,16 @@ _rein() {
 	fi
 	case $command,$prev in
 	*,--prio | *,--weight | *,--interval | *,--count | *,--name | *,--class) return ;;
-	*,--deadline | *,--period | *,--budget | *,--latency-nice | *,--job) return ;;
+	*,--deadline | *,--period | *,--budget | *,--latency-nice | *,--job | *,--sms) return ;;
 	help,*) words=$(rein help 2>/dev/null | awk '/^  [a-z]/ { print $1 }') ;;
 	policy,policy) words="analyse $(_rein_policies)" ;;
 	set,set) words=$(_rein_running) ;;
 	*,--seed | *,--seeds | *,--duration | *,--last) return ;;
 	policy,--policy | sim,--policy) words="$(_rein_policies)$([[ $command == sim ]] && echo " rr hpf tokens srpt")" ;;
-	policy,analyse | sim,sim | sim,--trace | trace,-o | trace,--output)
+	calibrate,--device)
+		words=$(nvidia-smi -L 2>/dev/null | grep -oE 'GPU-[0-9a-f-]+')
+		;;
+	calibrate,--out | policy,analyse | sim,sim | sim,--trace | trace,-o | trace,--output)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;

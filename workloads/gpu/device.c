@@ -4,10 +4,14 @@
  *
  * Asks: is there a usable device, and what are its name, driver, geometry and the attributes that
  * the gates and slices depend on. Read: attribute values as the driver gives them; -1 where this
- * driver does not know the attribute. Exit status 1 and one line if there is no usable GPU.
+ * driver does not know the attribute. Exit status 1 and one line if there is no usable GPU. With
+ * --uuids also which GPUs there are: not asked by gpu-check, whose results are published. With
+ * --stay it keeps a context until its stdin ends, so that others can see what a process that uses
+ * this GPU looks like.
  */
 #include <dlfcn.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cuda.h>
@@ -39,7 +43,25 @@ static const struct {
     {"device.mps", CU_DEVICE_ATTRIBUTE_MPS_ENABLED},
 };
 
-int main(void)
+/* All GPUs that this process may use, by their UUIDs. */
+static void uuids(int count)
+{
+	for (int i = 0; i < count; i++) {
+		char id[32], text[48] = "GPU-";
+		CUdevice device;
+		CUuuid uuid;
+		WL_CU(cuDeviceGet, &device, i);
+		WL_CU(cuDeviceGetUuid, &uuid, device);
+		for (unsigned b = 0, n = 4; b < sizeof(uuid.bytes); b++)
+			n += (unsigned)snprintf(text + n, sizeof(text) - n, "%s%02x",
+			                        b == 4 || b == 6 || b == 8 || b == 10 ? "-" : "",
+			                        (unsigned char)uuid.bytes[b]);
+		snprintf(id, sizeof(id), "device.uuid_%d", i);
+		wl_fact_text(id, text, NULL);
+	}
+}
+
+int main(int argc, char **argv)
 {
 	char name[96];
 	int count = 0, version = 0, value;
@@ -64,6 +86,15 @@ int main(void)
 	for (size_t i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++) {
 		r = cuDeviceGetAttribute(&value, attributes[i].attribute, device);
 		wl_fact(attributes[i].name, r == CUDA_SUCCESS ? value : -1, NULL, NULL);
+	}
+	if (argc > 1 && strcmp(argv[1], "--uuids") == 0)
+		uuids(count);
+	if (argc > 1 && strcmp(argv[1], "--stay") == 0) {
+		CUcontext context;
+		WL_CU(cuDevicePrimaryCtxRetain, &context, device);
+		wl_fact_flag("device.stays", true, NULL);
+		while (read(STDIN_FILENO, name, sizeof(name)) > 0)
+			;
 	}
 	return 0;
 }

@@ -9,6 +9,7 @@
  * and how far such a front end runs ahead.
  * Read: kernels stamp %globaltimer into pinned memory; lib/gpuclock turns that into the host's
  * clock, with the error that the fact clock_error_ns says. Latencies are per close or open.
+ * --quick: only points of both kinds of operations, and fewer closes.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ WL_EMBED(gpu_kernels, GPU_FATBIN);
 #define QUEUED 200
 #define KERNEL_NS 20e3
 #define CLOSES 60
+#define QUICK_CLOSES 15
 #define ROUND_LIMIT_NS 1000000000ull
 #define MANY_LIMIT_NS 3000000000ull
 #define POLL_NS 50000ull
@@ -120,7 +122,7 @@ static void evaluate(const struct round *r, struct findings *f)
 	wl_samples_add(&f->open_ns, since(r->opened_ns, next));
 }
 
-static CUresult many(CUstream s, enum wl_gate_point kind, struct findings *f)
+static CUresult many(CUstream s, enum wl_gate_point kind, unsigned closes, struct findings *f)
 {
 	static struct round round[CLOSES];
 	CUresult e = CUDA_SUCCESS;
@@ -129,7 +131,7 @@ static CUresult many(CUstream s, enum wl_gate_point kind, struct findings *f)
 	if (wl_gpuclock_sync(&gpu_clock) != 0)
 		fprintf(stderr, "queue_gate_latency: the clock kernel did not answer\n");
 	uint64_t limit = wl_now_ns() + MANY_LIMIT_NS;
-	for (; n < CLOSES && e == CUDA_SUCCESS && wl_now_ns() < limit; n++)
+	for (; n < closes && e == CUDA_SUCCESS && wl_now_ns() < limit; n++)
 		e = one_round(s, kind, 10 + (unsigned)rand() % (QUEUED / 3), &round[n]);
 	if (wl_gpuclock_sync(&gpu_clock) != 0)
 		fprintf(stderr, "queue_gate_latency: the clock kernel did not answer\n");
@@ -155,7 +157,7 @@ static void report(const char *prefix, CUresult e, struct findings *f)
 		return;
 	}
 	wl_fact_samples(close, "us", &f->close_ns, 1e3,
-	                "store to the end of the last 20 us kernel; %u of %d closes came too late",
+	                "store to the end of the last 20 us kernel; %u of %u closes came too late",
 	                f->missed, f->rounds);
 	wl_fact_samples(past, "kernels", &f->past, 1, "that began after the store");
 	wl_fact_samples(open, "us", &f->open_ns, 1e3, "store to the begin of the next kernel");
@@ -210,8 +212,9 @@ static void clock_step(void)
 	        "common divisor of the differences of %d stamps", 2 * QUEUED);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	bool quick = argc > 1 && strcmp(argv[1], "--quick") == 0;
 	struct findings f;
 	wl_fact_bound(LIMIT_S);
 	if (!wl_gate_init(&gate, gpu_kernels)) {
@@ -221,12 +224,13 @@ int main(void)
 	srand(1);
 	wl_gpuclock_init(&gpu_clock, gate.clock);
 	CUstream s = wl_gate_stream();
-	runs_ahead(s, WL_POINT_WAIT, "queue-gate.wait_alone_runs_ahead");
+	if (!quick)
+		runs_ahead(s, WL_POINT_WAIT, "queue-gate.wait_alone_runs_ahead");
 	runs_ahead(s, WL_POINT_BATCH, "queue-gate.point_runs_ahead");
-	CUresult e = many(s, WL_POINT_BATCH, &f);
+	CUresult e = many(s, WL_POINT_BATCH, quick ? QUICK_CLOSES : CLOSES, &f);
 	report("", e, &f);
-	if (e == CUDA_SUCCESS) {
-		e = many(s, WL_POINT_WAIT, &f);
+	if (e == CUDA_SUCCESS && !quick) {
+		e = many(s, WL_POINT_WAIT, CLOSES, &f);
 		report("wait_alone_", e, &f);
 	}
 	if (!gpu_clock.n)

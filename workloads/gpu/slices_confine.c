@@ -13,7 +13,7 @@
  * (the throughput on n of N SMs is n/N of the whole) for slices to be offered at all. Slow-downs
  * near 1 say that neighbours are isolated; the memory one will be above 1, since bandwidth is
  * shared. If slices.short_beside_slice_us is near slices.short_alone_us while short_beside_full_us
- * is not, a slice held free lets urgent work begin at once.
+ * is not, a slice held free lets urgent work begin at once. --quick asks about confinement only.
  */
 #include <stdio.h>
 #include <string.h>
@@ -324,8 +324,9 @@ static void short_kernels(const struct wl_part *p)
 	WL_CU(cuStreamDestroy, other);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	bool quick = argc > 1 && strcmp(argv[1], "--quick") == 0;
 	struct wl_part p[2];
 	wl_fact_bound(BOUND_S);
 	wl_slices_open(&s, gpu_kernels, LOAD_MS);
@@ -338,6 +339,8 @@ int main(void)
 		return 0;
 	each_size();
 	all_groups();
+	if (quick)
+		return 0;
 	graphs();
 	unsigned half = s.sms / 2 / (s.all.sm.smCoscheduledAlignment ?: 1) *
 	                (s.all.sm.smCoscheduledAlignment ?: 1);

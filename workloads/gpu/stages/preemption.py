@@ -11,7 +11,7 @@ from stage import NO_PROFILE, Skip
 LIMIT_S = 55
 MOST_REQUESTS, LEAST_REQUESTS = 60, 10
 RESERVE_S = 14  # ends of the queues: 128 kernels of up to 50 ms, for each gate
-CELLS_PER_REQUEST_S = 0.6  # twenty cells, 30 ms between two requests
+CELLS_PER_REQUEST_S = 0.75  # twenty-five cells, 30 ms between two requests
 WHATS = {"last_lower_block": "submission to the end of the other program's last block",
          "first_urgent_block": "submission to the begin of the request's first block",
          "request_end": "submission to the end of the request, 3 kernels of 1 ms"}

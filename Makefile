@@ -42,7 +42,7 @@ pkg_libs   = $(shell pkg-config --libs $(1) 2>/dev/null)
 # sources that need a library, and what stands in for them without it
 WITHOUT   := $(if $(call has,inih),daemon/confread_none.c,daemon/confread.c) \
              $(if $(call has,jansson),daemon/control_none.c,daemon/control.c daemon/profile.c \
-               $(addprefix workloads/lib/,jsonfile.c measure.c report.c result.c timeline.c daemon.c))
+               $(addprefix workloads/lib/,jsonfile.c measure.c report.c result.c timeline.c daemon.c preempt_report.c))
 src = $(filter-out $(WITHOUT),$(wildcard $(1)/*.c))
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 FOLDERS   := common interpose policy policy/sim profiler daemon tools softgpu workloads/lib workloads/gpu/lib

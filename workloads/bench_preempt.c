@@ -14,7 +14,11 @@
  *
  * Rows: natively; with the launch gate alone, without and with a limit on the backlog; with the
  * queue gate; with the context gate. The last two are asked of the daemon: `rein status --json`
- * lists "gates"; a gate that is not in it is "not offered here".
+ * lists "gates"; a gate that is not in it is "not offered here". The software GPU has a profile of
+ * its own (lib/profile.h).
+ *
+ * Below the rows: what the queue gate costs the enemy while nobody urgent is active, that is with
+ * an urgent program registered, which makes it put points into its queue, and with none.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -36,11 +40,14 @@
 #include "lib/options.h"
 #include "lib/preempt.h"
 #include "lib/probe.h"
+#include "lib/profile.h"
 #include "lib/table.h"
+#include "lib/words.h"
 
 #define DEPTH 128 /* kernels that the enemy keeps queued */
 #define QUEUED_MIN 100
-#define URGENT_KERNELS 3 /* of 1 ms: more than a time slice, so that sharing shows */
+#define QUEUED_MIN_REAL 30 /* a stamped kernel is more than one command there */
+#define URGENT_KERNELS 3   /* of 1 ms: more than a time slice, so that sharing shows */
 #define URGENT_KERNEL_US 1000
 #define GAP_MS 20
 #define ELEMENTS_SIMULATED "256" /* as little to interpret as possible: times are declared */
@@ -48,13 +55,16 @@
 #define HEAD_START_NS 300000000ull /* the enemy fills its queue */
 #define START_TIMEOUT_MS 60000
 
-#define LENGTHS 4
-static const unsigned length_us[LENGTHS] = {50, 500, 5000, 50000};
+#define IDLE_S 2
 
-/* needs: the gate that the daemon must offer; allows: those that it may use in this row */
-static const struct {
-	const char *key, *title, *needs, *allows, *config;
-} rows[] = {
+/* A persistent kernel stays for 2 s, and the next is queued behind it; the software GPU executes
+ * it, and has it last that long by declaration. */
+static const struct wl_preempt_load loads[WL_PREEMPT_LOADS] = {
+    {"long", 50, DEPTH},    {"long", 500, DEPTH},       {"long", 5000, DEPTH},
+    {"long", 50000, DEPTH}, {"persistent", 2000000, 2},
+};
+
+static const struct wl_preempt_row rows[WL_PREEMPT_ROWS] = {
     {"native", "none: native sharing", NULL, NULL, NULL},
     {"launch_unbounded", "launch, backlog unlimited", "launch", "launch",
      "[class default]\nbacklog = 10s\nbacklog_launches = 1000000\n"},
@@ -62,25 +72,14 @@ static const struct {
     {"queue", "queue", "queue", "launch queue", "[class default]\nbacklog = 4ms\n"},
     {"context", "context", "context", "launch queue context", "[class default]\nbacklog = 4ms\n"},
 };
-#define ROWS (sizeof(rows) / sizeof(rows[0]))
-
-struct cell {
-	struct wl_preempt figures;
-	uint64_t queued; /* by the enemy, the median */
-	double enemy_units_per_s;
-	struct wl_overruns overruns;
-	uint64_t host_late_ns; /* the worst: how late the urgent program submitted a request */
-};
+#define ROW_NATIVE 0
+#define ROW_QUEUE 3
 
 struct bench {
 	char build[PATH_MAX / 2], out[PATH_MAX / 2], run[PATH_MAX / 2];
-	char gpu[96], config[512];
-	bool simulated, lists_gates; /* the daemon says which gates it offers */
-	bool offered[ROWS];
-	uint64_t requests, seed;
-	unsigned us[LENGTHS]; /* of the enemy's kernels */
-	size_t lengths;
-	struct cell cell[ROWS][LENGTHS];
+	char config[512];
+	struct wl_preempt_result result;
+	const struct wl_preempt_row *only; /* NULL: all */
 	struct wl_child enemy, urgent;
 	struct wl_daemon daemon;
 };
@@ -111,60 +110,40 @@ static int fail(const struct wl_child *c, const char *fmt, ...)
 
 /* ---- the programs */
 
-struct words {
-	char text[12][PATH_MAX];
-	char *list[24];
-	size_t n, n_text;
-};
-
-static void word(struct words *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void word(struct words *w, const char *fmt, ...)
+/* prio NULL: for the daemon. */
+static int environment(const struct bench *b, size_t row, const struct wl_preempt_load *l,
+                       const char *prio, struct wl_words *e)
 {
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(w->text[w->n_text], PATH_MAX, fmt, ap);
-	va_end(ap);
-	w->list[w->n++] = w->text[w->n_text++];
-}
-
-/* Options that need no storage. */
-static void fixed(struct words *w, const char *option, const char *value)
-{
-	w->list[w->n++] = (char *)option;
-	if (value)
-		w->list[w->n++] = (char *)value;
-}
-
-static void environment(const struct bench *b, size_t row, unsigned us, const char *prio,
-                        struct words *e)
-{
-	memset(e, 0, sizeof(*e));
+	char path[PATH_MAX];
+	wl_words_clear(e);
 	if (rows[row].needs && prio) {
-		word(e, "LD_PRELOAD=%s/librein.so", b->build);
-		word(e, "REIN_PRIO=%s", prio);
-		word(e, "REIN_RUN_DIR=%s", b->run);
+		wl_words_print(e, "LD_PRELOAD=%s/librein.so", b->build);
+		wl_words_print(e, "REIN_PRIO=%s", prio);
+		wl_words_print(e, "REIN_RUN_DIR=%s", b->run);
 	} else {
-		fixed(e, "LD_PRELOAD", NULL); /* unset: natively means natively */
+		wl_words_add(e, "LD_PRELOAD", NULL); /* unset: natively means natively */
 	}
-	if (!b->simulated) {
-		wl_real_library_path(b->build, e->text[e->n_text], PATH_MAX);
-		e->list[e->n++] = e->text[e->n_text++];
-		return;
+	if (!b->result.simulated) {
+		wl_real_library_path(b->build, path, sizeof(path));
+		wl_words_print(e, "%s", path);
+		return 0;
 	}
-	word(e, "LD_LIBRARY_PATH=%s/softgpu", b->build);
-	word(e, "SOFTGPU_TIMES=enemy_step=%uus,urgent_step=%dus", us, URGENT_KERNEL_US);
-	word(e, "SOFTGPU_SHM=rein-preempt-%d", (int)getpid());
-	word(e, "SOFTGPU_OWNER_LOG=%s/preempt-owner.log", b->out);
-	word(e, "SOFTGPU_ORDER_LOG=%s/preempt-order.log", b->out);
-	word(e, "SOFTGPU_STATS=%s/preempt-stats.log", b->out);
-	fixed(e, "SOFTGPU_MODE=wall", NULL);
+	wl_words_print(e, "LD_LIBRARY_PATH=%s/softgpu", b->build);
+	wl_words_print(e, "SOFTGPU_TIMES=enemy_step=%uus,enemy_persistent=%uus,urgent_step=%dus",
+	               l->us, l->us, URGENT_KERNEL_US);
+	wl_words_print(e, "SOFTGPU_SHM=rein-preempt-%d", (int)getpid());
+	wl_words_print(e, "SOFTGPU_OWNER_LOG=%s/preempt-owner.log", b->out);
+	wl_words_print(e, "SOFTGPU_ORDER_LOG=%s/preempt-order.log", b->out);
+	wl_words_print(e, "SOFTGPU_STATS=%s/preempt-stats.log", b->out);
+	wl_words_add(e, "SOFTGPU_MODE=wall", NULL);
+	snprintf(path, sizeof(path), "%s/profile.json", b->out);
+	return wl_profile_software(e, path);
 }
 
-static int start(struct wl_child *c, const char *name, const struct words *argv,
-                 const struct words *env)
+static int start(struct wl_child *c, const char *name, const struct wl_words *argv,
+                 const struct wl_words *env)
 {
-	char *const *list = argv->list;
-	int r = wl_child_start(c, name, list, env->list);
+	int r = wl_child_start(c, name, argv->list, env->list);
 	return r ? fail(NULL, "cannot start %s: %s", name, strerror(-r)) : 0;
 }
 
@@ -189,57 +168,58 @@ static int wait_for(struct bench *b, struct wl_child *c, const char *text, int t
 	return 0;
 }
 
-static int start_urgent(struct bench *b, size_t row, unsigned us)
+static int start_urgent(struct bench *b, size_t row, const struct wl_preempt_load *l)
 {
-	static struct words a, e;
-	memset(&a, 0, sizeof(a));
-	environment(b, row, us, "50", &e);
-	word(&a, "%s/workloads/urgent", b->build);
-	fixed(&a, "--hold", NULL);
-	fixed(&a, "--requests", NULL);
-	word(&a, "%" PRIu64, b->requests);
-	fixed(&a, "--seed", NULL);
-	word(&a, "%" PRIu64, b->seed);
-	fixed(&a, "--gap", NULL);
-	word(&a, "%d", GAP_MS);
-	fixed(&a, "--kernels", NULL);
-	word(&a, "%d", URGENT_KERNELS);
-	fixed(&a, "--json", NULL);
-	word(&a, "%s/preempt-urgent.json", b->out);
-	fixed(&a, "--elements", b->simulated ? ELEMENTS_SIMULATED : URGENT_ELEMENTS_REAL);
-	fixed(&a, b->simulated ? "--iterations" : "--kernel-us", NULL);
-	word(&a, "%d", b->simulated ? 1 : URGENT_KERNEL_US);
-	if (!b->simulated) {
-		fixed(&a, "--stamps", NULL);
-		word(&a, "%s/preempt-urgent.stamps", b->out);
+	static struct wl_words a, e;
+	if (environment(b, row, l, "50", &e))
+		return -1;
+	wl_words_clear(&a);
+	wl_words_print(&a, "%s/workloads/urgent", b->build);
+	wl_words_add(&a, "--hold", "--requests");
+	wl_words_print(&a, "%" PRIu64, b->result.requests);
+	wl_words_add(&a, "--seed", NULL);
+	wl_words_print(&a, "%" PRIu64, b->result.seed);
+	wl_words_add(&a, "--gap", NULL);
+	wl_words_print(&a, "%d", GAP_MS);
+	wl_words_add(&a, "--kernels", NULL);
+	wl_words_print(&a, "%d", URGENT_KERNELS);
+	wl_words_add(&a, "--json", NULL);
+	wl_words_print(&a, "%s/preempt-urgent.json", b->out);
+	wl_words_add(&a, "--elements",
+	             b->result.simulated ? ELEMENTS_SIMULATED : URGENT_ELEMENTS_REAL);
+	wl_words_add(&a, b->result.simulated ? "--iterations" : "--kernel-us", NULL);
+	wl_words_print(&a, "%d", b->result.simulated ? 1 : URGENT_KERNEL_US);
+	if (!b->result.simulated) {
+		wl_words_add(&a, "--stamps", NULL);
+		wl_words_print(&a, "%s/preempt-urgent.stamps", b->out);
 	}
 	return start(&b->urgent, "urgent", &a, &e) ||
 	       wait_for(b, &b->urgent, "urgent: running", START_TIMEOUT_MS);
 }
 
-static int start_enemy(struct bench *b, size_t row, unsigned us)
+static int start_enemy(struct bench *b, size_t row, const struct wl_preempt_load *l)
 {
-	static struct words a, e;
-	memset(&a, 0, sizeof(a));
-	environment(b, row, us, "0", &e);
-	word(&a, "%s/workloads/enemy", b->build);
-	fixed(&a, "--kind", "long");
-	fixed(&a, "--seconds", "0");
-	fixed(&a, "--check", NULL);
-	fixed(&a, "--depth", NULL);
-	word(&a, "%d", DEPTH);
-	fixed(&a, "--seed", NULL);
-	word(&a, "%" PRIu64, b->seed);
-	fixed(&a, "--json", NULL);
-	word(&a, "%s/preempt-enemy.json", b->out);
-	if (b->simulated) {
-		fixed(&a, "--elements", ELEMENTS_SIMULATED);
-		fixed(&a, "--iterations", "1");
+	static struct wl_words a, e;
+	if (environment(b, row, l, "0", &e))
+		return -1;
+	wl_words_clear(&a);
+	wl_words_print(&a, "%s/workloads/enemy", b->build);
+	wl_words_add(&a, "--kind", l->kind);
+	wl_words_add(&a, "--seconds", "0");
+	wl_words_add(&a, "--check", "--depth");
+	wl_words_print(&a, "%u", l->depth);
+	wl_words_add(&a, "--seed", NULL);
+	wl_words_print(&a, "%" PRIu64, b->result.seed);
+	wl_words_add(&a, "--json", NULL);
+	wl_words_print(&a, "%s/preempt-enemy.json", b->out);
+	if (b->result.simulated) {
+		wl_words_add(&a, "--elements", ELEMENTS_SIMULATED);
+		wl_words_add(&a, "--iterations", "1");
 	} else {
-		fixed(&a, "--kernel-us", NULL);
-		word(&a, "%u", us);
-		fixed(&a, "--stamps", NULL);
-		word(&a, "%s/preempt-enemy.stamps", b->out);
+		wl_words_add(&a, "--kernel-us", NULL);
+		wl_words_print(&a, "%u", l->us);
+		wl_words_add(&a, "--stamps", NULL);
+		wl_words_print(&a, "%s/preempt-enemy.stamps", b->out);
 	}
 	return start(&b->enemy, "enemy", &a, &e) ||
 	       wait_for(b, &b->enemy, "enemy: running", START_TIMEOUT_MS);
@@ -247,44 +227,33 @@ static int start_enemy(struct bench *b, size_t row, unsigned us)
 
 /* ---- the daemon */
 
-static bool gate_listed(const json_t *status, const char *gate)
-{
-	const json_t *g;
-	size_t i;
-	json_array_foreach(json_object_get(status, "gates"), i,
-	                   g) if (strcmp(gate, json_string_value(g) ? json_string_value(g) : "") ==
-	                          0) return true;
-	return false;
-}
-
-/* Which rows are possible: a daemon that lists no gates has the launch gate. */
+/* Which rows are possible. */
 static int ask_gates(struct bench *b)
 {
+	static struct wl_words e;
+	struct wl_gates has;
 	b->daemon.config = NULL;
-	int r = wl_daemon_start(&b->daemon, NULL);
-	if (!r)
-		r = wl_daemon_ask(&b->daemon, "status", "--json");
-	json_t *status = r ? NULL : json_loads(b->daemon.tool.out, 0, NULL);
-	if (!status && b->daemon.why[0])
-		fail(&b->daemon.child, "%s", b->daemon.why);
-	b->lists_gates = json_object_get(status, "gates") != NULL;
-	for (size_t i = 0; i < ROWS; i++)
-		b->offered[i] = !rows[i].needs || gate_listed(status, rows[i].needs) ||
-		                (!b->lists_gates && strcmp(rows[i].needs, "launch") == 0);
-	r = status ? wl_daemon_stop(&b->daemon) : -1;
-	json_decref(status);
-	return r;
+	if (environment(b, ROW_NATIVE, &b->result.load[0], NULL, &e))
+		return -1;
+	if (wl_daemon_start(&b->daemon, e.list) || wl_daemon_gates(&b->daemon, &has))
+		return fail(&b->daemon.child, "%s", b->daemon.why);
+	for (size_t i = 0; i < WL_PREEMPT_ROWS; i++) {
+		const char *gate = rows[i].needs ? rows[i].needs : "";
+		b->result.offered[i] = strcmp(gate, "queue") == 0     ? has.queue
+		                       : strcmp(gate, "context") == 0 ? has.context
+		                                                      : true;
+	}
+	return wl_daemon_stop(&b->daemon);
 }
 
 static int start_daemon(struct bench *b, size_t row)
 {
-	static struct words e;
-	int n = b->lists_gates ? snprintf(b->config, sizeof(b->config), "[daemon]\ngates = %s\n",
-	                                  rows[row].allows)
-	                       : 0;
-	snprintf(b->config + n, sizeof(b->config) - (size_t)n, "%s", rows[row].config);
+	static struct wl_words e;
+	snprintf(b->config, sizeof(b->config), "[daemon]\ngates = %s\n%s", rows[row].allows,
+	         rows[row].config);
 	b->daemon.config = b->config;
-	environment(b, row, b->us[0], NULL, &e);
+	if (environment(b, row, &b->result.load[0], NULL, &e))
+		return -1;
 	if (wl_daemon_start(&b->daemon, e.list) == 0)
 		return 0;
 	return fail(&b->daemon.child, "%s", b->daemon.why);
@@ -314,36 +283,15 @@ static void remove_files(const struct bench *b)
 		remove(out_file(b, names[i]));
 }
 
-/* Lines "pid stream kernel urgent_step start end" of one process. */
-static int load_order(const char *path, pid_t pid, struct wl_slices *s)
-{
-	FILE *f = fopen(path, "re");
-	char line[512];
-	if (!f)
-		return fail(NULL, "%s: %s", path, strerror(errno));
-	while (fgets(line, sizeof(line), f)) {
-		struct wl_slice k;
-		int who;
-		if (sscanf(line, "%d %*s kernel urgent_step %" SCNu64 " %" SCNu64, &who,
-		           &k.start_ns, &k.end_ns) == 3 &&
-		    who == pid) {
-			k.pid = who;
-			wl_slices_add(s, k);
-		}
-	}
-	fclose(f);
-	return 0;
-}
-
 /* The urgent program's kernels in their order, and when the enemy was on the GPU. */
 static int load_gpu(struct bench *b, pid_t urgent, pid_t enemy, struct wl_slices *kernels,
                     struct wl_slices *lower)
 {
 	struct wl_slices all = {0};
-	if (!b->simulated)
+	if (!b->result.simulated)
 		return wl_slices_load(kernels, out_file(b, "urgent.stamps")) ||
 		       wl_slices_load(lower, out_file(b, "enemy.stamps"));
-	int r = load_order(out_file(b, "order.log"), urgent, kernels);
+	int r = wl_preempt_load_order(kernels, out_file(b, "order.log"), urgent, "urgent_step");
 	if (!r)
 		r = wl_slices_load(&all, out_file(b, "owner.log"));
 	for (size_t i = 0; i < all.n; i++)
@@ -358,7 +306,7 @@ static int load_gpu(struct bench *b, pid_t urgent, pid_t enemy, struct wl_slices
 	return r;
 }
 
-static int compute(const struct bench *b, struct cell *c, const json_t *records,
+static int compute(const struct bench *b, struct wl_preempt_cell *c, const json_t *records,
                    const struct wl_slices *kernels, const struct wl_slices *lower)
 {
 	const json_t *record;
@@ -380,20 +328,20 @@ static int compute(const struct bench *b, struct cell *c, const json_t *records,
 	return 0;
 }
 
-static int load(struct bench *b, struct cell *c, pid_t urgent_pid, pid_t enemy_pid)
+static int read_run(struct bench *b, struct wl_preempt_cell *c, pid_t urgent_pid, pid_t enemy_pid)
 {
 	struct wl_slices kernels = {0}, lower = {0};
 	json_t *urgent = wl_json_read(out_file(b, "urgent.json"));
 	json_t *enemy = wl_json_read(out_file(b, "enemy.json"));
 	int r = urgent && enemy ? load_gpu(b, urgent_pid, enemy_pid, &kernels, &lower) : -1;
-	if (!r && b->simulated)
+	if (!r && b->result.simulated)
 		r = wl_overruns_load(&c->overruns, out_file(b, "stats.log"));
 	if (!r)
 		r = compute(b, c, json_object_get(urgent, "records"), &kernels, &lower);
 	c->queued = (uint64_t)json_integer_value(json_object_get(enemy, "queued_p50"));
 	c->enemy_units_per_s = json_number_value(json_object_get(enemy, "units_per_s"));
 	const char *gpu = json_string_value(json_object_get(urgent, "gpu"));
-	snprintf(b->gpu, sizeof(b->gpu), "%s", gpu ? gpu : "");
+	snprintf(b->result.gpu, sizeof(b->result.gpu), "%s", gpu ? gpu : "");
 	json_decref(urgent);
 	json_decref(enemy);
 	free(kernels.v);
@@ -408,159 +356,122 @@ static int load(struct bench *b, struct cell *c, pid_t urgent_pid, pid_t enemy_p
  */
 static int run_cell(struct bench *b, size_t row, size_t l)
 {
-	unsigned us = b->us[l];
-	int queue_ms = (int)(DEPTH * (uint64_t)us / 1000);
+	const struct wl_preempt_load *load = &b->result.load[l];
+	struct wl_preempt_cell *c = &b->result.cell[row][l];
+	int queue_ms = (int)(load->depth * (uint64_t)load->us / 1000);
 	remove_files(b);
-	if (start_urgent(b, row, us) || start_enemy(b, row, us))
+	if (start_urgent(b, row, load) || start_enemy(b, row, load))
 		return -1;
 	pid_t urgent = b->urgent.pid, enemy = b->enemy.pid;
 	wl_sleep_until(wl_now_ns() + HEAD_START_NS);
 	if (rows[row].needs && check_joined(b))
 		return -1;
 	kill(urgent, SIGUSR1);
-	if (wait_for(b, &b->urgent, "urgent: served", 60000 + (int)b->requests * 1000))
+	if (wait_for(b, &b->urgent, "urgent: served", 60000 + (int)b->result.requests * 1000))
 		return -1;
+	if (rows[row].needs && wl_daemon_held(&b->daemon, enemy, &c->held))
+		return fail(&b->daemon.tool, "%s", b->daemon.why);
 	kill(enemy, SIGTERM);
 	if (wait_for(b, &b->enemy, NULL, 60000 + 2 * queue_ms))
 		return -1;
 	kill(urgent, SIGUSR1);
-	if (wait_for(b, &b->urgent, NULL, 60000) || load(b, &b->cell[row][l], urgent, enemy))
+	if (wait_for(b, &b->urgent, NULL, 60000) || read_run(b, c, urgent, enemy))
 		return -1;
-	if (!rows[row].needs && b->cell[row][l].queued < QUEUED_MIN)
+	uint64_t least = b->result.simulated ? QUEUED_MIN : QUEUED_MIN_REAL;
+	if (!rows[row].needs && load->depth == DEPTH && c->queued < least)
 		return fail(NULL, "only %" PRIu64 " kernels of %u us were queued; run it alone",
-		            b->cell[row][l].queued, us);
+		            c->queued, load->us);
 	remove_files(b);
 	return 0;
 }
 
-static int run_all(struct bench *b)
+static void progress(const char *what, const struct wl_preempt_load *l, const char *how)
 {
-	int r = ask_gates(b);
-	for (size_t row = 0; row < ROWS && !r; row++) {
-		if (!b->offered[row])
-			continue;
-		if (rows[row].needs)
-			r = start_daemon(b, row);
-		for (size_t l = 0; l < b->lengths && !r; l++) {
-			if (isatty(2))
-				fprintf(stderr,
-				        "\r\033[Kbench: preemption, kernels of %g ms, gate %s",
-				        b->us[l] / 1e3, rows[row].title);
-			r = run_cell(b, row, l);
-		}
-		wl_child_stop(&b->enemy, SIGKILL, 0);
-		wl_child_stop(&b->urgent, SIGKILL, 0);
-		if (rows[row].needs && wl_daemon_stop(&b->daemon) && !r)
-			r = fail(&b->daemon.child, "%s", b->daemon.why);
+	if (isatty(2))
+		fprintf(stderr, "\r\033[Kbench: %s, kernels of %g ms, %s", what, l->us / 1e3, how);
+}
+
+static int run_row(struct bench *b, size_t row)
+{
+	int r = rows[row].needs ? start_daemon(b, row) : 0;
+	for (size_t l = 0; l < b->result.loads && !r; l++) {
+		progress("preemption", &b->result.load[l], rows[row].title);
+		r = run_cell(b, row, l);
 	}
+	wl_child_stop(&b->enemy, SIGKILL, 0);
+	wl_child_stop(&b->urgent, SIGKILL, 0);
+	if (rows[row].needs && wl_daemon_stop(&b->daemon) && !r)
+		r = fail(&b->daemon.child, "%s", b->daemon.why);
 	return r;
 }
 
-/* ---- telling */
-
-static const char *const what_key[WL_PREEMPT_WHATS] = {
-    [WL_PREEMPT_LOWER] = "last_lower_block", [WL_PREEMPT_BEGIN] = "first_urgent_block",
-    [WL_PREEMPT_HANDOVER] = "hand_over",     [WL_PREEMPT_ALONE] = "alone",
-    [WL_PREEMPT_END] = "request_end",
-};
-
-static double at(const struct cell *c, enum wl_preempt_what what, double percentile)
+/* The shortest kernels, which points part most often. */
+static int run_idle(struct bench *b, enum wl_preempt_idle what, unsigned round)
 {
-	const struct wl_samples *s = &c->figures.sample[what];
-	return (double)wl_percentile(s->v, s->n, percentile) / 1e3;
+	size_t row = what == WL_PREEMPT_IDLE_NATIVE ? ROW_NATIVE : ROW_QUEUE;
+	struct wl_held held = {0};
+	progress("nobody urgent active", &b->result.load[0], rows[row].title);
+	remove_files(b);
+	if ((what != WL_PREEMPT_IDLE_NOBODY && start_urgent(b, row, &b->result.load[0])) ||
+	    start_enemy(b, row, &b->result.load[0]))
+		return -1;
+	wl_sleep_until(wl_now_ns() + (uint64_t)(b->result.idle_s * 1e9));
+	if (rows[row].needs && wl_daemon_held(&b->daemon, b->enemy.pid, &held))
+		return fail(&b->daemon.tool, "%s", b->daemon.why);
+	kill(b->enemy.pid, SIGTERM);
+	if (wait_for(b, &b->enemy, NULL, 60000))
+		return -1;
+	if (what != WL_PREEMPT_IDLE_NOBODY) {
+		kill(b->urgent.pid, SIGTERM);
+		if (wait_for(b, &b->urgent, NULL, 60000))
+			return -1;
+	}
+	json_t *enemy = wl_json_read(out_file(b, "enemy.json"));
+	if (!enemy)
+		return -1;
+	b->result.idle_units_per_s[what][round] =
+	    json_number_value(json_object_get(enemy, "units_per_s"));
+	if (held.points > b->result.idle_points[what])
+		b->result.idle_points[what] = held.points;
+	json_decref(enemy);
+	remove_files(b);
+	return 0;
 }
 
-static const char *three(const struct cell *c, enum wl_preempt_what what)
+/* In turn, so that whatever else this machine does meets all three alike. */
+static int run_idles(struct bench *b)
 {
-	return wl_cell("%.2f / %.2f / %.2f", at(c, what, 50) / 1e3, at(c, what, 99) / 1e3,
-	               at(c, what, 100) / 1e3);
+	int r = start_daemon(b, ROW_QUEUE);
+	for (unsigned i = 0; i < WL_PREEMPT_ROUNDS * WL_PREEMPT_IDLES && !r; i++)
+		r = run_idle(b, (enum wl_preempt_idle)(i % WL_PREEMPT_IDLES), i / WL_PREEMPT_IDLES);
+	if (!r && wl_daemon_stop(&b->daemon))
+		r = fail(&b->daemon.child, "%s", b->daemon.why);
+	b->result.has_idle = !r;
+	return r;
 }
 
-static void tell_table(const struct bench *b, FILE *f)
+static int run_all(struct bench *b)
 {
-	struct wl_table t = {.columns = 7};
-	const char *slice = getenv("SOFTGPU_TIMESLICE");
-	uint64_t overruns = 0;
-	wl_table_row(&t, "kernels", "gate", "queued", "last lower block ends",
-	             "first urgent block begins", "alone, p99", "request ends, p50");
-	for (size_t l = 0; l < b->lengths; l++)
-		for (size_t r = 0; r < ROWS; r++) {
-			const struct cell *c = &b->cell[r][l];
-			const char *title = wl_cell("%g ms", b->us[l] / 1e3);
-			overruns += c->overruns.count;
-			if (!b->offered[r]) {
-				wl_table_row(&t, title, rows[r].title, "", "not offered here", "",
-				             "", "");
-				continue;
-			}
-			wl_table_row(&t, title, rows[r].title, wl_cell("%" PRIu64, c->queued),
-			             three(c, WL_PREEMPT_LOWER), three(c, WL_PREEMPT_BEGIN),
-			             wl_cell("%.2f", at(c, WL_PREEMPT_ALONE, 99) / 1e3),
-			             wl_cell("%.2f", at(c, WL_PREEMPT_END, 50) / 1e3));
-		}
-	fprintf(f, "\n**Preemption, %s** (%s", b->simulated ? "simulated" : "measured", b->gpu);
-	if (b->simulated)
-		fprintf(f, ", time slices of %s", slice ? slice : "2ms");
-	fprintf(f,
-	        "): ms from the submission of a request of %d x %g ms, p50 / p99 / max of %" PRIu64
-	        " requests, seed %" PRIu64 ".\n\n",
-	        URGENT_KERNELS, URGENT_KERNEL_US / 1e3, b->requests, b->seed);
-	wl_table_markdown(&t, f);
-	fputs("\nLast lower block: until the request ends; where it lies behind the first urgent "
-	      "block, the GPU went back and forth. Alone: the later of the two.\n",
-	      f);
-	if (overruns)
-		fprintf(f,
-		        "NOT VALID: %" PRIu64 " commands took this machine longer than the model "
-		        "allows; leave it alone and run again.\n",
-		        overruns);
+	const struct wl_preempt_result *p = &b->result;
+	int r = ask_gates(b);
+	for (size_t row = 0; row < WL_PREEMPT_ROWS && !r; row++)
+		if (p->asked[row] && p->offered[row])
+			r = run_row(b, row);
+	/* a persistent kernel's pace says nothing within seconds */
+	if (!r && p->idle_s > 0 && p->asked[ROW_QUEUE] && p->offered[ROW_QUEUE] &&
+	    p->load[0].depth == DEPTH)
+		r = run_idles(b);
+	return r;
 }
 
-static json_t *cell_json(const struct bench *b, size_t row, size_t l)
-{
-	const struct cell *c = &b->cell[row][l];
-	json_t *o = json_pack("{s:s, s:f, s:b}", "gate", rows[row].key, "kernel_us",
-	                      (double)b->us[l], "offered", b->offered[row]);
-	if (!b->offered[row])
-		return o;
-	json_object_update_new(
-	    o, json_pack("{s:I, s:f, s:f, s:I}", "queued_p50", (json_int_t)c->queued,
-	                 "enemy_units_per_s", c->enemy_units_per_s, "host_late_max_us",
-	                 (double)c->host_late_ns / 1e3, "overruns", (json_int_t)c->overruns.count));
-	for (int w = 0; w < WL_PREEMPT_WHATS; w++)
-		json_object_set_new(o, what_key[w],
-		                    json_pack("{s:f, s:f, s:f}", "p50_us", at(c, w, 50), "p99_us",
-		                              at(c, w, 99), "max_us", at(c, w, 100)));
-	return o;
-}
+/* ---- telling and starting */
 
 static int tell(const struct bench *b)
 {
-	char path[PATH_MAX];
-	json_t *list = json_array();
-	tell_table(b, stdout);
-	snprintf(path, sizeof(path), "%s/preempt.md", b->out);
-	FILE *f = fopen(path, "we");
-	if (!f)
-		return fail(NULL, "%s: %s", path, strerror(errno));
-	tell_table(b, f);
-	if (fclose(f))
-		return fail(NULL, "%s: %s", path, strerror(errno));
-	for (size_t l = 0; l < b->lengths; l++)
-		for (size_t r = 0; r < ROWS; r++)
-			json_array_append_new(list, cell_json(b, r, l));
-	const char *slice = getenv("SOFTGPU_TIMESLICE"),
-		   *keeps = getenv("SOFTGPU_WAIT_KEEPS_SLICE");
-	json_t *root = json_pack(
-	    "{s:i, s:b, s:s, s:I, s:I, s:i, s:f, s:s, s:s, s:o}", "schema_version", 1, "simulated",
-	    b->simulated, "gpu", b->gpu, "requests", (json_int_t)b->requests, "seed",
-	    (json_int_t)b->seed, "urgent_kernels", URGENT_KERNELS, "urgent_kernel_us",
-	    (double)URGENT_KERNEL_US, "softgpu_timeslice", slice ? slice : "2ms",
-	    "softgpu_wait_keeps_slice", keeps ? keeps : "1", "rows", list);
-	snprintf(path, sizeof(path), "%s/preempt.json", b->out);
-	if (wl_json_write_indented(root, path))
+	wl_preempt_print(&b->result, stdout);
+	if (wl_preempt_write(&b->result, b->out))
 		return -1;
-	printf("\n%s\n", path);
+	printf("\n%s/preempt.json\n", b->out);
 	return 0;
 }
 
@@ -568,35 +479,70 @@ static const char usage[] =
     "usage: bench_preempt [options]\n"
     "  --out DIR      where preempt.json and preempt.md go (default: bench/ in the build folder)\n"
     "  --requests N   urgent requests for each length and gate (default 100)\n"
-    "  --kernel-us US one length of the enemy's kernels, not the four\n"
+    "  --kernel-us US one length of the enemy's kernels, not the four and a persistent one\n"
+    "  --kind KIND    only these kernels: long, or persistent\n"
+    "  --gate KEY     one row only: native, launch_unbounded, launch, queue or context\n"
+    "  --idle-s S     length of the runs with nobody urgent active, 0: none (default 2)\n"
     "  --seed N       of their times and of all data (default 1)\n"
     "Exit status: 0 done, 1 a run failed or a result was wrong, 2 usage, 128 + N ended by signal "
     "N.\n";
 
+static const struct wl_preempt_row *row_find(const char *key)
+{
+	for (size_t i = 0; i < WL_PREEMPT_ROWS; i++)
+		if (strcmp(rows[i].key, key) == 0)
+			return &rows[i];
+	fprintf(stderr, "bench_preempt: --gate: there is no '%s'\n%s", key, usage);
+	exit(WL_EXIT_USAGE);
+}
+
+static void keep_kind(struct wl_preempt_result *p, const char *kind)
+{
+	p->loads = 0;
+	for (size_t i = 0; i < WL_PREEMPT_LOADS; i++)
+		if (strcmp(loads[i].kind, kind) == 0)
+			p->load[p->loads++] = loads[i];
+	if (p->loads)
+		return;
+	fprintf(stderr, "bench_preempt: --kind: there is no '%s'\n%s", kind, usage);
+	exit(WL_EXIT_USAGE);
+}
+
 static void parse(struct bench *b, int argc, char **argv)
 {
-	static const struct option options[] = {{"out", 1, 0, 'o'},  {"requests", 1, 0, 'r'},
-	                                        {"seed", 1, 0, 's'}, {"kernel-us", 1, 0, 'k'},
-	                                        {"help", 0, 0, 'h'}, {0}};
+	static const struct option options[] = {
+	    {"out", 1, 0, 'o'},       {"requests", 1, 0, 'r'}, {"seed", 1, 0, 's'},
+	    {"kernel-us", 1, 0, 'k'}, {"kind", 1, 0, 'K'},     {"gate", 1, 0, 'g'},
+	    {"idle-s", 1, 0, 'i'},    {"help", 0, 0, 'h'},     {0}};
 	int c;
 	snprintf(b->out, sizeof(b->out), "%.2000s/bench", b->build);
-	memcpy(b->us, length_us, sizeof(b->us));
-	b->lengths = LENGTHS;
+	memcpy(b->result.load, loads, sizeof(b->result.load));
+	b->result.loads = WL_PREEMPT_LOADS;
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		if (c == 'o')
 			snprintf(b->out, sizeof(b->out), "%s", optarg);
 		else if (c == 'r')
-			b->requests = wl_option_integer("--requests", optarg, 1, 100000);
+			b->result.requests = wl_option_integer("--requests", optarg, 1, 100000);
 		else if (c == 's')
-			b->seed = wl_option_integer("--seed", optarg, 0, UINT32_MAX);
+			b->result.seed = wl_option_integer("--seed", optarg, 0, UINT32_MAX);
 		else if (c == 'k') {
-			b->us[0] = (unsigned)wl_option_integer("--kernel-us", optarg, 10, 1000000);
-			b->lengths = 1;
+			b->result.load[0] = loads[0];
+			b->result.load[0].us =
+			    (unsigned)wl_option_integer("--kernel-us", optarg, 10, 1000000);
+			b->result.loads = 1;
+		} else if (c == 'g') {
+			b->only = row_find(optarg);
+		} else if (c == 'i') {
+			b->result.idle_s = wl_option_number("--idle-s", optarg, 0, 3600);
+		} else if (c == 'K') {
+			keep_kind(&b->result, optarg);
 		} else {
 			fputs(usage, c == 'h' ? stdout : stderr);
 			exit(c == 'h' ? 0 : WL_EXIT_USAGE);
 		}
 	}
+	for (size_t i = 0; i < WL_PREEMPT_ROWS; i++)
+		b->result.asked[i] = !b->only || b->only == &rows[i];
 	if (optind < argc) {
 		fprintf(stderr, "bench_preempt: unexpected argument '%s'\n%s", argv[optind], usage);
 		exit(WL_EXIT_USAGE);
@@ -605,7 +551,12 @@ static void parse(struct bench *b, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	static struct bench b = {.requests = 100, .seed = 1};
+	static struct bench b = {.result = {.requests = 100,
+	                                    .seed = 1,
+	                                    .urgent_kernels = URGENT_KERNELS,
+	                                    .urgent_kernel_us = URGENT_KERNEL_US,
+	                                    .row = rows,
+	                                    .idle_s = IDLE_S}};
 	struct sigaction sa = {.sa_handler = on_signal};
 	char absolute[PATH_MAX];
 	if (argc == 2 && strcmp(argv[1], WL_PROBE_FLAG) == 0)
@@ -626,7 +577,7 @@ int main(int argc, char **argv)
 		return 1;
 	b.daemon.build = b.build;
 	b.daemon.run = b.run;
-	b.simulated = !wl_probe_gpu(b.build, b.gpu, sizeof(b.gpu));
+	b.result.simulated = !wl_probe_gpu(b.build, b.result.gpu, sizeof(b.result.gpu));
 	int r = run_all(&b);
 	wl_child_stop(&b.enemy, SIGKILL, 0);
 	wl_child_stop(&b.urgent, SIGKILL, 0);
@@ -636,8 +587,8 @@ int main(int argc, char **argv)
 		fputs("\r\033[K", stderr);
 	if (!r)
 		r = tell(&b);
-	for (size_t i = 0; i < ROWS * LENGTHS; i++)
-		wl_preempt_fini(&b.cell[i / LENGTHS][i % LENGTHS].figures);
+	for (size_t i = 0; i < WL_PREEMPT_ROWS * WL_PREEMPT_LOADS; i++)
+		wl_preempt_fini(&b.result.cell[i / WL_PREEMPT_LOADS][i % WL_PREEMPT_LOADS].figures);
 	if (interrupted) {
 		remove_files(&b);
 		return 128 + (int)interrupted;

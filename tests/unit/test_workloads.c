@@ -14,6 +14,7 @@
 #include "workloads/lib/child.h"
 #include "workloads/lib/jsonfile.h"
 #include "workloads/lib/plot.h"
+#include "workloads/lib/profile.h"
 #include "workloads/lib/report.h"
 #include "workloads/lib/stats.h"
 #include "workloads/lib/table.h"
@@ -195,7 +196,21 @@ static struct wl_result fake(void)
 	                      .overruns = {.known = true}};
 	fake_mode(&r, WL_MODE_SOLO, 20, 2);
 	fake_mode(&r, WL_MODE_NATIVE, 50, 4);
-	fake_mode(&r, WL_MODE_REIN, 22, 3);
+	fake_mode(&r, WL_MODE_REIN, 24, 3);
+	fake_mode(&r, WL_MODE_REIN_QUEUE, 22, 3);
+	fake_mode(&r, WL_MODE_REIN_CONTEXT, 21, 3);
+	r.row[WL_MODE_REIN].acts = 12;
+	r.row[WL_MODE_REIN_QUEUE].acts = 345;
+	wl_result_compute(&r);
+	return r;
+}
+
+/* As on a GPU that was calibrated without a context gate. */
+static struct wl_result fake_without_context(void)
+{
+	struct wl_result r = fake();
+	wl_result_drop(&r, WL_MODE_REIN_CONTEXT);
+	r.row[WL_MODE_REIN_CONTEXT] = (struct wl_row){.left_out = true};
 	wl_result_compute(&r);
 	return r;
 }
@@ -209,15 +224,41 @@ TEST(figures_come_from_the_records)
 	ck_assert_double_eq_tol(r.row[WL_MODE_SOLO].lc_p99_ms, 200, 1e-9);
 	ck_assert_double_eq_tol(r.row[WL_MODE_SOLO].lc_p99_over_solo, 1, 1e-9);
 	ck_assert_double_eq_tol(r.row[WL_MODE_NATIVE].lc_p99_over_solo, 2.5, 1e-9);
-	ck_assert_double_eq_tol(r.row[WL_MODE_REIN].lc_p99_over_solo, 1.1, 1e-9);
+	ck_assert_double_eq_tol(r.row[WL_MODE_REIN].lc_p99_over_solo, 1.2, 1e-9);
 	ck_assert_double_eq_tol(r.row[WL_MODE_SOLO].be_steps_per_s, 500, 0.2);
 	/* only steps within LC's window count, though BE ran for longer */
 	ck_assert_double_eq_tol(r.row[WL_MODE_NATIVE].be_steps_per_s, 250, 0.2);
 	ck_assert_double_eq_tol(r.row[WL_MODE_NATIVE].be_over_solo, 0.5, 0.001);
 	wl_result_sentence(&r, sentence, sizeof(sentence));
 	ck_assert_ptr_nonnull(strstr(sentence, "2.50× solo"));
-	ck_assert_ptr_nonnull(strstr(sentence, "1.10×"));
-	ck_assert_ptr_nonnull(strstr(sentence, "87 %")); /* (500/3)/500 / (1 − 0.236) */
+	ck_assert_ptr_nonnull(strstr(sentence, "context gate it is 1.05×")); /* the last row */
+	ck_assert_ptr_nonnull(strstr(sentence, "87 %")); /* (1000/3)/500 / (1 − 0.236) */
+	wl_result_fini(&r);
+}
+TEST_END
+
+TEST(rows_say_what_their_gate_did)
+{
+	static const char *const says[] = {"", "", "12 waits", "345 points", "never acted"};
+	struct wl_result r = fake();
+	struct wl_table t = {0};
+	char gate[64], sentence[512];
+	wl_result_table(&r, &t);
+	ck_assert_uint_eq(t.rows, WL_MODES + 1);
+	for (int m = 0; m < WL_MODES; m++) {
+		ck_assert_str_eq(wl_result_gate(&r, (enum wl_mode)m, gate, sizeof(gate)), says[m]);
+		ck_assert_str_eq(t.cell[m + 1][t.columns - 1], says[m]);
+	}
+	wl_result_fini(&r);
+
+	r = fake_without_context();
+	ck_assert_int_eq(wl_result_best(&r), WL_MODE_REIN_QUEUE);
+	ck_assert(wl_result_valid(&r, NULL, 0)); /* no figure is no bad figure */
+	wl_result_table(&r, &t);
+	ck_assert_str_eq(t.cell[WL_MODES][t.columns - 1], "not calibrated: rein calibrate");
+	ck_assert_str_eq(t.cell[WL_MODES][1], "");
+	wl_result_sentence(&r, sentence, sizeof(sentence));
+	ck_assert_ptr_nonnull(strstr(sentence, "queue gate it is 1.10×"));
 	wl_result_fini(&r);
 }
 TEST_END
@@ -229,7 +270,8 @@ TEST(simulated_runs_can_be_invalid)
 	r.overruns.known = true;
 	r.row[WL_MODE_SOLO].lc_p50_ms = 24.3;
 	r.row[WL_MODE_NATIVE].lc_p99_over_solo = 2;
-	r.row[WL_MODE_REIN].lc_p99_over_solo = 0.95;
+	for (int m = WL_MODE_REIN; m < WL_MODES; m++)
+		r.row[m].lc_p99_over_solo = 0.95;
 	ck_assert(wl_result_valid(&r, why, sizeof(why)));
 	ck_assert_str_eq(why, "");
 	r.overruns.count = 1;
@@ -243,7 +285,7 @@ TEST(simulated_runs_can_be_invalid)
 	ck_assert_ptr_nonnull(strstr(why, "took 35.0 ms"));
 	ck_assert(!wl_result_valid(&r, NULL, 0));
 	r.row[WL_MODE_SOLO].lc_p50_ms = 24.3;
-	r.row[WL_MODE_REIN].lc_p99_over_solo = 0.66;
+	r.row[WL_MODE_REIN_QUEUE].lc_p99_over_solo = 0.66;
 	ck_assert(!wl_result_valid(&r, why, sizeof(why)));
 	r.simulated = false;
 	ck_assert(wl_result_valid(&r, why, sizeof(why)));
@@ -266,14 +308,27 @@ TEST(result_json_has_its_schema)
 	ck_assert(json_is_true(json_object_get(root, "valid")));
 	ck_assert_double_eq_tol(json_real_value(json_object_get(root, "rho")), r.rho, 1e-5);
 	json_t *rows = json_object_get(root, "rows");
-	ck_assert_uint_eq(json_array_size(rows), 3);
-	for (size_t i = 0; i < 3; i++) {
+	ck_assert_uint_eq(json_array_size(rows), 5);
+	for (size_t i = 0; i < 5; i++) {
 		json_t *row = json_array_get(rows, i);
-		static const char *const modes[] = {"solo", "native", "rein"};
+		static const char *const modes[] = {"solo", "native", "rein", "rein_queue",
+		                                    "rein_context"};
 		ck_assert_str_eq(json_string_value(json_object_get(row, "mode")), modes[i]);
 		for (size_t k = 0; k < 5; k++)
 			ck_assert(json_is_real(json_object_get(row, row_keys[k])));
+		ck_assert(json_is_integer(json_object_get(row, "gate_acts")) == (i >= 2));
 	}
+	json_decref(root);
+	wl_result_fini(&r);
+
+	r = fake_without_context();
+	ck_assert_int_eq(wl_result_write(&r, path), 0);
+	root = wl_json_read(path);
+	ck_assert_ptr_nonnull(root);
+	json_t *row = json_array_get(json_object_get(root, "rows"), WL_MODE_REIN_CONTEXT);
+	ck_assert_str_eq(json_string_value(json_object_get(row, "left_out")),
+	                 "not calibrated: rein calibrate");
+	ck_assert_ptr_null(json_object_get(row, "lc_p99_ms")); /* 0 would be a figure */
 	json_decref(root);
 	ck_assert_int_ne(wl_result_write(&r, "/nonexistent/folder/result.json"), 0);
 	wl_result_fini(&r);
@@ -324,14 +379,28 @@ TEST(report_is_whole_and_self_contained)
 	ck_assert_ptr_null(strstr(html, "nan"));
 	ck_assert_ptr_null(strstr(html, "inf\""));
 	ck_assert_ptr_null(strstr(html, ">not valid<"));
+	for (int m = 0; m < WL_MODES; m++) {
+		char curve[64];
+		snprintf(curve, sizeof(curve), "class=\"curve %s\"", wl_mode_key[m]);
+		ck_assert_msg(strstr(html, curve) != NULL, "no %s", curve);
+		snprintf(curve, sizeof(curve), ".curve.%s{", wl_mode_key[m]);
+		ck_assert_msg(strstr(html, curve) != NULL, "no colour %s", curve);
+	}
 	free(html);
 
+	wl_result_fini(&r);
+
+	r = fake_without_context();
 	r.overruns.count = 3;
 	f = open_memstream(&html, &len);
 	wl_report_print(&r, f);
 	fclose(f);
 	check_balance(html);
 	ck_assert_ptr_nonnull(strstr(html, ">not valid<"));
+	ck_assert_ptr_nonnull(strstr(html, "class=\"curve rein_queue\""));
+	ck_assert_ptr_null(strstr(html, "class=\"curve rein_context\""));
+	ck_assert_ptr_nonnull(strstr(html, ">not calibrated: rein calibrate<"));
+	ck_assert_ptr_null(strstr(html, "nan"));
 	free(html);
 	wl_result_fini(&r);
 }
@@ -412,6 +481,30 @@ TEST(records_of_other_programs_are_refused)
 }
 TEST_END
 
+TEST(software_profile_is_offered_unless_another_is_named)
+{
+	static struct wl_words env;
+	char path[256], want[300];
+	snprintf(path, sizeof(path), "%s/profile.json", temp_dir());
+	snprintf(want, sizeof(want), "REIN_PROFILE=%s", path);
+	unsetenv("REIN_PROFILE");
+	ck_assert_int_eq(wl_profile_software(&env, path), 0);
+	ck_assert_str_eq(env.list[0], "SOFTGPU_RM=1");
+	ck_assert_str_eq(env.list[1], want);
+	ck_assert_ptr_null(env.list[2]);
+	json_t *root = json_load_file(path, 0, NULL);
+	ck_assert_int_eq(json_integer_value(json_object_get(root, "profile_version")), 1);
+	json_decref(root);
+	wl_words_clear(&env);
+	ck_assert_int_ne(wl_profile_software(&env, "/nonexistent/profile.json"), 0);
+	setenv("REIN_PROFILE", "/etc/mine.json", 1);
+	wl_words_clear(&env);
+	ck_assert_int_eq(wl_profile_software(&env, "/nonexistent/profile.json"), 0);
+	ck_assert_ptr_null(env.list[1]); /* it is inherited */
+	unsetenv("REIN_PROFILE");
+}
+TEST_END
+
 TEST(children_are_watched_and_stopped)
 {
 	static struct wl_child c;
@@ -434,7 +527,8 @@ TEST_END
 
 TESTS("workloads", affine_power_is_repetition, percentiles_are_nearest_rank,
       histogram_buckets_hold_their_values, arrivals_keep_their_rate, tables_are_aligned,
-      ticks_are_round_and_inside, figures_come_from_the_records, simulated_runs_can_be_invalid,
-      result_json_has_its_schema, report_is_whole_and_self_contained,
+      ticks_are_round_and_inside, figures_come_from_the_records, rows_say_what_their_gate_did,
+      simulated_runs_can_be_invalid, result_json_has_its_schema, report_is_whole_and_self_contained,
       timeline_window_has_the_average_load, logs_are_read_and_checked,
-      records_of_other_programs_are_refused, children_are_watched_and_stopped)
+      records_of_other_programs_are_refused, software_profile_is_offered_unless_another_is_named,
+      children_are_watched_and_stopped)

@@ -121,6 +121,51 @@ int wl_daemon_has(struct wl_daemon *d, const pid_t *pid, size_t n)
 	return failed(d, "not every program has joined the daemon; rein ps --json", d->tool.out);
 }
 
+int wl_daemon_gates(struct wl_daemon *d, struct wl_gates *gates)
+{
+	const json_t *gate;
+	size_t i;
+	*gates = (struct wl_gates){0};
+	if (wl_daemon_ask(d, "status", "--json"))
+		return -1;
+	json_t *root = json_loads(d->tool.out, 0, NULL);
+	json_array_foreach(json_object_get(root, "gates"), i, gate)
+	{
+		const char *name = json_is_string(gate) ? json_string_value(gate) : "";
+		gates->launch |= strcmp(name, "launch") == 0;
+		gates->queue |= strcmp(name, "queue") == 0;
+		gates->context |= strcmp(name, "context") == 0;
+	}
+	json_decref(root);
+	return gates->launch ? 0 : failed(d, "rein status lists no gates", d->tool.out);
+}
+
+static uint64_t count_of(const json_t *client, const char *what)
+{
+	return (uint64_t)json_integer_value(json_object_get(client, what));
+}
+
+int wl_daemon_held(struct wl_daemon *d, pid_t pid, struct wl_held *held)
+{
+	const json_t *client;
+	bool found = false;
+	size_t i;
+	if (wl_daemon_ask(d, "ps", "--json"))
+		return -1;
+	json_t *root = json_loads(d->tool.out, 0, NULL);
+	json_array_foreach(json_object_get(root, "clients"), i, client)
+	{
+		if (json_integer_value(json_object_get(client, "pid")) != pid)
+			continue;
+		found = true;
+		*held = (struct wl_held){.launch_waits = count_of(client, "gate_waits"),
+		                         .points = count_of(client, "points"),
+		                         .context_holds = count_of(client, "context_holds")};
+	}
+	json_decref(root);
+	return found ? 0 : failed(d, "a program has left the daemon; rein ps --json", d->tool.out);
+}
+
 int wl_daemon_stop(struct wl_daemon *d)
 {
 	char text[64];

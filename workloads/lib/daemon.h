@@ -6,6 +6,9 @@
 #ifndef WORKLOADS_LIB_DAEMON_H
 #define WORKLOADS_LIB_DAEMON_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "child.h"
 
 struct wl_daemon {
@@ -23,6 +26,19 @@ int wl_daemon_start(struct wl_daemon *d, char *const env[]);
 int wl_daemon_ask(struct wl_daemon *d, const char *word1, const char *word2);
 /* Are all these processes its clients? */
 int wl_daemon_has(struct wl_daemon *d, const pid_t *pid, size_t n);
+
+/* Which gates may hold a program on this GPU, as `rein status --json` lists them. */
+struct wl_gates {
+	bool launch, queue, context;
+};
+int wl_daemon_gates(struct wl_daemon *d, struct wl_gates *gates);
+/* What held one of its clients so far, as `rein ps --json` counts it. */
+struct wl_held {
+	uint64_t launch_waits;  /* launches that waited at the gate */
+	uint64_t points;        /* put into the GPU's queue */
+	uint64_t context_holds; /* times its contexts were taken off the GPU */
+};
+int wl_daemon_held(struct wl_daemon *d, pid_t pid, struct wl_held *held);
 /* Ends it; it must end well. */
 int wl_daemon_stop(struct wl_daemon *d);
 

@@ -13,7 +13,15 @@
 
 #include "stats.h"
 
-enum wl_mode { WL_MODE_SOLO, WL_MODE_NATIVE, WL_MODE_REIN, WL_MODES };
+/* Under rein with the launch gate, with the queue gate as well, with the context gate as well. */
+enum wl_mode {
+	WL_MODE_SOLO,
+	WL_MODE_NATIVE,
+	WL_MODE_REIN,
+	WL_MODE_REIN_QUEUE,
+	WL_MODE_REIN_CONTEXT,
+	WL_MODES
+};
 
 struct wl_lc {
 	pid_t pid;
@@ -44,6 +52,8 @@ struct wl_slices {
 struct wl_row {
 	double lc_p50_ms, lc_p99_ms, lc_p99_over_solo;
 	double be_steps_per_s, be_over_solo;
+	bool left_out; /* nobody has calibrated its gate on this GPU: no figures */
+	uint64_t acts; /* how often its gate has held BE, or put a point into its queue */
 };
 
 struct wl_overruns {
@@ -63,14 +73,16 @@ struct wl_result {
 	uint32_t kernels;   /* of an LC request */
 	uint32_t kernel_us; /* LC's and BE's, alone */
 	struct wl_overruns overruns;
+	unsigned reruns; /* of rows that had overruns; theirs do not count */
 	struct wl_lc lc[WL_MODES];
 	struct wl_be be[WL_MODES];
 	struct wl_slices slices[WL_MODES]; /* solo: unused */
 	struct wl_row row[WL_MODES];
 };
 
-extern const char *const wl_mode_key[WL_MODES];   /* solo, native, rein: for programs */
+extern const char *const wl_mode_key[WL_MODES];   /* solo, native, rein …: for programs */
 extern const char *const wl_mode_title[WL_MODES]; /* for people */
+extern const char *const wl_mode_gate[WL_MODES];  /* under rein: the one that the row adds */
 
 /* 0, or -1 after one line on stderr */
 int wl_lc_load(struct wl_lc *lc, const char *json_path);
@@ -89,8 +101,12 @@ void wl_slices_guess(struct wl_slices *s, const struct wl_lc *lc, const struct w
 double wl_be_rate(const struct wl_be *be, uint64_t from_ns, uint64_t to_ns);
 /* Time LC had a request in service, as a share of its window. */
 double wl_lc_load_factor(const struct wl_lc *lc);
-/* Fills rho and all rows from lc and be. */
+/* Fills rho and all rows from lc and be; left_out and acts are given. */
 void wl_result_compute(struct wl_result *r);
+/* The last row under rein that has figures: all gates that this GPU has. */
+enum wl_mode wl_result_best(const struct wl_result *r);
+/* What the row's gate did, in a few words; "" where there is no gate. */
+const char *wl_result_gate(const struct wl_result *r, enum wl_mode m, char *buf, size_t len);
 /* Whether the figures mean something; if not, `why` (may be NULL) holds one sentence. Simulated
  * ones do not if the software GPU fell behind its model or did not say, or if this machine was so
  * busy that a request alone took much longer than its declared time. */
@@ -99,6 +115,8 @@ bool wl_result_valid(const struct wl_result *r, char *why, size_t len);
 void wl_result_sentence(const struct wl_result *r, char *buf, size_t len);
 /* result.json. 0, or -1 after one line on stderr. */
 int wl_result_write(const struct wl_result *r, const char *path);
+/* Forgets a mode's records. */
+void wl_result_drop(struct wl_result *r, enum wl_mode m);
 void wl_result_fini(struct wl_result *r);
 
 #endif

@@ -154,12 +154,17 @@ static void draw_curve(FILE *f, const struct axis *a, const struct wl_samples *l
 /* Lower right: a distribution never goes there before its end. */
 static void draw_legend(FILE *f, const struct wl_result *r)
 {
-	int x = WIDTH - RIGHT - 330, y = HEIGHT - BOTTOM - 84;
+	int rows = 0;
+	for (int m = 0; m < WL_MODES; m++)
+		rows += !r->row[m].left_out;
+	int x = WIDTH - RIGHT - 330, y = HEIGHT - BOTTOM - 24 - rows * 20, at = y;
 	fprintf(f,
-	        "<rect class=\"legend\" x=\"%d\" y=\"%d\" width=\"318\" height=\"74\" rx=\"6\"/>\n",
-	        x, y);
+	        "<rect class=\"legend\" x=\"%d\" y=\"%d\" width=\"318\" height=\"%d\" rx=\"6\"/>\n",
+	        x, y, 14 + rows * 20);
 	for (int m = 0; m < WL_MODES; m++) {
-		int at = y + 20 + m * 20;
+		if (r->row[m].left_out)
+			continue;
+		at += 20;
 		fprintf(f,
 		        "<line class=\"curve %s\" x1=\"%d\" x2=\"%d\" y1=\"%d\" y2=\"%d\"/>"
 		        "<text class=\"label\" x=\"%d\" y=\"%d\">%s</text>"
@@ -177,7 +182,7 @@ void wl_plot_cdf(FILE *f, const struct wl_result *r)
 	fprintf(f,
 	        "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"Share of LC requests served "
 	        "within "
-	        "a time, for three modes\">\n",
+	        "a time, for each mode\">\n",
 	        WIDTH, HEIGHT);
 	draw_frame(f, &a);
 	for (int m = 0; m < WL_MODES; m++)

@@ -18,7 +18,7 @@ void wl_html_text(FILE *f, const char *text);
 size_t wl_ticks_linear(double lo, double hi, double *tick, size_t max);
 size_t wl_ticks_log(double lo, double hi, double *tick, size_t max);
 
-/* LC's latency distribution in the three modes. */
+/* LC's latency distribution in each mode. */
 void wl_plot_cdf(FILE *f, const struct wl_result *r);
 /* Requests and owners of the GPU in a mode, from from_ns (after LC's begin) on, for span_ns. */
 void wl_plot_timeline(FILE *f, const struct wl_result *r, enum wl_mode mode, uint64_t from_ns,

@@ -2,6 +2,11 @@
 /* preempt.c: see preempt.h. */
 #include "preempt.h"
 
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
 /* The end of the last interval with a part before `before`, or `least`. */
 static uint64_t last_end(const struct wl_slices *s, uint64_t before, uint64_t least)
 {
@@ -38,4 +43,28 @@ void wl_preempt_fini(struct wl_preempt *p)
 {
 	for (int w = 0; w < WL_PREEMPT_WHATS; w++)
 		wl_samples_fini(&p->sample[w]);
+}
+
+/* Lines "pid stream kind name start end". */
+int wl_preempt_load_order(struct wl_slices *s, const char *path, pid_t pid, const char *kernel)
+{
+	FILE *f = fopen(path, "re");
+	char line[512], kind[16], name[64];
+	if (!f) {
+		fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, path,
+		        strerror(errno));
+		return -1;
+	}
+	while (fgets(line, sizeof(line), f)) {
+		struct wl_slice k;
+		int who;
+		if (sscanf(line, "%d %*s %15s %63s %" SCNu64 " %" SCNu64, &who, kind, name,
+		           &k.start_ns, &k.end_ns) == 5 &&
+		    who == pid && strcmp(kind, "kernel") == 0 && strcmp(name, kernel) == 0) {
+			k.pid = who;
+			wl_slices_add(s, k);
+		}
+	}
+	fclose(f);
+	return 0;
 }

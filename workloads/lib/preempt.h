@@ -15,6 +15,9 @@
 #ifndef WORKLOADS_LIB_PREEMPT_H
 #define WORKLOADS_LIB_PREEMPT_H
 
+#include <stdio.h>
+
+#include "daemon.h"
 #include "measure.h"
 #include "stats.h"
 
@@ -36,5 +39,68 @@ void wl_preempt_add(struct wl_preempt *p, uint64_t submitted_ns, uint64_t begin_
                     const struct wl_slices *lower);
 void wl_preempt_sort(struct wl_preempt *p);
 void wl_preempt_fini(struct wl_preempt *p);
+
+/* From an order log of the software GPU: when a process' kernels of that name ran, in the log's
+ * order. 0, or -1 after one line on stderr. */
+int wl_preempt_load_order(struct wl_slices *s, const char *path, pid_t pid, const char *kernel);
+
+/* ---- the whole bench: rows by gate, for each load */
+
+#define WL_PREEMPT_ROWS 5
+#define WL_PREEMPT_LOADS 5
+#define WL_PREEMPT_ROUNDS 3
+
+struct wl_preempt_row {
+	const char *key, *title;
+	const char *needs;           /* the gate that the daemon must offer; NULL: no daemon */
+	const char *allows, *config; /* the gates that it may use, and more of rein.conf */
+};
+
+/* The enemy's kernels: its --kind, how long one is, and how many it keeps queued. */
+struct wl_preempt_load {
+	const char *kind;
+	unsigned us, depth;
+};
+
+struct wl_preempt_cell {
+	struct wl_preempt figures;
+	uint64_t queued; /* by the enemy, the median */
+	double enemy_units_per_s;
+	struct wl_held held; /* the enemy, by each gate */
+	struct wl_overruns overruns;
+	uint64_t host_late_ns; /* the worst: how late the urgent program submitted a request */
+};
+
+/* The enemy alone at work: natively; with the queue gate in place and an urgent program registered,
+ * which makes it put points into its queue; the same with none. */
+enum wl_preempt_idle {
+	WL_PREEMPT_IDLE_NATIVE,
+	WL_PREEMPT_IDLE_REGISTERED,
+	WL_PREEMPT_IDLE_NOBODY,
+	WL_PREEMPT_IDLES,
+};
+
+struct wl_preempt_result {
+	char gpu[96];
+	bool simulated;
+	uint64_t requests, seed;
+	uint32_t urgent_kernels, urgent_kernel_us; /* of a request */
+	const struct wl_preempt_row *row;          /* WL_PREEMPT_ROWS of them */
+	bool asked[WL_PREEMPT_ROWS], offered[WL_PREEMPT_ROWS];
+	struct wl_preempt_load load[WL_PREEMPT_LOADS];
+	size_t loads;
+	struct wl_preempt_cell cell[WL_PREEMPT_ROWS][WL_PREEMPT_LOADS];
+	bool has_idle; /* of load[0] */
+	double idle_s; /* length of a run */
+	double idle_units_per_s[WL_PREEMPT_IDLES][WL_PREEMPT_ROUNDS];
+	uint64_t idle_points[WL_PREEMPT_IDLES]; /* the most of a round */
+};
+
+/* The enemy's pace as a part of its native one in the same round: the median. */
+double wl_preempt_idle_over_native(const struct wl_preempt_result *p, enum wl_preempt_idle what);
+/* The table and what is to be said about it, in Markdown. */
+void wl_preempt_print(const struct wl_preempt_result *p, FILE *f);
+/* preempt.md and preempt.json in a folder. 0, or -1 after one line on stderr. */
+int wl_preempt_write(const struct wl_preempt_result *p, const char *folder);
 
 #endif

@@ -12,10 +12,12 @@
 
 static const char style[] =
     ":root{color-scheme:light dark;--bg:#fbfbfa;--card:#fff;--ink:#1c1e21;--soft:#5c636b;"
-    "--line:#e3e4e6;--lane:#f3f3f1;--solo:#6c737c;--native:#c8501e;--rein:#0b6fb3;--lc:#0b6fb3;"
+    "--line:#e3e4e6;--lane:#f3f3f1;--solo:#6c737c;--native:#c8501e;--rein:#6aa6cf;--queue:#2f8a57;"
+    "--context:#0b4f94;--lc:#0b6fb3;"
     "--be:#c9b37e;--arrival:#1c1e21;--warn:#fff1d6;--warnink:#7a4b00}\n"
     "@media(prefers-color-scheme:dark){:root{--bg:#15171a;--card:#1d2024;--ink:#e8e9eb;"
-    "--soft:#a0a7b0;--line:#33373d;--lane:#24282d;--solo:#a3abb5;--native:#ff8a5c;--rein:#5db4f0;"
+    "--soft:#a0a7b0;--line:#33373d;--lane:#24282d;--solo:#a3abb5;--native:#ff8a5c;--rein:#4f86ab;"
+    "--queue:#6fd19b;--context:#8cc8ff;"
     "--lc:#5db4f0;--be:#8a7844;--arrival:#e8e9eb;--warn:#3a2f14;--warnink:#ffd48a}}\n"
     "*{box-sizing:border-box}\n"
     "body{margin:0;background:var(--bg);color:var(--ink);"
@@ -32,7 +34,7 @@ static const char style[] =
     ".tile{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px "
     "18px}"
     ".tile b{display:block;font-size:32px;line-height:1.2;font-variant-numeric:tabular-nums}"
-    ".tile.native b{color:var(--native)}.tile.rein b{color:var(--rein)}\n"
+    ".tile.native b{color:var(--native)}.tile.rein b{color:var(--context)}\n"
     ".card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px "
     "18px;"
     "margin:10px 0;overflow-x:auto}\n"
@@ -47,8 +49,10 @@ static const char style[] =
     "svg .num{font-variant-numeric:tabular-nums}\n"
     ".grid{stroke:var(--line)}.curve{fill:none;stroke-width:2.2;stroke-linejoin:round}"
     ".curve.solo{stroke:var(--solo);stroke-dasharray:6 3}.curve.native{stroke:var(--native)}"
-    ".curve.rein{stroke:var(--rein)}.dot{stroke:var(--card);stroke-width:1.5}"
+    ".curve.rein{stroke:var(--rein)}.curve.rein_queue{stroke:var(--queue)}"
+    ".curve.rein_context{stroke:var(--context)}.dot{stroke:var(--card);stroke-width:1.5}"
     ".dot.solo{fill:var(--solo)}.dot.native{fill:var(--native)}.dot.rein{fill:var(--rein)}"
+    ".dot.rein_queue{fill:var(--queue)}.dot.rein_context{fill:var(--context)}"
     ".legend{fill:var(--card);stroke:var(--line)}\n"
     ".lane{fill:var(--lane)}.lc{fill:var(--lc)}.be{fill:var(--be)}"
     ".request{fill:var(--lc);fill-opacity:.45}.arrival{stroke:var(--arrival);stroke-opacity:.55;"
@@ -60,15 +64,21 @@ static const char style[] =
 
 void wl_result_table(const struct wl_result *r, struct wl_table *t)
 {
-	t->columns = 6;
+	char gate[WL_TABLE_CELL];
+	t->columns = 7;
 	t->rows = 0;
-	wl_table_row(t, "mode", "LC p50", "LC p99", "p99/solo", "BE steps/s", "BE/solo");
+	wl_table_row(t, "mode", "LC p50", "LC p99", "p99/solo", "BE steps/s", "BE/solo", "gate");
 	for (int m = 0; m < WL_MODES; m++) {
 		const struct wl_row *row = &r->row[m];
+		wl_result_gate(r, (enum wl_mode)m, gate, sizeof(gate));
+		if (row->left_out) {
+			wl_table_row(t, wl_mode_title[m], "", "", "", "", "", gate);
+			continue;
+		}
 		wl_table_row(
 		    t, wl_mode_title[m], wl_cell("%.2f ms", row->lc_p50_ms),
 		    wl_cell("%.2f ms", row->lc_p99_ms), wl_cell("%.2f×", row->lc_p99_over_solo),
-		    wl_cell("%.1f", row->be_steps_per_s), wl_cell("%.2f", row->be_over_solo));
+		    wl_cell("%.1f", row->be_steps_per_s), wl_cell("%.2f", row->be_over_solo), gate);
 	}
 }
 
@@ -83,7 +93,7 @@ static void print_head(const struct wl_result *r, FILE *f)
 	    "<main>\n<h1>Two programs on one GPU</h1>\n"
 	    "<p class=\"soft\">A latency-critical program (LC) and a best-effort one (BE), neither "
 	    "changed nor relinked: each alone, sharing as the driver does it, and under "
-	    "rein.</p>\n",
+	    "rein with each of its gates.</p>\n",
 	    style);
 	fprintf(f, "<p><span class=\"badge%s\">%s</span> <span class=\"soft\">",
 	        r->simulated ? "" : " measured", r->simulated ? "simulated" : "measured");
@@ -99,16 +109,18 @@ static void print_head(const struct wl_result *r, FILE *f)
 static void print_tiles(const struct wl_result *r, FILE *f)
 {
 	double idle = 1 - r->rho;
+	enum wl_mode m = wl_result_best(r);
 	fprintf(
 	    f,
 	    "<div class=\"tiles\">\n"
 	    "<div class=\"tile native\"><b>%.2f×</b>LC's p99 when shared natively, relative to "
 	    "alone</div>\n"
-	    "<div class=\"tile rein\"><b>%.2f×</b>LC's p99 when shared under rein</div>\n"
+	    "<div class=\"tile rein\"><b>%.2f×</b>LC's p99 when shared under rein with its "
+	    "%s</div>\n"
 	    "<div class=\"tile rein\"><b>%.0f %%</b>of what LC leaves idle (%.0f %% of the GPU's "
-	    "time) goes to BE under rein</div>\n</div>\n",
-	    r->row[WL_MODE_NATIVE].lc_p99_over_solo, r->row[WL_MODE_REIN].lc_p99_over_solo,
-	    idle > 0 ? 100 * r->row[WL_MODE_REIN].be_over_solo / idle : 0, 100 * idle);
+	    "time) goes to BE then</div>\n</div>\n",
+	    r->row[WL_MODE_NATIVE].lc_p99_over_solo, r->row[m].lc_p99_over_solo, wl_mode_gate[m],
+	    idle > 0 ? 100 * r->row[m].be_over_solo / idle : 0, 100 * idle);
 }
 
 static void print_table(const struct wl_result *r, FILE *f)
@@ -136,6 +148,7 @@ static const char *const owners_measured =
 
 static void print_timelines(const struct wl_result *r, FILE *f)
 {
+	const enum wl_mode shown[] = {WL_MODE_NATIVE, wl_result_best(r)};
 	uint64_t from = wl_plot_window(&r->lc[WL_MODE_SOLO], TIMELINE_NS);
 	fprintf(f,
 	        "<h2>Who had the GPU</h2>\n"
@@ -143,10 +156,9 @@ static void print_timelines(const struct wl_result *r, FILE *f)
 	        "arrivals are the same, since the seed is. A bar above is a request from its\n"
 	        "arrival (dashed) to its result. %s</p>\n",
 	        (double)from / 1e9, r->simulated ? owners_simulated : owners_measured);
-	for (int m = WL_MODE_NATIVE; m <= WL_MODE_REIN; m++) {
-		fprintf(f, "<h3>Shared %s</h3>\n<div class=\"card\">",
-		        m == WL_MODE_NATIVE ? "natively" : "under rein");
-		wl_plot_timeline(f, r, (enum wl_mode)m, from, TIMELINE_NS);
+	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
+		fprintf(f, "<h3>%s</h3>\n<div class=\"card\">", wl_mode_title[shown[i]]);
+		wl_plot_timeline(f, r, shown[i], from, TIMELINE_NS);
 		fputs("</div>\n", f);
 	}
 }
@@ -163,12 +175,16 @@ static void print_method(const struct wl_result *r, FILE *f)
 	        "intended arrival; load ρ = %.2f alone</dd>\n",
 	        r->lc[WL_MODE_SOLO].latency.n, r->kernels, kernel_ms, r->arrivals, r->period_ms,
 	        r->rho);
-	fprintf(f,
-	        "<dt>BE</dt><dd>kernels of %g ms, queued as deep as the driver takes; begins\n"
-	        "when LC is ready; a step counts when the GPU has finished it, within the time\n"
-	        "LC was measured</dd>\n"
-	        "<dt>Length</dt><dd>%g s a run, seed %" PRIu64 "</dd>\n",
-	        kernel_ms, r->seconds, r->seed);
+	fprintf(
+	    f,
+	    "<dt>BE</dt><dd>kernels of %g ms, queued as deep as the driver takes; begins\n"
+	    "when LC is ready; a step counts when the GPU has finished it, within the time\n"
+	    "LC was measured</dd>\n"
+	    "<dt>rein</dt><dd>each row allows one gate more than the one above. Gate: how often\n"
+	    "BE's launches waited, how many points were put into its queue, how often its\n"
+	    "contexts were taken off the GPU</dd>\n"
+	    "<dt>Length</dt><dd>%g s a run, seed %" PRIu64 "</dd>\n",
+	    kernel_ms, r->seconds, r->seed);
 	if (r->simulated && r->overruns.known)
 		fprintf(f,
 		        "<dt>Overruns</dt><dd>%" PRIu64 " commands took the host longer\n"

@@ -13,8 +13,25 @@
 /* sharing cannot make LC faster, but for chance */
 #define FASTER_LIMIT 0.9
 
-const char *const wl_mode_key[WL_MODES] = {"solo", "native", "rein"};
-const char *const wl_mode_title[WL_MODES] = {"each alone", "shared natively", "shared under rein"};
+const char *const wl_mode_key[WL_MODES] = {
+    [WL_MODE_SOLO] = "solo",
+    [WL_MODE_NATIVE] = "native",
+    [WL_MODE_REIN] = "rein",
+    [WL_MODE_REIN_QUEUE] = "rein_queue",
+    [WL_MODE_REIN_CONTEXT] = "rein_context",
+};
+const char *const wl_mode_title[WL_MODES] = {
+    [WL_MODE_SOLO] = "each alone",
+    [WL_MODE_NATIVE] = "shared natively",
+    [WL_MODE_REIN] = "rein, launch gate",
+    [WL_MODE_REIN_QUEUE] = "rein, + queue gate",
+    [WL_MODE_REIN_CONTEXT] = "rein, + context gate",
+};
+const char *const wl_mode_gate[WL_MODES] = {
+    [WL_MODE_REIN] = "launch gate",
+    [WL_MODE_REIN_QUEUE] = "queue gate",
+    [WL_MODE_REIN_CONTEXT] = "context gate",
+};
 
 double wl_be_rate(const struct wl_be *be, uint64_t from_ns, uint64_t to_ns)
 {
@@ -53,6 +70,8 @@ void wl_result_compute(struct wl_result *r)
 		const struct wl_lc *lc = &r->lc[m];
 		const struct wl_be *be = &r->be[m];
 		struct wl_row *row = &r->row[m];
+		if (row->left_out)
+			continue;
 		row->lc_p50_ms = (double)wl_percentile(lc->latency.v, lc->latency.n, 50) / 1e6;
 		row->lc_p99_ms = (double)wl_percentile(lc->latency.v, lc->latency.n, 99) / 1e6;
 		/* alone, BE has a window of its own; shared, what counts is LC's */
@@ -63,6 +82,39 @@ void wl_result_compute(struct wl_result *r)
 		row->be_over_solo =
 		    solo->be_steps_per_s > 0 ? row->be_steps_per_s / solo->be_steps_per_s : 0;
 	}
+}
+
+enum wl_mode wl_result_best(const struct wl_result *r)
+{
+	enum wl_mode m = WL_MODES - 1;
+	while (m > WL_MODE_REIN && r->row[m].left_out)
+		m--;
+	return m;
+}
+
+const char *wl_result_gate(const struct wl_result *r, enum wl_mode m, char *buf, size_t len)
+{
+	static const char *const acts[WL_MODES] = {[WL_MODE_REIN] = "waits",
+	                                           [WL_MODE_REIN_QUEUE] = "points",
+	                                           [WL_MODE_REIN_CONTEXT] = "holds"};
+	if (len)
+		buf[0] = 0;
+	if (r->row[m].left_out)
+		snprintf(buf, len, "not calibrated: rein calibrate");
+	else if (acts[m] && !r->row[m].acts)
+		snprintf(buf, len, "never acted");
+	else if (acts[m])
+		snprintf(buf, len, "%" PRIu64 " %s", r->row[m].acts, acts[m]);
+	return buf;
+}
+
+/* Shared, LC did clearly better than alone. */
+static bool is_too_good(const struct wl_result *r)
+{
+	bool any = false;
+	for (int m = WL_MODE_NATIVE; m < WL_MODES; m++)
+		any |= !r->row[m].left_out && r->row[m].lc_p99_over_solo < FASTER_LIMIT;
+	return any;
 }
 
 bool wl_result_valid(const struct wl_result *r, char *why, size_t len)
@@ -85,8 +137,7 @@ bool wl_result_valid(const struct wl_result *r, char *why, size_t len)
 		    why, len,
 		    "Alone, a request of %.1f ms took %.1f ms (median): this machine is too busy.",
 		    declared_ms, alone_ms);
-	else if (r->row[WL_MODE_REIN].lc_p99_over_solo < FASTER_LIMIT ||
-	         r->row[WL_MODE_NATIVE].lc_p99_over_solo < FASTER_LIMIT)
+	else if (is_too_good(r))
 		snprintf(
 		    why, len,
 		    "Alone, LC's tail was longer than shared: something else disturbed that run.");
@@ -98,23 +149,31 @@ bool wl_result_valid(const struct wl_result *r, char *why, size_t len)
 void wl_result_sentence(const struct wl_result *r, char *buf, size_t len)
 {
 	double idle = 1 - r->rho;
-	snprintf(
-	    buf, len,
-	    "Native sharing makes the LC tail (p99) %.2f× solo; under rein it is %.2f×, while the "
-	    "training keeps %.0f %% of what the idle GPU time allows (1 − ρ = %.2f).",
-	    r->row[WL_MODE_NATIVE].lc_p99_over_solo, r->row[WL_MODE_REIN].lc_p99_over_solo,
-	    idle > 0 ? 100 * r->row[WL_MODE_REIN].be_over_solo / idle : 0, idle);
+	enum wl_mode m = wl_result_best(r);
+	snprintf(buf, len,
+	         "Native sharing makes the LC tail (p99) %.2f× solo; under rein with its %s it is "
+	         "%.2f×, while "
+	         "the training keeps %.0f %% of what the idle GPU time allows (1 − ρ = %.2f).",
+	         r->row[WL_MODE_NATIVE].lc_p99_over_solo, wl_mode_gate[m],
+	         r->row[m].lc_p99_over_solo, idle > 0 ? 100 * r->row[m].be_over_solo / idle : 0,
+	         idle);
 }
 
-static json_t *row_json(const struct wl_result *r, int m)
+static json_t *row_json(const struct wl_result *r, enum wl_mode m)
 {
 	const struct wl_row *row = &r->row[m];
-	const struct wl_lc *lc = &r->lc[m];
-	return json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:I}", "mode", wl_mode_key[m], "lc_p50_ms",
-	                 row->lc_p50_ms, "lc_p99_ms", row->lc_p99_ms, "lc_p99_over_solo",
-	                 row->lc_p99_over_solo, "be_steps_per_s", row->be_steps_per_s,
-	                 "be_over_solo", row->be_over_solo, "lc_requests",
-	                 (json_int_t)lc->latency.n);
+	char gate[64];
+	wl_result_gate(r, m, gate, sizeof(gate));
+	if (row->left_out)
+		return json_pack("{s:s, s:s}", "mode", wl_mode_key[m], "left_out", gate);
+	json_t *o =
+	    json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:I}", "mode", wl_mode_key[m], "lc_p50_ms",
+	              row->lc_p50_ms, "lc_p99_ms", row->lc_p99_ms, "lc_p99_over_solo",
+	              row->lc_p99_over_solo, "be_steps_per_s", row->be_steps_per_s, "be_over_solo",
+	              row->be_over_solo, "lc_requests", (json_int_t)r->lc[m].latency.n);
+	if (m >= WL_MODE_REIN)
+		json_object_set_new(o, "gate_acts", json_integer((json_int_t)row->acts));
+	return o;
 }
 
 int wl_result_write(const struct wl_result *r, const char *path)
@@ -123,7 +182,7 @@ int wl_result_write(const struct wl_result *r, const char *path)
 	bool valid = wl_result_valid(r, why, sizeof(why));
 	json_t *rows = json_array();
 	for (int m = 0; m < WL_MODES; m++)
-		json_array_append_new(rows, row_json(r, m));
+		json_array_append_new(rows, row_json(r, (enum wl_mode)m));
 	json_t *root =
 	    json_pack("{s:i, s:s, s:b, s:f, s:b, s:o, s:s, s:f, s:I, s:f}", "schema_version", 1,
 	              "gpu", r->gpu, "simulated", r->simulated, "rho", r->rho, "valid", valid,
@@ -132,18 +191,27 @@ int wl_result_write(const struct wl_result *r, const char *path)
 	if (!valid)
 		json_object_set_new(root, "invalid_because", json_string(why));
 	if (r->simulated && r->overruns.known)
-		json_object_set_new(root, "overruns", json_integer((json_int_t)r->overruns.count));
+		json_object_update_new(root, json_pack("{s:I, s:i}", "overruns",
+		                                       (json_int_t)r->overruns.count, "reruns",
+		                                       (int)r->reruns));
 	return wl_json_write_indented(root, path);
+}
+
+void wl_result_drop(struct wl_result *r, enum wl_mode m)
+{
+	wl_samples_fini(&r->lc[m].arrival);
+	wl_samples_fini(&r->lc[m].start);
+	wl_samples_fini(&r->lc[m].end);
+	wl_samples_fini(&r->lc[m].latency);
+	wl_samples_fini(&r->be[m].step_end);
+	free(r->slices[m].v);
+	r->lc[m] = (struct wl_lc){0};
+	r->be[m] = (struct wl_be){0};
+	r->slices[m] = (struct wl_slices){0};
 }
 
 void wl_result_fini(struct wl_result *r)
 {
-	for (int m = 0; m < WL_MODES; m++) {
-		wl_samples_fini(&r->lc[m].arrival);
-		wl_samples_fini(&r->lc[m].start);
-		wl_samples_fini(&r->lc[m].end);
-		wl_samples_fini(&r->lc[m].latency);
-		wl_samples_fini(&r->be[m].step_end);
-		free(r->slices[m].v);
-	}
+	for (int m = 0; m < WL_MODES; m++)
+		wl_result_drop(r, (enum wl_mode)m);
 }

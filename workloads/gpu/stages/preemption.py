@@ -11,7 +11,7 @@ from stage import NO_PROFILE, Skip
 LIMIT_S = 55
 MOST_REQUESTS, LEAST_REQUESTS = 60, 10
 RESERVE_S = 14  # ends of the queues: 128 kernels of up to 50 ms, for each gate
-CELLS_PER_REQUEST_S = 0.75  # twenty-five cells, 30 ms between two requests
+CELLS_PER_REQUEST_S = 0.6  # twenty cells, 30 ms between two requests
 WHATS = {"last_lower_block": "submission to the end of the other program's last block",
          "first_urgent_block": "submission to the begin of the request's first block",
          "request_end": "submission to the end of the request, 3 kernels of 1 ms"}
@@ -29,8 +29,8 @@ def run(stage):
     env = stage.machine.environment() | {"REIN_PROFILE": str(profile)}
     n = int((stage.left() - RESERVE_S) / CELLS_PER_REQUEST_S)
     n = max(min(n, MOST_REQUESTS), LEAST_REQUESTS)
-    stage.run("bench_preempt", [tool, "--out", out, "--requests", n], limit_s=stage.left() - 1,
-              env=env)
+    stage.run("bench_preempt", [tool, "--out", out, "--requests", n, "--kind", "long", "--idle-s",
+                                0], limit_s=stage.left() - 1, env=env)
     try:
         found = json.loads((out / "preempt.json").read_text(encoding="utf-8"))
         page = (out / "preempt.md").read_text(encoding="utf-8")

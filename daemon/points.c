@@ -10,9 +10,9 @@
  * devices of the client, its shim can, and it runs alone: ranks of a job wait for each other
  * inside kernels, and a rank stopped between two of them would keep its mates' kernels spinning on
  * the GPU for as long as the hold lasts. The context gate, if the profile has a recipe, for clients
- * with kernels longer than the distance of points and than what a hold itself takes twice, and for
- * whoever is still held after a tick:
- * it may have a kernel that never ends, or waiting may keep its time slice.
+ * with kernels longer than the distance of points and than what a hold itself takes twice, for
+ * those of whom nothing is known yet, and for whoever is still held after a tick: it may have a
+ * kernel that never ends, or waiting may keep its time slice.
  *
  * Time slices. Who could be preempted has the short ones of the profile, as long as that lasts:
  * then an urgent kernel takes the GPU from a running one by itself, and no control is on its way.
@@ -160,7 +160,9 @@ uint32_t rein_points_mode(const struct rein_arbiter *a, const struct rein_arbite
 	bool still = c->held && now_ns - c->closed_ns >= REIN_ARBITER_TICK_NS, points = false;
 	for (unsigned i = 0; i < c->slots; i++)
 		points |= c->slot[i].seen && c->slot[i].limits.point_ns;
-	if (can_hold_contexts(a, c) && (still || c->history.longest_ns > worth_holding_ns(a, c)))
+	uint64_t longest_ns = c->history.longest_ns;
+	bool is_long = !longest_ns || longest_ns > worth_holding_ns(a, c);
+	if (can_hold_contexts(a, c) && (still || is_long))
 		return REIN_HOLD_CONTEXT;
 	return points ? REIN_HOLD_QUEUE : REIN_HOLD_LAUNCH;
 }

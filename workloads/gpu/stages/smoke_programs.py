@@ -13,7 +13,7 @@ from pathlib import Path
 from process import Child
 from stage import ended
 
-RUN_LIMIT_S = 10            # of one program; on the software GPU, which has few cores, …
+RUN_LIMIT_S = 25            # of one program among a dozen; on the software GPU, …
 RUN_LIMIT_SIMULATED_S = 30  # … longer
 # the daemon logs 20 lines a second about clients, two for each: start no faster than that
 JOIN_GAP_S = 0.13

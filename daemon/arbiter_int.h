@@ -75,6 +75,10 @@ uint32_t rein_points_sms(const struct rein_arbiter_client *c, const struct rein_
 /* How it is to be held, now or if that goes on. */
 uint32_t rein_points_mode(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
                           uint64_t now_ns);
+/* How long somebody more urgent waits for what it has queued, at most; 0: nobody is registered, or
+ * it is not known. */
+uint64_t rein_points_delay(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
+                           uint64_t now_ns);
 /* Closes its points after its gates, or opens them before. Idempotent. */
 void rein_points_close(struct rein_arbiter *a, struct rein_arbiter_client *c, uint64_t now_ns);
 void rein_points_open(struct rein_arbiter *a, struct rein_arbiter_client *c);

@@ -218,10 +218,12 @@ static json_t *client_json(struct rein_server *s, const struct rein_snapshot *sn
 	    "backlog_wait_ms", (double)c->backlog_wait_ns / 1e6, "lapses", (json_int_t)c->lapses,
 	    "used_ms", (double)c->used_ns / 1e6, "share", c->share, "held_for",
 	    holder_json(s, c->holder), "declared", declared_json(c));
-	json_t *timing = json_pack("{s:i, s:s, s:s, s:f, s:o, s:o}", "latency_nice",
-	                           c->latency_nice, "band", rein_band_name(c->band), "job", k->job,
-	                           "backlog_us", (double)c->backlog_ns / 1e3, "reservation",
-	                           reservation_json(k), "measured", measured_json(&c->measured));
+	json_t *timing =
+	    json_pack("{s:i, s:s, s:s, s:f, s:f, s:f, s:o, s:o}", "latency_nice", c->latency_nice,
+	              "band", rein_band_name(c->band), "job", k->job, "backlog_us",
+	              (double)c->backlog_ns / 1e3, "delays_ms", (double)c->delay_ns / 1e6,
+	              "longest_kernel_ms", (double)c->longest_ns / 1e6, "reservation",
+	              reservation_json(k), "measured", measured_json(&c->measured));
 	char sms[REIN_SMS_TEXT_LEN];
 	json_t *slice = json_pack("{s:s, s:I, s:I}", "sms", rein_sms_text(sms, c->sms), "sms_now",
 	                          (json_int_t)c->sms_now, "sms_of", (json_int_t)c->sms_of);

@@ -167,6 +167,23 @@ uint32_t rein_points_mode(const struct rein_arbiter *a, const struct rein_arbite
 	return points ? REIN_HOLD_QUEUE : REIN_HOLD_LAUNCH;
 }
 
+uint64_t rein_points_delay(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
+                           uint64_t now_ns)
+{
+	uint64_t delay_ns = 0, mode = rein_points_mode(a, c, now_ns);
+	for (unsigned i = 0; i < c->slots; i++) {
+		const struct rein_arbiter_limits *l = &c->slot[i].limits;
+		uint64_t ns = mode == REIN_HOLD_CONTEXT ? gates_of(a, c, i)->context_us * REIN_US
+		              : mode == REIN_HOLD_QUEUE ? l->point_ns
+		                                        : l->backlog_ns;
+		if (c->slot[i].seen && c->slot[i].metered)
+			delay_ns = ns > delay_ns ? ns : delay_ns;
+	}
+	if (delay_ns && mode != REIN_HOLD_CONTEXT && c->history.longest_ns > delay_ns)
+		delay_ns = c->history.longest_ns;
+	return delay_ns;
+}
+
 /* ---------------------------------------------------------------- the word */
 
 static void store(struct rein_arbiter *a, struct rein_arbiter_client *c, uint32_t open)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "arbiter_int.h"
 #include "server.h"
 
 void rein_uuid_text(char text[REIN_UUID_LEN], const uint8_t uuid[16])
@@ -51,6 +52,8 @@ static void copy_client(const struct rein_arbiter *a, const struct rein_arbiter_
 	out->late = rein_load_relaxed(&st->late);
 	out->arrival_ns = rein_load_relaxed(&st->arrival_ns);
 	out->deadline_ns = rein_load_relaxed(&st->deadline_ns);
+	out->longest_ns = c->history.longest_ns;
+	out->delay_ns = rein_points_delay(a, c, now_ns);
 	for (unsigned i = 0; i < REIN_DEVICES_MAX; i++) {
 		const struct rein_arbiter_slot *slot = &c->slot[i];
 		if (!slot->seen || slot->device < 0)

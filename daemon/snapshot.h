@@ -18,10 +18,11 @@ struct rein_snapshot_client {
 	uint64_t backlog_ns; /* in effect */
 	struct rein_measured measured;
 	bool held, waiting, working, metered;
-	uint32_t mode;            /* enum rein_hold_mode: how it is held now */
-	uint32_t points;          /* that its shim has put into its streams */
-	uint32_t context_holds;   /* how often it was off the GPU */
-	uint32_t sms;             /* that it is to have, as in sms.h */
+	uint32_t mode;                 /* enum rein_hold_mode: how it is held now */
+	uint32_t points;               /* that its shim has put into its streams */
+	uint32_t context_holds;        /* how often it was off the GPU */
+	uint64_t delay_ns, longest_ns; /* rein_points_delay(); its longest known kernel */
+	uint32_t sms;                  /* that it is to have, as in sms.h */
 	uint32_t sms_now, sms_of; /* that it has, 0: all; and how many there are, 0: not known */
 	uint64_t devices;         /* bit i: device[i] of the snapshot */
 	uint64_t submissions, requests, gate_waits, gate_wait_ns, backlog_waits, backlog_wait_ns;

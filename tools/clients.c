@@ -203,6 +203,16 @@ static void print_notes(const json_t *answer)
 	}
 	json_array_foreach(json_object_get(answer, "clients"), i, c)
 	{
+		double longest = rein_cli_real(c, "longest_kernel_ms");
+		if (longest * 1000 > rein_cli_real(c, "backlog_us") &&
+		    rein_cli_real(c, "delays_ms") >= longest)
+			printf("%s: a kernel of %.1f ms runs to its end, and somebody more urgent "
+			       "waits: no gate here stops it (rein status)\n",
+			       rein_cli_clean(rein_cli_str(c, "name"), name, sizeof(name)),
+			       longest);
+	}
+	json_array_foreach(json_object_get(answer, "clients"), i, c)
+	{
 		long long of = rein_cli_int(c, "sms_of"), now = rein_cli_int(c, "sms_now");
 		if (*rein_cli_str(c, "sms") && of)
 			printf("%s: %lld of %lld SMs (%s)\n",

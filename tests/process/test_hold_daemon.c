@@ -2,13 +2,14 @@
 /*
  * test_hold_daemon.c: the context gate with the real daemon, which is given a profile that names a
  * recipe, and a client that comes and goes at random moments (hammer.h): what it interrupts is
- * right to the bit, and goes on when the daemon is killed while it is held.
+ * right to the bit, and goes on when the daemon is killed while it is held. REIN_GATE_DEATHS: how
+ * often (default 4).
  */
 #include "common/clock.h"
 #include "tests/process/hammer.h"
 
 #define KERNELS 150u
-#define KILLS 4
+#define KILLS_MAX 1000
 
 static struct rig rig;
 static char owners[160];
@@ -102,12 +103,15 @@ static bool answers(void *unused)
 /* Its worker, that is; the supervisor starts another. */
 TEST(the_daemon_is_killed)
 {
-	uint64_t killed_ns[KILLS];
+	static uint64_t killed_ns[KILLS_MAX];
+	const char *wish = getenv("REIN_GATE_DEATHS");
+	unsigned kills = wish ? (unsigned)atoi(wish) : 4;
+	ck_assert_uint_le(kills, KILLS_MAX);
 	begin();
 	hammer_join(&rig);
-	struct proc p = start_known(KERNELS);
+	struct proc p = start_known(KERNELS * kills / 4);
 	pid_t pid = p.pid;
-	for (unsigned i = 0; i < KILLS; i++) {
+	for (unsigned i = 0; i < kills; i++) {
 		if (i)
 			hammer_join(&rig);
 		hammer_swing();
@@ -120,7 +124,7 @@ TEST(the_daemon_is_killed)
 	}
 	expect_right(&p);
 	unsigned n = read_owners(pid), k = 0;
-	for (unsigned i = 0; i < KILLS; i++) {
+	for (unsigned i = 0; i < kills; i++) {
 		while (k < n && owned[k].end_ns <= killed_ns[i])
 			k++;
 		ck_assert_uint_lt(k, n);

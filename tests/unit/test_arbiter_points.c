@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* How a client is held: by which gates, the word that its GPU waits for, pulses; profiles. */
 #include "common/rm.h"
+#include "daemon/arbiter_int.h"
 #include "daemon/profile.h"
 #include "tests/unit/arbiter_rig.h"
 
@@ -309,6 +310,28 @@ TEST(short_time_slices_while_somebody_could_preempt)
 }
 TEST_END
 
+TEST(what_its_queue_delays_the_urgent_by)
+{
+	start_two(REIN_CAN_QUEUE | REIN_CAN_CONTEXT);
+	allow((struct rein_gates){.can = 0});
+	ck_assert_uint_eq(rein_points_delay(a, &be->c, now_ns), be->c.slot[0].limits.backlog_ns);
+	ck_assert_uint_eq(rein_points_delay(a, &lc->c, now_ns), 0);
+	kernels_of(be, 6, 50 * REIN_MS);
+	ck_assert_uint_ge(rein_points_delay(a, &be->c, now_ns), 45 * REIN_MS);
+	allow((struct rein_gates){.can = REIN_CAN_QUEUE});
+	ck_assert_uint_ge(rein_points_delay(a, &be->c, now_ns), 45 * REIN_MS);
+	allow((struct rein_gates){.can = REIN_CAN_QUEUE | REIN_CAN_CONTEXT,
+	                          .context_recipe = REIN_RM_RECIPE_DISABLE,
+	                          .context_us = 700});
+	ck_assert_uint_eq(rein_points_delay(a, &be->c, now_ns), 700 * REIN_US);
+	leave(lc);
+	run();
+	ck_assert_uint_eq(rein_points_delay(a, &be->c, now_ns), 0);
+	lc = join("lc", 50, "A");
+	end_two();
+}
+TEST_END
+
 TEST(points_cost_two_percent)
 {
 	start_two(REIN_CAN_QUEUE);
@@ -411,6 +434,6 @@ TESTS("how a client is held", points_only_while_somebody_could_preempt,
       ranks_of_a_job_do_not_stop_between_kernels, keep_open_is_heeded,
       no_closure_is_longer_than_a_second, the_context_gate_is_for_long_kernels_and_long_holds,
       a_hold_that_costs_more_than_it_saves_is_not_made,
-      short_time_slices_while_somebody_could_preempt, points_cost_two_percent,
-      a_profile_says_what_was_proven, a_bad_profile_is_one_clear_line,
+      short_time_slices_while_somebody_could_preempt, what_its_queue_delays_the_urgent_by,
+      points_cost_two_percent, a_profile_says_what_was_proven, a_bad_profile_is_one_clear_line,
       the_configuration_allows_and_forbids)

@@ -65,9 +65,9 @@
 /* Estimated work between two points of a client that could be preempted (points.c), and how often
  * and for how long points that are closed open: hardware may give up on a wait after about 2 s. */
 #define REIN_POINT_NS 100000ull
-#define REIN_POINT_COST_PART 64 /* and no more points than cost one part in so many; 2 % in all,   \
-	                         */
-				/* since a point comes before the kernel that would be too much */
+/* No more points than cost one part in so many: 2 % in all, for a point comes before the kernel
+ * that would be too much. */
+#define REIN_POINT_COST_PART 64
 #define REIN_ARBITER_PULSE_EVERY_NS 900000000ull
 #define REIN_ARBITER_PULSE_NS 2000000ull
 #define REIN_SHARE_BUCKETS 10 /* of 100 ms each */

@@ -63,8 +63,8 @@ static inline void rt_check(cudaError_t e, const char *call, const char *file, i
 #define RT_TRUE(condition)                                                                         \
 	((condition) ? (void)0 : rt_fail("%s:%d: not true: %s", __FILE__, __LINE__, #condition))
 
-/* RT_IS(cudaErrorInvalidValue, call): an answer of the driver's. A wrong one fails the program at its
- * end: one run shows them all. */
+/* RT_IS(cudaErrorInvalidValue, call): an answer of the driver's. A wrong one fails the program at
+ * its end: one run shows them all. */
 static inline void rt_is(cudaError_t want, cudaError_t got, const char *call, const char *file,
                          int line)
 {

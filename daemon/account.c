@@ -43,10 +43,17 @@ void rein_account_close(struct rein_arbiter_client *c, uint64_t now_ns)
 {
 	bool stops = c->mode >= REIN_HOLD_QUEUE; /* at its next point, one kernel away at most */
 	uint64_t queue_ns = stops ? REIN_POINT_NS : c->policy.backlog_ns;
-	if (c->history.longest_ns > queue_ns)
+	bool leaves = c->mode == REIN_HOLD_CONTEXT; /* the kernel that runs as well */
+	if (c->history.longest_ns > queue_ns && !leaves)
 		queue_ns = c->history.longest_ns;
 	c->closed_ns = now_ns;
 	c->drain_left_ns = rein_load_relaxed(&c->status->drained_ns) ? queue_ns : 0;
+}
+
+void rein_account_harder(struct rein_arbiter_client *c)
+{
+	if (c->mode == REIN_HOLD_CONTEXT)
+		c->drain_left_ns = rein_min_ns(c->drain_left_ns, REIN_POINT_NS);
 }
 
 static void buckets_advance(struct rein_arbiter_client *c, uint64_t index)

@@ -97,6 +97,8 @@ void rein_account_device(struct rein_arbiter *a, struct rein_arbiter_device *d, 
 
 /* It is held from now on: what it has left on the GPU drains. */
 void rein_account_close(struct rein_arbiter_client *c, uint64_t now_ns);
+/* It is held in another way from now on. */
+void rein_account_harder(struct rein_arbiter_client *c);
 
 static inline bool rein_client_working(const struct rein_arbiter_client *c)
 {

@@ -375,6 +375,7 @@ void rein_decide_renew(struct rein_arbiter *a, uint64_t now_ns)
 		if (mode == c->mode)
 			continue;
 		c->mode = mode;
+		rein_account_harder(c);
 		write_client(a, c, gate_of(a, c), now_ns);
 	}
 }

@@ -154,15 +154,26 @@ static bool can_hold_contexts(const struct rein_arbiter *a, const struct rein_ar
 	return all;
 }
 
+/* What the launch gate and points cannot stop soon. */
+static bool takes_long(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
+                       uint64_t now_ns)
+{
+	uint64_t longest_ns = c->history.longest_ns;
+	bool still = c->held && now_ns - c->closed_ns >= REIN_ARBITER_TICK_NS;
+	return still || !longest_ns || longest_ns > worth_holding_ns(a, c);
+}
+
 uint32_t rein_points_mode(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
                           uint64_t now_ns)
 {
-	bool still = c->held && now_ns - c->closed_ns >= REIN_ARBITER_TICK_NS, points = false;
+	const struct rein_arbiter_client *m = c;
+	bool points = false, is_long = false;
 	for (unsigned i = 0; i < c->slots; i++)
 		points |= c->slot[i].seen && c->slot[i].limits.point_ns;
-	uint64_t longest_ns = c->history.longest_ns;
-	bool is_long = !longest_ns || longest_ns > worth_holding_ns(a, c);
-	if (can_hold_contexts(a, c) && (still || is_long))
+	do /* short kernels of a rank wait for those of its mates, and last as long as their hold */
+		is_long |= takes_long(a, m, now_ns);
+	while ((m = m->mate) != c);
+	if (can_hold_contexts(a, c) && is_long)
 		return REIN_HOLD_CONTEXT;
 	return points ? REIN_HOLD_QUEUE : REIN_HOLD_LAUNCH;
 }

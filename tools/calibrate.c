@@ -6,7 +6,9 @@
  */
 #include <ftw.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -198,6 +200,24 @@ static int refuse_company(struct calibrate *c)
 	return 0;
 }
 
+/* Only one at a time, whoever's: between two questions none of us uses the GPU. The name goes with
+ * the process. */
+static int refuse_another(const struct calibrate *c, const char *gpu)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "rein-calibrate-%s", gpu);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0); /* never closed */
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&name, sizeof(name)) == 0)
+		return 0;
+	if (!c->force)
+		return rein_cli_fail(
+		    c->cli, CLI_FAILED,
+		    "calibrate: another rein calibrate asks this GPU; wait for its "
+		    "end, or use --force and get figures that it disturbs");
+	rein_cli_warn("calibrate: another rein calibrate asks this GPU; the figures are not exact");
+	return 0;
+}
+
 /* ---------------------------------------------------------------- a daemon of our own */
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
@@ -308,6 +328,9 @@ static int calibrate(struct calibrate *c, const char *gpu, json_t **done)
 	int err = rein_cli_profile_try(path);
 	if (err)
 		return cannot_write(c, path, err);
+	int refused = refuse_another(c, gpu);
+	if (refused)
+		return refused;
 	err = ask(c, "device", uuids, DEVICE_LIMIT_S, BARE, gpu, facts);
 	if (err == -EINTR)
 		return interrupted(c);
@@ -431,6 +454,12 @@ int rein_cli_calibrate(struct rein_cli *cli, int argc, char **argv)
 		                     "calibrate: its probes are missing (%s); this rein was built "
 		                     "without nvcc; build it again with nvcc",
 		                     c.probes);
+	if (strpbrk(c.probes, " :"))
+		return rein_cli_fail(
+		    cli, CLI_FAILED,
+		    "calibrate: cannot preload from '%s'; LD_PRELOAD takes no path "
+		    "with a space or a colon; move it",
+		    c.probes);
 	rein_cli_probe_signals();
 	return run_all(&c);
 }

@@ -177,14 +177,30 @@ static int open_beside(const char *path, char beside[PATH_MAX])
 	return fd < 0 ? -errno : fd;
 }
 
+/* A rename would put a file in the place of whatever is there: a device, say. */
+static int check_place(const char *path)
+{
+	struct stat st;
+	if (!*path)
+		return -ENOENT;
+	if (stat(path, &st) < 0 || S_ISREG(st.st_mode))
+		return 0;
+	return S_ISDIR(st.st_mode) ? -EISDIR : -ENOTSUP;
+}
+
 int rein_cli_profile_try(const char *path)
 {
 	char text[PATH_MAX];
+	int err = check_place(path);
+	if (err)
+		return err;
 	snprintf(text, sizeof(text), "%s", path);
 	char *slash = strrchr(text, '/');
 	if (slash && slash != text) {
 		*slash = 0;
-		(void)mkdir(text, 0755);
+		if (mkdir(text, 0755) ==
+		    0) /* whatever the umask: daemons of other users read there */
+			(void)!chmod(text, 0755);
 	}
 	int fd = open_beside(path, text);
 	if (fd < 0)
@@ -201,6 +217,7 @@ int rein_cli_profile_write(const char *path, const json_t *profile)
 	if (fd < 0)
 		return fd;
 	errno = EIO;
+	(void)!fchmod(fd, 0644);
 	bool good = json_dumpfd(profile, fd, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) == 0 &&
 	            write(fd, "\n", 1) == 1 && fsync(fd) == 0;
 	int err = good ? 0 : -errno;

@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -260,17 +259,27 @@ static int set_injection(const struct plan *p)
 	return 0;
 }
 
-/* Its control daemon listens, and is not one that has died. */
+/* At most `len` - 1 bytes of a small file; never waits, whatever lies there. */
+static bool read_text(const char *path, char *text, size_t len)
+{
+	REIN_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, len - 1);
+	text[n > 0 ? n : 0] = 0;
+	return n > 0;
+}
+
+/* Its control daemon is there: anybody can make that folder, and a file outlives who wrote it. */
 static bool mps_runs(void)
 {
+	static const char name[] = "nvidia-cuda-mps"; /* as much of it as the kernel keeps */
 	const char *pipes = rein_env_filled(REIN_ENV_MPS_PIPES);
-	char path[PATH_MAX], pid[32] = "";
+	char path[PATH_MAX], text[32];
 	snprintf(path, sizeof(path), "%s/nvidia-cuda-mps-control.pid",
 	         pipes ? pipes : rein_env_table[REIN_ENV_MPS_PIPES].fallback);
-	REIN_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || read(fd, pid, sizeof(pid) - 1) <= 0 || atoi(pid) <= 0)
+	if (!read_text(path, text, sizeof(text)) || atoi(text) <= 0)
 		return false;
-	return kill(atoi(pid), 0) == 0 || errno == EPERM;
+	snprintf(path, sizeof(path), "/proc/%d/comm", atoi(text));
+	return read_text(path, text, sizeof(text)) && strncmp(text, name, sizeof(name) - 1) == 0;
 }
 
 /* A part of the SMs for as long as the program runs: MPS confines all that it does, graphs and
@@ -290,7 +299,8 @@ static int set_slice(struct plan *p)
 	snprintf(text, sizeof(text), "%u", (sms & REIN_SMS_COUNT) / 10);
 	rein_cli_wish_drop(&p->wish, REIN_ENV_SMS);
 	rein_cli_warn("sms: %s%% of the SMs by MPS, for as long as it runs", text);
-	return set(REIN_ENV_MPS_PERCENTAGE, text) | unsetenv(rein_env_table[REIN_ENV_SMS].name);
+	return set(REIN_ENV_MPS_PERCENTAGE, text) |
+	       set(REIN_ENV_SMS, "all"); /* not the class' too */
 }
 
 static int set_environment(const struct rein_cli *cli, struct plan *p)

@@ -194,5 +194,26 @@ TEST(interrupted)
 }
 TEST_END
 
-TESTS("calibrate", a_daemon_uses_what_it_wrote, not_without_a_profile,
+TEST(one_at_a_time)
+{
+	char second[160];
+	begin();
+	struct proc p = start("");
+	ck_assert(eventually(asks, &p, WAIT_MS));
+	/* between two questions too: forced, it sees nobody else and says who is there */
+	snprintf(second, sizeof(second), "%s-2", path);
+	char line[224];
+	snprintf(line, sizeof(line), "calibrate --force --json --out %s", second);
+	struct proc q = rig_start(&rig, -1, "rein", line);
+	usleep(1500000);
+	proc_kill(&q, SIGINT);
+	proc_wait(&q, out, sizeof(out), WAIT_MS);
+	ck_assert_msg(strstr(out, "another rein calibrate asks this GPU"), "%.1000s", out);
+	proc_kill(&p, SIGINT);
+	proc_wait(&p, out, sizeof(out), WAIT_MS);
+	rig_fini(&rig);
+}
+TEST_END
+
+TESTS("calibrate", one_at_a_time, a_daemon_uses_what_it_wrote, not_without_a_profile,
       refused_while_others_use_the_gpu, one_line_for_what_cannot_be, interrupted)

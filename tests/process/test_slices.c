@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define RUN_MS 60000
@@ -247,9 +248,13 @@ TEST(where_mps_runs_a_part_is_its_percentage)
 	char us[16];
 	start(NULL);
 	snprintf(us, sizeof(us), "%d", (int)getpid());
-	json_t *o = plan("25%", us);
+	json_t *o = plan("25%", us); /* its number is somebody else's by now */
+	ck_assert_ptr_null(env_of(o, percentage));
+	json_decref(o);
+	ck_assert_int_eq(prctl(PR_SET_NAME, "nvidia-cuda-mps"), 0);
+	o = plan("25%", us);
 	ck_assert_pstr_eq(env_of(o, percentage), "25");
-	ck_assert_ptr_null(env_of(o, "REIN_SMS"));
+	ck_assert_pstr_eq(env_of(o, "REIN_SMS"), "all"); /* and not the class' slice of that */
 	json_decref(o);
 	o = plan("2", us); /* a number, and whoever changes, is the shim's */
 	ck_assert_ptr_null(env_of(o, percentage));

@@ -242,6 +242,51 @@ TEST(the_context_gate_is_for_long_kernels_and_long_holds)
 }
 TEST_END
 
+/* Short kernels that wait inside for a mate's, which is off the GPU, are as long as its hold. */
+TEST(ranks_of_a_job_leave_the_gpu_together)
+{
+	struct rein_arbiter_params params = {.prio = 0,
+	                                     .weight = 100,
+	                                     .linger_us = 200,
+	                                     .backlog_ns = REIN_MS,
+	                                     .backlog_launches = 8,
+	                                     .patience_ns = REIN_LEASE_NS};
+	char why[160];
+	start_two(REIN_CAN_CONTEXT);
+	struct party *mate = join("mate", 0, "A");
+	params.job = be->c.policy.id;
+	ck_assert_int_eq(rein_arbiter_set(a, &mate->c, &params, now_ns, why, sizeof(why)), 0);
+	offer(mate, REIN_CAN_CONTEXT);
+	kernels_of(mate, 6, 20 * REIN_US);
+	kernels_of(be, 7, REIN_MS);
+	pass(2 * REIN_S); /* each client's turn to be looked at */
+	busy(lc);
+	ck_assert(closed(be) && closed(mate));
+	ck_assert_uint_eq(mode(be), REIN_HOLD_CONTEXT);
+	ck_assert_uint_eq(mode(mate), REIN_HOLD_CONTEXT);
+	leave(mate);
+	run();
+	end_two();
+}
+TEST_END
+
+/* Else it pays for half of each request that it is held for, and the urgent one for the other. */
+TEST(what_is_off_the_gpu_is_not_charged)
+{
+	start_two(REIN_CAN_CONTEXT);
+	rein_store_relaxed(&be->status.drained_ns, 1); /* it tells; and has not drained since */
+	kernels_of(be, 7, 50 * REIN_MS);
+	busy(lc);
+	ck_assert_uint_eq(mode(be), REIN_HOLD_CONTEXT);
+	uint64_t be_ns = be->c.policy.used_ns, lc_ns = lc->c.policy.used_ns;
+	pass(10 * REIN_MS);
+	rein_arbiter_account(a, now_ns);
+	ck_assert_uint_le(be->c.policy.used_ns - be_ns, REIN_POINT_NS);
+	ck_assert_uint_ge(lc->c.policy.used_ns - lc_ns, 9 * REIN_MS);
+	end_two();
+}
+TEST_END
+
 /* The kernels of long_kernels() take a millisecond. */
 TEST(a_hold_that_costs_more_than_it_saves_is_not_made)
 {
@@ -433,6 +478,7 @@ TESTS("how a client is held", points_only_while_somebody_could_preempt,
       the_word_moves_with_the_gate, who_cannot_is_held_at_the_launch_gate,
       ranks_of_a_job_do_not_stop_between_kernels, keep_open_is_heeded,
       no_closure_is_longer_than_a_second, the_context_gate_is_for_long_kernels_and_long_holds,
+      ranks_of_a_job_leave_the_gpu_together, what_is_off_the_gpu_is_not_charged,
       a_hold_that_costs_more_than_it_saves_is_not_made,
       short_time_slices_while_somebody_could_preempt, what_its_queue_delays_the_urgent_by,
       points_cost_two_percent, a_profile_says_what_was_proven, a_bad_profile_is_one_clear_line,

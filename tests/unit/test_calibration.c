@@ -223,6 +223,10 @@ TEST(written_whole_or_not_at_all)
 	ck_assert_int_eq(mkdir(under, 0700), 0);
 	ck_assert_int_eq(rein_cli_profile_write(under, profile), -EISDIR);
 	ck_assert_uint_eq(files_in(dir), 2);
+	/* what is no file is not replaced by one, and that is said before anything is measured */
+	ck_assert_int_eq(rein_cli_profile_try(under), -EISDIR);
+	ck_assert_int_eq(rein_cli_profile_try("/dev/zero"), -ENOTSUP);
+	ck_assert_int_eq(rein_cli_profile_try(""), -ENOENT);
 	json_decref(back);
 	json_decref(profile);
 	json_decref(facts);

@@ -3,9 +3,11 @@
 #include "jsonfile.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static int complain(const char *path, const char *why)
 {
@@ -40,6 +42,7 @@ static int dump_indented(const json_t *root, FILE *f)
 static int write_by(int (*dump)(const json_t *, FILE *), json_t *root, const char *path)
 {
 	char tmp[4096];
+	struct stat st;
 	int r = -1;
 	FILE *f = NULL;
 	if (strcmp(path, "-") == 0) {
@@ -47,7 +50,9 @@ static int write_by(int (*dump)(const json_t *, FILE *), json_t *root, const cha
 		fflush(stdout);
 		goto out;
 	}
-	if (snprintf(tmp, sizeof(tmp), "%s.tmp", path) >= (int)sizeof(tmp)) {
+	/* what is no file, as /dev/null, is written to and not replaced */
+	bool replaced = stat(path, &st) < 0 || S_ISREG(st.st_mode);
+	if (snprintf(tmp, sizeof(tmp), "%s%s", path, replaced ? ".tmp" : "") >= (int)sizeof(tmp)) {
 		complain(path, strerror(ENAMETOOLONG));
 		goto out;
 	}
@@ -57,9 +62,10 @@ static int write_by(int (*dump)(const json_t *, FILE *), json_t *root, const cha
 		goto out;
 	}
 	r = dump(root, f);
-	if (fclose(f) || r || rename(tmp, path)) {
+	if (fclose(f) || r || (replaced && rename(tmp, path))) {
 		r = complain(path, strerror(errno));
-		remove(tmp);
+		if (replaced)
+			remove(tmp);
 	}
 out:
 	json_decref(root);

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---------------------------------------------------------------- where it goes */
 
@@ -31,9 +32,16 @@ __attribute__((format(printf, 2, 3))) static void put(struct wl_out *o, const ch
 
 void wl_out_file(struct wl_out *o, const char *path)
 {
+	struct stat st;
 	*o = (struct wl_out){.path = path, .rows = true};
 	if (strcmp(path, "-") == 0) {
 		o->f = stdout;
+		return;
+	}
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) { /* /dev/null is not to be replaced */
+		o->f = fopen(path, "we");
+		if (!o->f)
+			failed(o);
 		return;
 	}
 	if (asprintf(&o->tmp, "%s.tmp", path) < 0) {

@@ -158,6 +158,13 @@ static bool reserve(const struct rein_row *row, uint64_t ns, bool force)
 	return true;
 }
 
+/* By an explicit handle: the stream, or where its work goes now (slice.h). */
+static CUstream where(const struct rein_ticket *t)
+{
+	return rein_slice_stands(t->row,
+	                         (CUstream)(uintptr_t)rein_handle_of(t->work->stream, t->options));
+}
+
 /* What this stream was given before metering began: one mark behind it, for the whole backlog. */
 static void mark_the_past(struct rein_ticket *t)
 {
@@ -171,7 +178,9 @@ static void mark_the_past(struct rein_ticket *t)
 	m->reserved = reserve(t->row, limit_ns, true);
 	m->reserved_ns = limit_ns;
 	m->expected_ns = 0;
-	if (!rein_mark_end(m, t->row, t->stream, rein_load_seqcst(&t->row->returned)))
+	uint64_t target =
+	    rein_load_seqcst(&t->row->returned); /* before it is asked where that is */
+	if (!rein_mark_end(m, t->row, where(t), target))
 		rein_mark_free(m);
 }
 
@@ -255,25 +264,43 @@ static void past_add(struct rein_ticket *t)
 	rein_add_seqcst(&t->row->past, COUNT_ONE | t->estimate_ns);
 }
 
+/* Given up on, and nothing of it has completed since. */
+static bool stands_still(const struct rein_row *row)
+{
+	return rein_load_seqcst(&row->still) == rein_load_seqcst(&row->completed) + 1;
+}
+
+static void stand_still(struct rein_row *row)
+{
+	if (!rein_load_seqcst(&row->past))
+		return;
+	rein_store_release(&row->still, rein_load_seqcst(&row->completed) + 1);
+	past_release(row);
+}
+
 /* Once a point is due before it, it is: what stands before has been released. Nothing is put
  * between a kernel and one that may overlap its end. */
 static bool due(const struct rein_ticket *t)
 {
 	uint64_t past_ns = rein_load_seqcst(&t->row->past) & NS_MASK;
-	return t->point || (!t->work->dependent &&
-	                    (past_ns + t->estimate_ns > t->every_ns || row_unmarked(t->row)));
+	return t->point || (!t->work->dependent && (past_ns + t->estimate_ns > t->every_ns ||
+	                                            row_unmarked(t->row) || stands_still(t->row)));
 }
 
 /* A kernel that may overlap the one before gets no point, so it waits until what is behind the last
  * one has ended: a mark tells soon. */
 static void mark_the_last(const struct rein_ticket *t)
 {
-	struct rein_mark *m = row_unmarked(t->row) ? rein_mark_take() : NULL;
+	uint64_t target =
+	    rein_load_seqcst(&t->row->returned); /* before it is asked where that is */
+	if (!rein_row_outstanding(t->row) || rein_mark_tells(t->row))
+		return;
+	struct rein_mark *m = rein_mark_take();
 	if (!m)
 		return;
 	m->reserved = false;
 	m->expected_ns = 0;
-	if (!rein_mark_end(m, t->row, t->stream, rein_load_seqcst(&t->row->returned)))
+	if (!rein_mark_end(m, t->row, where(t), target))
 		rein_mark_free(m);
 }
 
@@ -281,11 +308,19 @@ static bool enter_behind_point(struct rein_ticket *t)
 {
 	if (others_first(t))
 		return false;
+	bool still = stands_still(t->row);
+	if (still)
+		t->estimate_ns = 0; /* behind what was written off: it does not count */
 	for (t->point = due(t);; t->point = true) {
-		if (t->point)
-			past_release(t->row);
-		if (reserve(t->row, t->estimate_ns, false))
+		uint64_t past = t->point ? rein_swap_seqcst(&t->row->past, 0) : 0;
+		rein_add_seqcst(&outstanding, -past);
+		if (reserve(t->row, t->estimate_ns, still)) {
+			if (past)
+				released(0);
 			break;
+		}
+		rein_add_seqcst(&outstanding, past); /* no point stands behind it yet */
+		rein_add_seqcst(&t->row->past, past);
 		if (t->point || t->work->dependent || !rein_load_seqcst(&t->row->past))
 			return false;
 	}
@@ -371,6 +406,7 @@ static void give_up(struct rein_ticket *t, uint64_t now)
 		uint64_t returned = rein_load_seqcst(&row->returned);
 		while (marked < returned && !rein_cas(&row->marked, &marked, returned))
 			;
+		stand_still(row);
 	}
 	rein_helper_wake();
 	if (t->every_ns ? enter_behind_point(t) : try_enter(t))
@@ -463,13 +499,6 @@ static void choose_sample(struct rein_ticket *t, uint64_t limit_ns)
 		return;
 	t->estimate_ns = limit_ns / PAIR_SHARE;
 	t->sampled |= n % PAIR_EVERY == PAIR_EVERY - 1;
-}
-
-/* By an explicit handle: the stream, or where its work goes now (slice.h). */
-static CUstream where(const struct rein_ticket *t)
-{
-	return rein_slice_stands(t->row,
-	                         (CUstream)(uintptr_t)rein_handle_of(t->work->stream, t->options));
 }
 
 /* What it may take, and whether it is to be timed: that parts a dependent pair, so only if its time

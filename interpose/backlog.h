@@ -14,8 +14,8 @@
  * Under the queue gate (point.h) the GPU stops at the next point by itself, so only what no point
  * stands behind counts: per stream, the submissions since its last point; together they keep to the
  * backlog. They leave no marks, but those of samples: what is before a point is released when the
- * point is put, the rest when its stream has drained. Work queued before metering began gets a
- * point behind it, and is waited for no more.
+ * point is put, the rest when its stream has drained; who waits leaves one behind its stream's
+ * last. Work queued before metering began gets a point behind it, and is waited for no more.
  *
  * Fair: who has waited for long goes before all others, so that a kernel which needs the backlog to
  * itself gets it however many threads keep it filled.

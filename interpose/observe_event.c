@@ -70,20 +70,18 @@ static void record_begin(struct order *o, enum rein_entry_id entry, CUevent even
 {
 	o->submitted = false;
 	o->row = NULL;
+	bool on = rein_shim_on(), shared = on && rein_event_kinds(event) & REIN_EVENT_SHARED;
+	if (on && !shared && !rein_capture_any()) /* else it may become a node of a graph */
+		o->row = rein_row_seek(stream, rein_entries[entry].options);
+	if (o->row) /* before it is decided where it goes: from there on that may not be all */
+		o->target = rein_load_seqcst(&o->row->returned);
 	visit(o, entry, stream);
-	if (!rein_shim_on())
+	if (!on)
 		return;
 	o->event = event;
 	rein_event_forget(event);
-	if (rein_event_kinds(event) & REIN_EVENT_SHARED) {
+	if (shared)
 		submit(o, entry, stream, true);
-		return;
-	}
-	if (rein_capture_any()) /* it may become a node of a graph */
-		return;
-	o->row = rein_row_seek(stream, rein_entries[entry].options);
-	if (o->row)
-		o->target = rein_load_seqcst(&o->row->returned);
 }
 
 static CUresult order_end(struct order *o, CUresult r)

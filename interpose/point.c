@@ -21,9 +21,9 @@
 /* A context's view of one daemon's word. */
 struct place {
 	rein_a64 context; /* 0: free, or its context is gone; written last */
-	uint32_t join;    /* which daemon's */
 	CUdeviceptr base;
 	struct rein_points *_Atomic seen; /* what the GPU sees, as the host sees it */
+	uint32_t join;                    /* which daemon's */
 	bool ours; /* `seen` is a mapping of ours; else the driver's memory */
 };
 
@@ -256,7 +256,7 @@ void rein_point_look(void)
 
 bool rein_point_is_dependent(const CUlaunchConfig *config)
 {
-	for (unsigned i = 0; i < config->numAttrs; i++)
+	for (unsigned i = 0; config->attrs && i < config->numAttrs; i++)
 		if (config->attrs[i].id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION &&
 		    config->attrs[i].value.programmaticStreamSerializationAllowed)
 			return true;

@@ -342,8 +342,10 @@ static uint64_t act(uint32_t gate, uint64_t *retry_ns)
 	*retry_ns = RETRY_NS / 2;
 	if (!held && recipe != REIN_RM_RECIPE_OFF && !take(recipe))
 		return rein_now_ns();
-	if (rein_load_relaxed(&state) != FREE || rein_load_seqcst(&inhibited))
-		return until; /* the time slices come when it is let go */
+	if (rein_load_relaxed(&state) != FREE)
+		return until;             /* the time slices come when it is let go */
+	if (rein_load_seqcst(&inhibited)) /* who allows may ring right before we sleep */
+		return rein_now_ns() + RING_AGAIN_NS;
 	uint32_t us = allowed() ? rein_load_relaxed(&REIN_CONTROL->verdict[0].timeslice_us) : 0;
 	if (!slice(us, !resliced))
 		return rein_now_ns();

@@ -306,8 +306,10 @@ static void home_rows(uint64_t context, bool legacy_only, bool capturer)
 
 void rein_slice_home_all(uint64_t context)
 {
+	int saved = errno;
 	if (rein_load_seqcst(&rein_attention) & REIN_ATT_OUTS)
 		home_rows(context, false, false);
+	errno = saved;
 }
 
 void rein_slice_capture_begins(void)
@@ -360,8 +362,10 @@ void rein_slice_enter(struct rein_slice_visit *v, struct rein_row *row, CUstream
                       unsigned options)
 {
 	*v = (struct rein_slice_visit){.stream = stream};
-	if (!row)
+	if (!row) { /* never used: it may be a blocking one for all we know */
+		default_home(rein_context_scope());
 		return;
+	}
 	struct shadow *s = shadow_of(row);
 	enum kind kind = kind_of(s, row);
 	if (kind == MEMBER || kind == WHOLE)
@@ -449,7 +453,7 @@ CUstream rein_slice_stands(const struct rein_row *row, CUstream home)
 
 bool rein_slice_refuses(const CUlaunchConfig *config)
 {
-	for (unsigned i = 0; i < config->numAttrs; i++) {
+	for (unsigned i = 0; config->attrs && i < config->numAttrs; i++) {
 		const CUlaunchAttributeValue *value = &config->attrs[i].value;
 		switch (config->attrs[i].id) {
 		case CU_LAUNCH_ATTRIBUTE_IGNORE:

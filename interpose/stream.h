@@ -56,6 +56,7 @@ struct rein_row {
 	rein_a32 place;     /* point.c: where its progress is written + 1; 0: nowhere */
 	rein_a32 waiting;   /* backlog.c: of those that have begun, how many wait for room */
 	rein_a64 past;      /* backlog.c: reserved since its last point, as `outstanding` counts */
+	rein_a64 still;     /* backlog.c: `completed` + 1 when it was given up on; 0: never */
 };
 
 /* Stands for streams beyond the table's end; not a handle that the driver gives out. */

@@ -296,15 +296,6 @@ static void enter_slice(struct rein_ticket *t)
 	                : (CUstream)(uintptr_t)rein_handle_of(w->stream, t->options);
 }
 
-/* What is marked behind it stands for all that the row had before. */
-static void leave_slice(struct rein_ticket *t)
-{
-	const struct rein_work *w = t->work;
-	rein_slice_leave(&t->slice);
-	t->stream =
-	    rein_slice_stands(t->row, (CUstream)(uintptr_t)rein_handle_of(w->stream, t->options));
-}
-
 void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 {
 	int saved = errno;
@@ -394,7 +385,7 @@ void rein_submit_slow_done(struct rein_ticket *t, CUresult r)
 		return;
 	int saved = errno;
 	if (REIN_UNLIKELY(t->slice.row))
-		leave_slice(t);
+		rein_slice_leave(&t->slice);
 	if (REIN_UNLIKELY(t->began))
 		rein_trace_submission(t->work, t->row,
 		                      t->sync.kind != REIN_SYNC_NONE ? REIN_TRACE_BLOCKING : 0,
@@ -405,6 +396,10 @@ void rein_submit_slow_done(struct rein_ticket *t, CUresult r)
 		return;
 	}
 	uint64_t target = rein_add_seqcst(&t->row->returned, 1) + 1;
+	if (REIN_UNLIKELY(
+		t->slice.row)) /* asked after the count: the mark is to stand for all of it */
+		t->stream = rein_slice_stands(
+		    t->row, (CUstream)(uintptr_t)rein_handle_of(t->work->stream, t->options));
 	bool blocking = t->sync.kind != REIN_SYNC_NONE;
 	rein_backlog_after(t, target, r == CUDA_SUCCESS && !blocking);
 	if (blocking)

@@ -371,6 +371,7 @@ int rein_attach_thread(void *(*thread_main)(void *), size_t stack, int policy)
 static void in_child(void)
 {
 	rein_or_seqcst(&rein_attention, REIN_ATT_OFF);
+	rein_and_seqcst(&rein_attention, ~REIN_ATT_OUTS); /* the parent's streams */
 	rein_rmgate_child();
 	rein_attach_let_go();
 	rein_ours_close(&sock);

@@ -378,7 +378,7 @@ CUresult cuOccupancyMaxActiveClusters(int *numClusters, CUfunction func,
                                       const CUlaunchConfig *config)
 {
 	CUfunction f;
-	uint64_t per_sm, size;
+	uint64_t per_sm = 0, size = 0;
 	CUresult r = cluster_room(func, config, numClusters, &f, &per_sm, &size);
 	/* cuBLAS asks for ever larger ones, and driver 580 answers how many there is room for */
 	if (r == CUDA_ERROR_INVALID_CLUSTER_SIZE && size > LARGEST_CLUSTER &&

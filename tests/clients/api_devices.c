@@ -9,11 +9,11 @@
  * all on streams of their own, ordered by events alone. */
 static void around(int n)
 {
-	CUcontext ctx[16];
-	CUdeviceptr p[16];
-	CUstream s[16];
-	CUevent e[16];
-	CUfunction add[16];
+	CUcontext ctx[16] = {NULL};
+	CUdeviceptr p[16] = {0};
+	CUstream s[16] = {NULL};
+	CUevent e[16] = {NULL};
+	CUfunction add[16] = {NULL};
 	for (int i = 0; i < n; i++) {
 		CUmodule m;
 		CUdevice d;

@@ -71,6 +71,8 @@ static int hear_fd(void)
 	int fd;
 	CHECK(poll(&p, 1, 20000) == 1);
 	CHECK(recvmsg(line, &m, MSG_CMSG_CLOEXEC) == 1 && CMSG_FIRSTHDR(&m));
+	if (!CMSG_FIRSTHDR(&m))
+		return -1;
 	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(fd));
 	return fd;
 }

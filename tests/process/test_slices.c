@@ -83,6 +83,29 @@ TEST(without_mps_it_is_said_once)
 }
 TEST_END
 
+/* The per-thread default stream waits for the legacy one, whose kernel is elsewhere. */
+TEST(an_event_of_a_stream_that_was_never_used_keeps_its_place)
+{
+	setenv("SOFTGPU_MPS", "1", 1);
+	start("slow=200ms");
+	const char *text = run("all", 0, "tests/clients/slice_edges", "--order");
+	ck_assert_msg(strstr(text, "default stream 0\n"), "%s", text);
+	text = run("25%", 0, "tests/clients/slice_edges", "--order");
+	ck_assert_msg(strstr(text, "default stream 0\n"), "%s", text);
+	rig_fini(&rig);
+}
+TEST_END
+
+TEST(a_forked_child_has_no_slice)
+{
+	setenv("SOFTGPU_MPS", "1", 1);
+	start("slow=200ms");
+	const char *text = run("25%", 0, "tests/clients/slice_edges", "--fork");
+	ck_assert_str_eq(text, "");
+	rig_fini(&rig);
+}
+TEST_END
+
 /* ---------------------------------------------------------------- what it is worth */
 
 static double steps_per_s(const char *sms)
@@ -268,7 +291,8 @@ TEST(where_mps_runs_a_part_is_its_percentage)
 }
 TEST_END
 
-TESTS("slices", kernels_of_each_kind_of_stream_are_confined, without_mps_it_is_said_once,
-      throughput_follows_the_sms, a_slice_changes_under_load,
+TESTS("slices", kernels_of_each_kind_of_stream_are_confined,
+      an_event_of_a_stream_that_was_never_used_keeps_its_place, a_forked_child_has_no_slice,
+      without_mps_it_is_said_once, throughput_follows_the_sms, a_slice_changes_under_load,
       threads_share_a_stream_that_comes_and_goes, a_reservation_holds_beside_a_kernel_that_stays,
       where_mps_runs_a_part_is_its_percentage)

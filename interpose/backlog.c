@@ -144,18 +144,24 @@ void rein_backlog_release(uint64_t ns)
 	released(COUNT_ONE | ns);
 }
 
-static bool reserve(const struct rein_row *row, uint64_t ns, bool force)
+/* `instead`: of what is reserved already and is given up for it, in one step. */
+static bool reserve_instead(const struct rein_row *row, uint64_t ns, bool force, uint64_t instead)
 {
 	uint64_t limit_ns, limit_count;
 	uint64_t seen = rein_load_seqcst(&outstanding);
 	limits(row, &limit_ns, &limit_count);
 	do {
-		uint64_t count = seen / COUNT_ONE;
+		uint64_t rest = seen - instead, count = rest / COUNT_ONE;
 		if (count && !force &&
-		    ((seen & NS_MASK) + ns > limit_ns || count + 1 > limit_count))
+		    ((rest & NS_MASK) + ns > limit_ns || count + 1 > limit_count))
 			return false;
-	} while (!rein_cas(&outstanding, &seen, seen + (COUNT_ONE | ns)));
+	} while (!rein_cas(&outstanding, &seen, seen - instead + (COUNT_ONE | ns)));
 	return true;
+}
+
+static bool reserve(const struct rein_row *row, uint64_t ns, bool force)
+{
+	return reserve_instead(row, ns, force, 0);
 }
 
 /* By an explicit handle: the stream, or where its work goes now (slice.h). */
@@ -313,14 +319,12 @@ static bool enter_behind_point(struct rein_ticket *t)
 		t->estimate_ns = 0; /* behind what was written off: it does not count */
 	for (t->point = due(t);; t->point = true) {
 		uint64_t past = t->point ? rein_swap_seqcst(&t->row->past, 0) : 0;
-		rein_add_seqcst(&outstanding, -past);
-		if (reserve(t->row, t->estimate_ns, still)) {
+		if (reserve_instead(t->row, t->estimate_ns, still, past)) {
 			if (past)
 				released(0);
 			break;
 		}
-		rein_add_seqcst(&outstanding, past); /* no point stands behind it yet */
-		rein_add_seqcst(&t->row->past, past);
+		rein_add_seqcst(&t->row->past, past); /* no point stands behind it yet */
 		if (t->point || t->work->dependent || !rein_load_seqcst(&t->row->past))
 			return false;
 	}

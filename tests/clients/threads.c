@@ -194,7 +194,7 @@ static void workers(void)
 
 static void expect_child(pid_t pid)
 {
-	int status;
+	int status = -1;
 	CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }

@@ -55,7 +55,7 @@ bool rein_demand_is_idle(void)
 	return rein_load_seqcst(&rein_attention) & REIN_ATT_SURE;
 }
 
-bool rein_demand_active(void)
+bool rein_demand_begin(void)
 {
 	uint64_t seen = rein_load_seqcst(&rein_attention);
 	if (REIN_LIKELY(!(seen & REIN_ATT_IDLE)))
@@ -63,13 +63,25 @@ bool rein_demand_active(void)
 	while (!rein_cas(&rein_attention, &seen, (seen & ~REIN_ATT_SURE) + REIN_ATT_ATTEMPT))
 		;
 	rein_demand_publish();
-	ring_if_asleep();
 	if (!(rein_and_seqcst(&rein_attention, ~REIN_ATT_IDLE) & REIN_ATT_IDLE))
-		return false; /* another thread was first */
+		return false; /* another thread was first, and wakes them */
 	rein_trace_mark(REIN_TRACE_ACTIVE, 0, 0, 0);
 	rein_requests_active();
-	rein_helper_wake();
 	return true;
+}
+
+void rein_demand_announce(void)
+{
+	ring_if_asleep();
+	rein_helper_wake();
+}
+
+bool rein_demand_active(void)
+{
+	bool was_idle = rein_demand_begin();
+	if (was_idle)
+		rein_demand_announce();
+	return was_idle;
 }
 
 /* Begins an attempt and returns its number; 0: another one is under way, or it is idle already. */

@@ -8,9 +8,12 @@
  * page's demand word is a copy of it, published after each change.
  *
  *   idle → active   a submission counts itself, finds REIN_ATT_IDLE, takes back REIN_ATT_SURE and
- *                   the attempt, publishes, rings if the daemon sleeps, and only then clears
- *                   REIN_ATT_IDLE, which lets other threads take the fast path. The driver is
- *                   called after that: nothing is ever submitted that the daemon was not told of.
+ *                   the attempt, publishes, and only then clears REIN_ATT_IDLE, which lets other
+ *                   threads take the fast path. The driver is called after that: nothing is ever
+ *                   submitted that the demand word does not tell of. A daemon that sleeps and our
+ *                   helper are woken too, which costs microseconds, and more where the woken
+ *                   thread takes our core: a launch wakes them when the driver has it, so the
+ *                   request's first kernel does not wait for that; a call that may block, before.
  *   active → idle   whoever completed something sets REIN_ATT_IDLE, as a new attempt, then looks
  *                   at the counts; all equal, it sets REIN_ATT_SURE if the attempt still stands
  *                   and publishes. Rings only if the daemon asked for it.
@@ -41,6 +44,10 @@ extern rein_a64 rein_attention;
 /* After counting a submission, before the driver call: makes the client active if it was idle.
  * True if it was. */
 bool rein_demand_active(void);
+/* The same in two steps, for calls that do not block. If the first says true the second is to
+ * follow, at the latest when the driver has returned. */
+bool rein_demand_begin(void);
+void rein_demand_announce(void);
 /* After something was completed or taken back: makes the client idle if it is. */
 void rein_demand_try_idle(void);
 /* A thread begins and ends to wait at the closed gate. */

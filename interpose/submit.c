@@ -296,6 +296,20 @@ static void enter_slice(struct rein_ticket *t)
 	                : (CUstream)(uintptr_t)rein_handle_of(w->stream, t->options);
 }
 
+/* As launches do; a copy may wait for the work before it, or for its bytes. */
+static bool returns_at_once(const struct rein_work *w)
+{
+	unsigned class_id = rein_entries[w->entry].class_id;
+	return class_id == REIN_CLASS_LAUNCH || class_id == REIN_CLASS_GRAPH;
+}
+
+static void announce(struct rein_ticket *t)
+{
+	if (t->unannounced)
+		rein_demand_announce();
+	t->unannounced = false;
+}
+
 void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 {
 	int saved = errno;
@@ -303,7 +317,7 @@ void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 	t->row = NULL;
 	t->mark = NULL;
 	t->progress = t->stalled_ns = t->waited_ns = t->began = 0;
-	t->lapsed = t->in_line = t->behind = t->point = false;
+	t->lapsed = t->in_line = t->behind = t->point = t->unannounced = false;
 	t->slice = (struct rein_slice_visit){.stream = w->stream};
 	t->options = rein_entries[w->entry].options & ~(w->across ? REIN_OPT_NO_WORK : 0u);
 	if (!w->bytes) /* a driver may return from a copy of nothing at once */
@@ -328,9 +342,12 @@ void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 	}
 	rein_request_yield();
 	t->number = rein_add_seqcst(&t->row->begun, 1) + 1;
-	rein_demand_active();
+	t->unannounced = rein_demand_begin();
+	if (!returns_at_once(w))
+		announce(t);
 	wait_for_leave(t);
 	if (rein_capture_on(w->stream, t->options)) { /* since then: another thread's doing */
+		announce(t);
 		take_back(t, CUDA_SUCCESS);
 		t->row = NULL;
 		goto out;
@@ -384,6 +401,7 @@ void rein_submit_slow_done(struct rein_ticket *t, CUresult r)
 	if (!t->row)
 		return;
 	int saved = errno;
+	announce(t);
 	if (REIN_UNLIKELY(t->slice.row))
 		rein_slice_leave(&t->slice);
 	if (REIN_UNLIKELY(t->began))

@@ -40,6 +40,8 @@ static CUresult fake_launch_result, fake_sync_result;
 static rein_a64
     fake_depth_max; /* the deepest queue that a submission ever found, itself included */
 
+static void (*fake_during)(void); /* called while the driver takes a submission */
+
 #define FAKE_UNUSED __attribute__((unused))
 
 static CUcontext fake_context(int i)
@@ -53,6 +55,8 @@ static struct fake_stream *fake_stream_of(CUstream s)
 static CUresult fake_submit(CUstream handle)
 {
 	struct fake_stream *s = fake_stream_of(handle);
+	if (fake_during)
+		fake_during();
 	if (fake_launch_result != CUDA_SUCCESS)
 		return fake_launch_result;
 	uint64_t done = rein_load_seqcst(&s->done);

@@ -163,6 +163,46 @@ TEST(joins_and_declares)
 }
 TEST_END
 
+static bool has_rung(void *unused)
+{
+	return rung() > 0;
+}
+
+static uint64_t rung_before;
+
+static void look_at_bell(void)
+{
+	ck_assert(daemon_side.status->demand & REIN_DEMAND_ACTIVE);
+	rung_before = rung();
+}
+
+/* Waking a daemon that sleeps is not on the way of a request's first kernel, but comes before what
+ * may block. */
+TEST(the_bell_rings_behind_a_launch_and_before_a_copy)
+{
+	char bytes[8];
+	join_daemon(&welcome);
+	ck_assert(eventually(has_rung, NULL, 10000)); /* it has joined */
+	daemon_side.board->asleep = 1;
+	launch(NULL); /* the first one tells of its device too */
+	hook_cuStreamSynchronize(NULL);
+	(void)rung();
+	fake_during = look_at_bell;
+	rung_before = 99;
+	launch(NULL);
+	ck_assert_uint_eq(rung_before, 0);
+	ck_assert_uint_eq(rung(), 1);
+	hook_cuStreamSynchronize(NULL);
+	fake_launch_result = CUDA_ERROR_INVALID_VALUE;
+	launch(NULL);
+	ck_assert_uint_eq(rung(), 1); /* a refused one too: it had said that it is active */
+	fake_launch_result = CUDA_SUCCESS;
+	hook_cuMemcpyDtoH_v2(bytes, 4096, sizeof(bytes));
+	ck_assert_uint_eq(rung_before, 1);
+	ck_assert_uint_eq(rung(), 0);
+}
+TEST_END
+
 static uint32_t published(void)
 {
 	return rein_load_seqcst(&daemon_side.status->demand) / REIN_DEMAND_COUNT;
@@ -533,7 +573,8 @@ TEST(ringing_a_dead_daemon_raises_no_signal)
 }
 TEST_END
 
-TESTS("attaching", who_is_alone_tells_late_that_it_is_idle, ringing_a_dead_daemon_raises_no_signal,
+TESTS("attaching", the_bell_rings_behind_a_launch_and_before_a_copy,
+      who_is_alone_tells_late_that_it_is_idle, ringing_a_dead_daemon_raises_no_signal,
       doorbell_number_that_became_somebody_elses, joins_and_declares,
       a_bad_time_asks_for_no_reservation, what_was_not_granted_is_said,
       a_later_refusal_is_said_once, hang_up_frees_who_waits, joins_the_next_daemon,

@@ -40,6 +40,7 @@ static rein_a64 holds, failures;
 static struct rein_rm_hold hold, slices; /* slices: shortened ones, apart from holds */
 static struct rein_rm_group groups[REIN_RM_GROUPS];
 static unsigned n_groups, schedule_size, seen_generation;
+static uint32_t seen_slice;
 
 /* ---------------------------------------------------------------- off */
 
@@ -154,6 +155,11 @@ out:
 	errno = saved;
 }
 
+static uint32_t wanted_slice(void)
+{
+	return rein_load_acquire(&REIN_CONTROL->verdict[0].timeslice_us);
+}
+
 static void learn(const struct rein_rm_call *call, bool frees, int fd, int result)
 {
 	if (!lock())
@@ -163,7 +169,8 @@ static void learn(const struct rein_rm_call *call, bool frees, int fd, int resul
 	unlock();
 	if (spoiled)
 		turn_off(spoiled);
-	if (news && rein_load_acquire(&state) != FREE) /* what is held is not all any more */
+	/* what is held, or has short slices, is not all any more */
+	if (news && (rein_load_acquire(&state) != FREE || wanted_slice()))
 		rein_futex_wake_all(&REIN_GATE_WORD);
 }
 
@@ -302,7 +309,8 @@ static bool slice(uint32_t us, bool news)
 {
 	static bool refused;
 	us = refused ? 0 : us;
-	if (us == slices.timeslice_us && !(us && news))
+	bool left = refused && slices.groups; /* some could not be given back yet */
+	if (us == slices.timeslice_us && !(us && news) && !left)
 		return true;
 	if (!begin())
 		return false;
@@ -328,6 +336,7 @@ static uint64_t act(uint32_t gate, uint64_t *retry_ns)
 	static bool resliced = true; /* since the last news */
 	uint64_t until = rein_now_ns() + LOOK_NS;
 	bool news = refresh();
+	seen_slice = wanted_slice();
 	enum rein_rm_recipe recipe = wanted(gate, &until);
 	bool held = rein_load_relaxed(&state) == HELD;
 	resliced = resliced && !news;
@@ -346,11 +355,16 @@ static uint64_t act(uint32_t gate, uint64_t *retry_ns)
 		return until;             /* the time slices come when it is let go */
 	if (rein_load_seqcst(&inhibited)) /* who allows may ring right before we sleep */
 		return rein_now_ns() + RING_AGAIN_NS;
-	uint32_t us = allowed() ? rein_load_relaxed(&REIN_CONTROL->verdict[0].timeslice_us) : 0;
-	if (!slice(us, !resliced))
+	if (!slice(allowed() ? seen_slice : 0, !resliced))
 		return rein_now_ns();
 	resliced = true;
 	return until;
+}
+
+/* Who changes these wakes us without changing the word on which we sleep. */
+static bool is_old(void)
+{
+	return rein_load_acquire(&generation) != seen_generation || wanted_slice() != seen_slice;
 }
 
 static void *thread_main(void *unused)
@@ -361,6 +375,8 @@ static void *thread_main(void *unused)
 		uint32_t bed = rein_load_seqcst(&joins);
 		uint32_t gate = rein_load_acquire(&REIN_GATE_WORD);
 		uint64_t until = act(gate, &retry_ns);
+		if (is_old() && !is_off())
+			continue;
 		if (rein_attach_on() || rein_load_relaxed(&state) != FREE)
 			rein_futex_wait(&REIN_GATE_WORD, gate, until);
 		else

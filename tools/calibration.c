@@ -14,10 +14,10 @@
 #include "probe.h"
 #include "table.h"
 
-#define SHARE_LEAST 0.02   /* of its speed, beside a saturating program: it does not starve */
-#define ALONE_LEAST 0.99   /* and with nobody else at work */
-#define SLICE_LEAST_US 100 /* shorter than going there: such a program starves sooner or later */
-#define GAIN_MOST 0.9      /* of the latency by default: less is a gain */
+#define SHARE_LEAST 0.01  /* of its speed, beside a saturating program: it does not starve */
+#define ALONE_LEAST 0.99  /* and with nobody else at work */
+#define SLICE_LEAST_US 50 /* shorter than going there: such a program starves sooner or later */
+#define GAIN_MOST 0.9     /* of the latency by default: less is a gain */
 #define POINT_MAX_NS 1000000
 #define CONTEXT_MAX_US 1000000
 #define TEXT_MOST 100 /* longer texts are left out of "measured" */

@@ -21,7 +21,7 @@ static double figure(const json_t *row, const char *what, const char *percentile
 
 static void check_row(const json_t *row)
 {
-	static const char *const whats[] = {"last_lower_block", "first_urgent_block", "hand_over",
+	static const char *const whats[] = {"lower_leaves", "last_lower_block", "first_urgent_block", "hand_over",
 	                                    "alone", "request_end"};
 	for (unsigned i = 0; i < sizeof(whats) / sizeof(whats[0]); i++) {
 		double p50 = figure(row, whats[i], "p50_us"), p99 = figure(row, whats[i], "p99_us");

@@ -161,7 +161,7 @@ TEST(time_slices_that_cost_too_much)
 	ck_assert_uint_eq(chosen().timeslice_us, 200);
 	timeslice("100us", 0.03, 230, 0.995);
 	ck_assert_uint_eq(chosen().timeslice_us, 100);
-	timeslice("100us", 0.01, 230, 0.995); /* it starves */
+	timeslice("100us", 0.005, 230, 0.995); /* it starves */
 	timeslice("200us", 0.07, 1300, 1);    /* no gain */
 	ck_assert_uint_eq(chosen().timeslice_us, 1024);
 	json_decref(facts);

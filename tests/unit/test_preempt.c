@@ -18,9 +18,10 @@ static void request(uint64_t submitted, uint64_t begin, uint64_t end, struct wl_
 	wl_preempt_add(&p, submitted, begin, end, &s);
 }
 
-static void expect(uint64_t lower, uint64_t begin, uint64_t handover, uint64_t alone, uint64_t end)
+static void expect(uint64_t leaves, uint64_t lower, uint64_t begin, uint64_t handover,
+                   uint64_t alone, uint64_t end)
 {
-	const uint64_t want[] = {lower, begin, handover, alone, end};
+	const uint64_t want[] = {leaves, lower, begin, alone, handover, end};
 	for (int w = 0; w < WL_PREEMPT_WHATS; w++) {
 		ck_assert_uint_eq(p.sample[w].n, 1);
 		ck_assert_msg(p.sample[w].v[0] == want[w], "[%d] is %lu, not %lu", w,
@@ -32,7 +33,7 @@ TEST(made_room_and_kept_away)
 {
 	struct wl_slice other[] = {{1, 100, 900}, {1, 900, 1400}, {1, 3000, 4000}};
 	request(1000, 1450, 2500, other, 3);
-	expect(400, 450, 50, 450, 1500);
+	expect(400, 400, 450, 50, 450, 1500);
 }
 TEST_END
 
@@ -40,7 +41,7 @@ TEST(went_back_and_forth)
 {
 	struct wl_slice other[] = {{1, 100, 1200}, {1, 1600, 2100}, {1, 2600, 3000}};
 	request(1000, 1300, 2500, other, 3);
-	expect(1100, 300, 100, 1100, 1500);
+	expect(200, 1100, 300, 100, 1100, 1500);
 }
 TEST_END
 
@@ -48,7 +49,7 @@ TEST(side_by_side)
 {
 	struct wl_slice other[] = {{1, 100, 9000}};
 	request(1000, 1010, 2000, other, 1);
-	expect(1000, 10, 0, 1000, 1000);
+	expect(10, 1000, 10, 0, 1000, 1000);
 }
 TEST_END
 
@@ -56,9 +57,9 @@ TEST(nobody_else)
 {
 	struct wl_slice other[] = {{1, 100, 900}, {1, 2000, 3000}};
 	request(1000, 1005, 2000, other, 2);
-	expect(0, 5, 5, 5, 1000);
+	expect(0, 0, 5, 5, 5, 1000);
 	request(1000, 990, 995, other, 2); /* two clocks that differ a little */
-	expect(0, 0, 0, 0, 0);
+	expect(0, 0, 0, 0, 0, 0);
 }
 TEST_END
 

@@ -3,12 +3,12 @@
  * ctx_timeslice.c: does a channel group's time slice decide its share of the GPU, and what does it
  * do to another process' latency? Runs under preload/rm_spy.so.
  *
- * Asks: two processes saturate the GPU; the time slice of one (BE, this one) is set to 1, 100, 200
- * and 1024 µs and back. What is left of BE's own speed while nobody else has work? Which share does
- * each get; how long does a short kernel of the other (LC) take, launch to end, beside BE? Read:
- * chunks of work done, written by the kernels to host memory while they run, within a fixed time,
- * relative to the same alone; latencies by the host's clock. Without effect: shares of about a half
- * at each setting, and the same latency.
+ * Asks: two processes saturate the GPU; the time slice of one (BE, this one) is set to 1, 50, 100,
+ * 200 and 1024 µs and back. What is left of BE's own speed while nobody else has work? Which share
+ * does each get; how long does a short kernel of the other (LC) take, launch to end, beside BE?
+ * Read: chunks of work done, written by the kernels to host memory while they run, within a fixed
+ * time, relative to the same alone; latencies by the host's clock. Without effect: shares of about
+ * a half at each setting, and the same latency.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -102,7 +102,7 @@ static void sweep(struct wl_rm_group *g)
 	static const struct {
 		uint64_t us;
 		const char *name;
-	} settings[] = {{1024, "1024us"}, {200, "200us"}, {100, "100us"}, {1, "1us"}};
+	} settings[] = {{1024, "1024us"}, {200, "200us"}, {100, "100us"}, {50, "50us"}, {1, "1us"}};
 	uint64_t before = 0, now = 0;
 	struct wl_samples calls = {0};
 	struct wl_rm_result r = wl_rm_get_timeslice(g, &before);

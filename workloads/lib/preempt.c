@@ -26,6 +26,7 @@ void wl_preempt_add(struct wl_preempt *p, uint64_t submitted_ns, uint64_t begin_
 	uint64_t end = end_ns > begin ? end_ns : begin;
 	uint64_t last = last_end(lower, end, submitted_ns);
 	uint64_t before = last_end(lower, begin, submitted_ns);
+	wl_samples_add(&p->sample[WL_PREEMPT_LEAVES], before - submitted_ns);
 	wl_samples_add(&p->sample[WL_PREEMPT_LOWER], last - submitted_ns);
 	wl_samples_add(&p->sample[WL_PREEMPT_BEGIN], begin - submitted_ns);
 	wl_samples_add(&p->sample[WL_PREEMPT_HANDOVER], begin - before);

@@ -4,13 +4,14 @@
  * GPU is its own, from times on the GPU: of the request's blocks, and the intervals in which the
  * less urgent program had blocks there. All in ns of one clock.
  *
- *   submitted      lower         begin                 end
+ *   submitted      leaves        begin                 end
  *       |------------|-------------|--------------------|
  *                     <-hand-over->
  *
- * `lower` is the end of the last interval of the other's that has a part in [submitted, end]: where
- * the GPU goes back to the other before the request is done, as natively, it lies behind `begin`.
- * The request has the GPU to itself from the later of the two on.
+ * `leaves` is the end of the last interval of the other's that has a part in [submitted, begin],
+ * `lower` that of the last in [submitted, end]: where the GPU goes back to the other before the
+ * request is done, as natively, it lies behind `begin`. The request has the GPU to itself from the
+ * later of the two on.
  */
 #ifndef WORKLOADS_LIB_PREEMPT_H
 #define WORKLOADS_LIB_PREEMPT_H
@@ -22,10 +23,12 @@
 #include "stats.h"
 
 enum wl_preempt_what {
-	WL_PREEMPT_LOWER,    /* submitted → the other's last block ends, or leaves the SMs */
+	WL_PREEMPT_LEAVES,   /* submitted → the other's last block before the request's first ends, or
+	                      * leaves the SMs: the latency of preemption */
+	WL_PREEMPT_LOWER,    /* submitted → the other's last block until the request ends */
 	WL_PREEMPT_BEGIN,    /* submitted → the request's first block begins */
+	WL_PREEMPT_ALONE,    /* submitted → the later of the two */
 	WL_PREEMPT_HANDOVER, /* the other's last block before it, or submitted → that begin */
-	WL_PREEMPT_ALONE,    /* submitted → the later of the first two */
 	WL_PREEMPT_END,      /* submitted → the request's last block ends */
 	WL_PREEMPT_WHATS,
 };

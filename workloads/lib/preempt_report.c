@@ -12,8 +12,11 @@
 #include "table.h"
 
 static const char *const what_key[WL_PREEMPT_WHATS] = {
-    [WL_PREEMPT_LOWER] = "last_lower_block", [WL_PREEMPT_BEGIN] = "first_urgent_block",
-    [WL_PREEMPT_HANDOVER] = "hand_over",     [WL_PREEMPT_ALONE] = "alone",
+    [WL_PREEMPT_LEAVES] = "lower_leaves",
+    [WL_PREEMPT_LOWER] = "last_lower_block",
+    [WL_PREEMPT_BEGIN] = "first_urgent_block",
+    [WL_PREEMPT_HANDOVER] = "hand_over",
+    [WL_PREEMPT_ALONE] = "alone",
     [WL_PREEMPT_END] = "request_end",
 };
 
@@ -73,7 +76,7 @@ void wl_preempt_print(const struct wl_preempt_result *p, FILE *f)
 	struct wl_table t = {.columns = 7};
 	const char *slice = getenv("SOFTGPU_TIMESLICE");
 	uint64_t overruns = 0;
-	wl_table_row(&t, "kernels", "gate", "queued", "last lower block ends",
+	wl_table_row(&t, "kernels", "gate", "queued", "last lower block leaves",
 	             "first urgent block begins", "alone, p99", "request ends, p50");
 	for (size_t l = 0; l < p->loads; l++)
 		for (size_t r = 0; r < WL_PREEMPT_ROWS; r++) {
@@ -88,7 +91,7 @@ void wl_preempt_print(const struct wl_preempt_result *p, FILE *f)
 				continue;
 			}
 			wl_table_row(&t, title, p->row[r].title, wl_cell("%" PRIu64, c->queued),
-			             three(c, WL_PREEMPT_LOWER), three(c, WL_PREEMPT_BEGIN),
+			             three(c, WL_PREEMPT_LEAVES), three(c, WL_PREEMPT_BEGIN),
 			             wl_cell("%.2f", at(c, WL_PREEMPT_ALONE, 99) / 1e3),
 			             wl_cell("%.2f", at(c, WL_PREEMPT_END, 50) / 1e3));
 		}
@@ -100,8 +103,9 @@ void wl_preempt_print(const struct wl_preempt_result *p, FILE *f)
 	        " requests, seed %" PRIu64 ".\n\n",
 	        p->urgent_kernels, p->urgent_kernel_us / 1e3, p->requests, p->seed);
 	wl_table_markdown(&t, f);
-	fputs("\nLast lower block: until the request ends; where it lies behind the first urgent "
-	      "block, the GPU went back and forth. Alone: the later of the two.\n",
+	fputs("\nBetween leaving and beginning lies the switch to another context. Alone: from "
+	      "when on no lower block ran until the request ended; later than its first block, "
+	      "where the GPU went back and forth.\n",
 	      f);
 	tell_gates(p, f);
 	if (overruns)

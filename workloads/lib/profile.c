@@ -9,12 +9,13 @@
 #include <string.h>
 
 /* point_ns: two memory operations of SOFTGPU_MEMOP each. hold_us: the calls that hold and let go
- * (docs/softgpu.md, *Holding a process*). timeslice_us: of whoever can be preempted. */
+ * (docs/softgpu.md, *Holding a process*). timeslice_us: of whoever can be preempted; what
+ * `rein calibrate` would choose here. */
 static const char software[] =
     "{\"profile_version\": 1, \"gpu\": \"*\", \"driver\": \"*\",\n"
     " \"queue\": {\"works\": true, \"point_ns\": 3000, \"gives_up_slice\": true,\n"
     "           \"waits_for_ever\": true},\n"
-    " \"context\": {\"recipe\": \"disable\", \"hold_us\": 750, \"timeslice_us\": 200}}\n";
+    " \"context\": {\"recipe\": \"disable\", \"hold_us\": 750, \"timeslice_us\": 50}}\n";
 
 int wl_profile_software(struct wl_words *env, const char *path)
 {

@@ -61,8 +61,12 @@ enum rein_trace_kind {
 	REIN_TRACE_IDLE,    /* begin only: from active to idle */
 	REIN_TRACE_REQUEST_BEGIN, /* declared (include/rein.h, NVTX): begin = its arrival */
 	REIN_TRACE_REQUEST_END,
+	REIN_TRACE_GPU, /* what the GPU did for it, by CUPTI: begin and end are the GPU's times */
 	REIN_TRACE_CLIENT_KINDS, /* from here on: the collector's own, in recordings only */
 };
+
+/* gpu: what, in the low byte of `result`; of a copy, CUPTI's kind of it is in the high byte */
+enum rein_trace_gpu { REIN_GPU_KERNEL = 1, REIN_GPU_COPY, REIN_GPU_SET, REIN_GPU_GRAPH };
 
 /* flags */
 #define REIN_TRACE_TICKS 1u      /* begin and end are ticks */
@@ -78,24 +82,27 @@ struct rein_trace_record {
 	uint32_t thread; /* its ID, as its own process sees it */
 	uint8_t kind;    /* enum rein_trace_kind */
 	uint8_t flags;   /* REIN_TRACE_* */
-	uint16_t result; /* submit, sync: the CUresult */
-	uint32_t entry;  /* submit, sync: rein_trace_entry() of the entry point's name */
+	uint16_t result; /* submit, sync: the CUresult; gpu: enum rein_trace_gpu */
+	/* submit, sync: rein_trace_entry() of the entry point's name; gpu: of the kernel's name */
+	uint32_t entry;
 	uint64_t begin;
 	uint64_t end;
 	/* submit, sync, backlog: the stream as a number of the process' own: bits 0…15 its row,
 	 * 16…23 the slot of its device, 24…31 its context; 0xffffffff: unknown */
 	uint32_t stream;
 	/* submit: its number among those of the stream; sync: up to which number all has completed.
-	 * The lower half of counters that only grow. gate: the client for whose sake, 0: unknown */
+	 * The lower half of counters that only grow. gate: the client for whose sake, 0: unknown.
+	 * gpu: as of the submission it belongs to, with `stream`; 0: unknown */
 	uint32_t number;
 	/* submit: the function or executable graph, a number without meaning but its identity,
 	 * which rein_trace_key() turns into the kernel-time model's key; requests: the request's
 	 * number */
 	uint64_t func;
-	/* submit: bytes of a copy; of a kernel the grid: x, y << 32, z << 48. request begin:
+	/* submit, gpu: bytes of a copy; of a kernel the grid: x, y << 32, z << 48. request begin:
 	 * deadline */
 	uint64_t a;
-	/* submit, of a kernel: shared bytes, block x << 32, y << 44, z << 56 */
+	/* submit, of a kernel: shared bytes, block x << 32, y << 44, z << 56. gpu: CUPTI's
+	 * correlation, and its stream << 32 */
 	uint64_t b;
 };
 

@@ -29,7 +29,7 @@
 #define REIN_RECORDING_DIR "events"
 #define REIN_SEGMENT_MAGIC "reintrc" /* with its NUL */
 #define REIN_SEGMENT_MAJOR 1         /* changes when a cell's meaning does */
-#define REIN_SEGMENT_MINOR 0         /* grows with kinds, which an older reader passes over */
+#define REIN_SEGMENT_MINOR 1         /* grows with kinds, which an older reader passes over */
 #define REIN_SEGMENT_BYTES (8u << 20)
 #define REIN_SEGMENTS 8u
 
@@ -38,8 +38,20 @@ enum rein_recording_kind {
 	REIN_TRACE_LEFT,        /* it has ended or hung up; begin and end: when */
 	REIN_TRACE_KERNEL,      /* struct rein_trace_name: a kernel's name, by its model key */
 	REIN_TRACE_LOST,        /* `a` records of the client were lost between begin and end */
+	/* A thread of a client was off its CPU from begin to end, by the kernel's scheduler:
+	 * runnable since `a` (0: since begin, it was preempted), woken by thread `number` (0:
+	 * unknown) of process `b` & 0xffffffff; the process `b` >> 32 had that CPU, `stream`, when
+	 * it became runnable. `result`: what the shim was doing (enum rein_phase), `func`: its
+	 * request. PIDs as the daemon sees them, but for `thread`. */
+	REIN_TRACE_OFFCPU,
+	/* A process without the shim, of PID `thread`, did what `result` says (enum
+	 * rein_trace_outsider) `a` times between begin and end; client 0 */
+	REIN_TRACE_OUTSIDER,
+	REIN_TRACE_PROCESS, /* struct rein_trace_name: what such a process is called; client 0 */
 	REIN_TRACE_KINDS
 };
+
+enum rein_trace_outsider { REIN_OUTSIDER_LAUNCH = 1, REIN_OUTSIDER_SYNC, REIN_OUTSIDER_IOCTL };
 
 struct rein_segment_header {
 	char magic[8];

@@ -13,7 +13,8 @@
  * request's first block begins, since nobody sees when it left.
  *
  * Rows: natively; with the launch gate alone, without and with a limit on the backlog; with the
- * queue gate; with the context gate. The last two are asked of the daemon: `rein status --json`
+ * queue gate, the arbiter asleep between requests or spinning; with the context gate. The last
+ * three are asked of the daemon: `rein status --json`
  * lists "gates"; a gate that is not in it is "not offered here". The software GPU has a profile of
  * its own (lib/profile.h).
  *
@@ -70,6 +71,8 @@ static const struct wl_preempt_row rows[WL_PREEMPT_ROWS] = {
      "[class default]\nbacklog = 10s\nbacklog_launches = 1000000\n"},
     {"launch", "launch, backlog 4 ms", "launch", "launch", "[class default]\nbacklog = 4ms\n"},
     {"queue", "queue", "queue", "launch queue", "[class default]\nbacklog = 4ms\n"},
+    {"queue_spin", "queue, arbiter spins", "queue", "launch queue",
+     "mode = spin\n[class default]\nbacklog = 4ms\n"},
     {"context", "context", "context", "launch queue context", "[class default]\nbacklog = 4ms\n"},
 };
 #define ROW_NATIVE 0
@@ -481,7 +484,8 @@ static const char usage[] =
     "  --requests N   urgent requests for each length and gate (default 100)\n"
     "  --kernel-us US one length of the enemy's kernels, not the four and a persistent one\n"
     "  --kind KIND    only these kernels: long, or persistent\n"
-    "  --gate KEY     one row only: native, launch_unbounded, launch, queue or context\n"
+    "  --gate KEY     one row only: native, launch_unbounded, launch, queue, queue_spin\n          "
+    "       or context\n"
     "  --idle-s S     length of the runs with nobody urgent active, 0: none (default 2)\n"
     "  --seed N       of their times and of all data (default 1)\n"
     "Exit status: 0 done, 1 a run failed or a result was wrong, 2 usage, 128 + N ended by signal "

@@ -23,8 +23,8 @@
 #include "stats.h"
 
 enum wl_preempt_what {
-	WL_PREEMPT_LEAVES,   /* submitted → the other's last block before the request's first ends, or
-	                      * leaves the SMs: the latency of preemption */
+	WL_PREEMPT_LEAVES, /* submitted → the other's last block before the request's first ends, or
+	                    * leaves the SMs: the latency of preemption */
 	WL_PREEMPT_LOWER,    /* submitted → the other's last block until the request ends */
 	WL_PREEMPT_BEGIN,    /* submitted → the request's first block begins */
 	WL_PREEMPT_ALONE,    /* submitted → the later of the two */
@@ -49,7 +49,7 @@ int wl_preempt_load_order(struct wl_slices *s, const char *path, pid_t pid, cons
 
 /* ---- the whole bench: rows by gate, for each load */
 
-#define WL_PREEMPT_ROWS 5
+#define WL_PREEMPT_ROWS 6
 #define WL_PREEMPT_LOADS 5
 #define WL_PREEMPT_ROUNDS 3
 

@@ -32,7 +32,7 @@ from machine import Machine  # noqa: E402
 from stage import Skip, Stage  # noqa: E402
 
 STAGES = ("smoke", "overhead", "ioctls", "queue-gate", "slices", "sharing", "preemption",
-          "telemetry", "context-gate")
+          "enforcement", "telemetry", "context-gate")
 LIMIT_S = 525  # of everything, the build included
 GRACE_S = 5    # what a stage may take beyond its limit to clean up after itself
 LEAST_S = 3    # a stage is not begun with less

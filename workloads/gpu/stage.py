@@ -116,12 +116,23 @@ class Daemon:
         if "inih" in stage.machine.have:
             empty.touch()
             argv += ["--config", empty]
-        self.program = stage.start("reind", argv, env=env)
+        self.argv, self.environment = argv, env
+        self.again()
+
+    def again(self):
+        """Starts it; after kill(), with the same run directory."""
+        self.program = self.stage.start("reind", self.argv, env=self.environment)
         try:
             self.await_ready()
         except RuntimeError:
             self.close()
             raise
+
+    def kill(self):
+        """SIGKILL, as a crash; when it was sent, in ns of CLOCK_MONOTONIC."""
+        at_ns = time.monotonic_ns()
+        self.program.stop(signal.SIGKILL)
+        return at_ns
 
     def await_ready(self):
         end = time.monotonic() + DAEMON_LIMIT_S

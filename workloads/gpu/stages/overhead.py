@@ -15,7 +15,7 @@ from pathlib import Path
 
 from overhead_peers import Helpers, Peer, differences, end_all, gather, last_line, rounded, spread
 
-LIMIT_S = 70
+LIMIT_S = 60
 TORCH = Path(__file__).resolve().parent.parent / "torch" / "overhead_torch.py"
 
 LAUNCH_TARGET_NS = 25      # added per launch in a burst

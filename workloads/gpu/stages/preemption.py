@@ -8,11 +8,12 @@ import json
 from sharing import GATES
 from stage import NO_PROFILE, Skip
 
-LIMIT_S = 55
+LIMIT_S = 50
 MOST_REQUESTS, LEAST_REQUESTS = 60, 10
 RESERVE_S = 14  # ends of the queues: 128 kernels of up to 50 ms, for each gate
-CELLS_PER_REQUEST_S = 0.6  # twenty cells, 30 ms between two requests
-WHATS = {"last_lower_block": "submission to the end of the other program's last block",
+CELLS_PER_REQUEST_S = 0.72  # twenty-four cells, 30 ms between two requests
+WHATS = {"lower_leaves": "submission to the end of the other program's last block before the request",
+         "last_lower_block": "submission to the end of its last block until the request ends",
          "first_urgent_block": "submission to the begin of the request's first block",
          "request_end": "submission to the end of the request, 3 kernels of 1 ms"}
 
@@ -53,7 +54,7 @@ def summary(facts):
     """The median and the worst cases of 5 ms kernels by gate."""
     parts = []
     for gate in ("native", "launch", "queue", "context"):
-        fact = facts.get(f"preemption.{gate}_5ms_last_lower_block_us")
+        fact = facts.get(f"preemption.{gate}_5ms_lower_leaves_us")
         if fact:
             parts.append(f"{gate} {fact['value'] / 1e3:.2f} (p99 {fact['p99'] / 1e3:.2f})")
     return "ms until 5 ms kernels are off the GPU: " + ", ".join(parts)

@@ -16,7 +16,7 @@ import sharing_figures as figures
 import sharing_peers as peers
 from stage import NO_PROFILE
 
-LIMIT_S = 120
+LIMIT_S = 105
 LOAD = 0.3
 SEED = 1
 HEAD_START_S = 0.5  # BE fills its queue before requests arrive
@@ -31,7 +31,7 @@ QUEUE = {"works": True, "point_ns": 3000, "gives_up_slice": True, "waits_for_eve
 GATES = {
     "rein": {},
     "rein-queue": {"queue": QUEUE},
-    "rein-slice": {"queue": QUEUE, "context": {"recipe": "timeslice", "timeslice_us": 200}},
+    "rein-slice": {"queue": QUEUE, "context": {"recipe": "timeslice", "timeslice_us": 50}},
     "rein-context": {"queue": QUEUE, "context": {"recipe": "disable", "hold_us": 750,
                                                  "timeslice_us": 200}},
 }

@@ -17,7 +17,7 @@ from pathlib import Path
 import smoke_programs as sp
 from smoke_programs import BARE, HELD, JOINED, LONE
 
-LIMIT_S = 80
+LIMIT_S = 70
 RESERVE_S = 30      # for the recording and for what is still running …
 END_S = 14          # … which ends when that much is left: the recording of PyTorch needs as much
 TORCH_LIMIT_S = 75  # of one PyTorch process

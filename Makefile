@@ -14,7 +14,7 @@ CUDA_DIRS := $(if $(REIN_NO_SYSTEM_CUDA),,$(CUDA_HOME) /usr/local/cuda \
 CUDA_DIR := $(firstword $(foreach d,$(CUDA_DIRS),$(if $(call has_cuda,$(d)),$(d))) build/cuda)
 NVCC     ?= $(firstword $(wildcard $(CUDA_DIR)/bin/nvcc) nvcc)
 # libraries found here; what needs another is left out, and `make` says so
-HAVE     := $(foreach p,inih jansson ncurses liblz4 libzstd check,\
+HAVE     := $(foreach p,inih jansson ncurses liblz4 libzstd check libbpf,\
               $(if $(shell pkg-config --exists $(p) 2>/dev/null && echo y),$(p)))
 has       = $(if $(filter-out $(HAVE),$(1)),,y)
 
@@ -32,7 +32,11 @@ WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvl
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fno-strict-aliasing $(WARN) \
              -I$(B)/gen -isystem $(CUDA_DIR)/include $(SAN_$(SAN)) $(CFLAGS)
 ALL_LDFLAGS = $(SAN_$(SAN)) $(LDFLAGS)
-PKG_DAEMON := inih jansson
+# eBPF: clang compiles the programs, bpftool makes headers of them
+BPF_CLANG ?= clang
+BPFTOOL  ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+HAVE_BPF := $(and $(call has,libbpf),$(shell command -v $(BPF_CLANG)),$(shell command -v $(BPFTOOL)))
+PKG_DAEMON := inih jansson $(if $(HAVE_BPF),libbpf)
 PKG_TOOLS  := inih jansson ncurses
 PKG_SOFT   := liblz4 libzstd
 PKG_TEST   := check jansson
@@ -41,23 +45,28 @@ pkg_libs   = $(shell pkg-config --libs $(1) 2>/dev/null)
 
 # sources that need a library, and what stands in for them without it
 WITHOUT   := $(if $(call has,inih),daemon/confread_none.c,daemon/confread.c) \
+             $(if $(HAVE_BPF),profiler/bpf/none.c,$(addprefix profiler/bpf/,bpf.c outsider.c)) \
              $(if $(call has,jansson),daemon/control_none.c,daemon/control.c daemon/profile.c \
                $(addprefix workloads/lib/,jsonfile.c measure.c report.c result.c timeline.c daemon.c preempt_report.c))
-src = $(filter-out $(WITHOUT),$(wildcard $(1)/*.c))
+src = $(filter-out $(WITHOUT) %.bpf.c,$(wildcard $(1)/*.c))
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
-FOLDERS   := common interpose policy policy/sim profiler daemon tools softgpu workloads/lib workloads/gpu/lib
+FOLDERS   := common interpose policy policy/sim profiler profiler/cupti daemon tools softgpu workloads/lib workloads/gpu/lib
 GEN       := $(addprefix $(B)/gen/,cuda_real.h cuda_entries.h hooks.c exports.map \
                standin.map standin_calls.c cuda_versions.h softgpu_missing.c entry_names.h)
 CU        := saxpy matmul
 SOFTGPU   := $(if $(call has,$(PKG_SOFT)),$(B)/softgpu/libcuda.so.1)
-BENCHES   := bench_policy bench_sim bench_preempt $(if $(SOFTGPU),bench_softgpu)
 CUPTI_H   := $(firstword $(wildcard $(addprefix $(CUDA_DIR)/,include/cupti.h extras/CUPTI/include/cupti.h)))
 SOFTCUDART := $(if $(SOFTGPU),$(addprefix $(B)/softgpu/,libcudart.so.13 libcudart_static.a))
 SOFTCUPTI := $(if $(SOFTGPU),$(if $(CUPTI_H),$(B)/softgpu/libcupti.so.13))
+NVRTC_H   := $(wildcard $(CUDA_DIR)/include/nvrtc.h)
+SOFTNVRTC := $(if $(SOFTGPU),$(if $(NVRTC_H),$(B)/softgpu/libnvrtc.so.13))
+BENCHES   := $(filter-out $(if $(SOFTGPU),,bench_softgpu) $(if $(SOFTCUPTI),,bench_cupti),\
+               $(patsubst workloads/%.c,%,$(wildcard workloads/bench_*.c)))
 # what `rein calibrate` runs: gpu-check's probes
 CALIBRATE := $(addprefix $(B)/gpu/,device launch_cost queue_gate_cost queue_gate_latency queue_gate_slice \
                queue_gate_hold slices_split slices_confine ctx_timeslice ctx_hold preload/rm_spy.so)
-PRODUCTS  := $(B)/librein.so $(B)/libcuda.so.1 $(B)/reind $(SOFTGPU) $(SOFTCUDART) $(SOFTCUPTI) $(if $(call has,$(PKG_TOOLS)),$(B)/rein) \
+PRODUCTS  := $(B)/librein.so $(B)/librein-cupti.so $(B)/libcuda.so.1 $(B)/reind $(SOFTGPU) $(SOFTCUDART) $(SOFTCUPTI) $(SOFTNVRTC) \
+             $(if $(call has,$(PKG_TOOLS)),$(B)/rein) \
              $(addprefix $(B)/workloads/,lc be enemy urgent $(CU) null/libcuda.so.1 \
                $(if $(call has,jansson),demo bench $(BENCHES))) $(CALIBRATE)
 UNIT      := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c tests/sim/test_*.c))
@@ -83,6 +92,8 @@ left-out:
 	  $(call LEFT_OUT,the control socket of reind,jansson) \
 	  $(call LEFT_OUT,rein,$(PKG_TOOLS)) $(call LEFT_OUT,demo and bench,jansson) \
 	  $(call LEFT_OUT,the software GPU,$(PKG_SOFT)) \
+	  $(if $(HAVE_BPF),,printf '  left out: what BPF tells (needs libbpf, clang, bpftool)\n';) \
+	  $(if $(NVRTC_H),,printf '  left out: the NVRTC double (needs nvrtc.h)\n';) \
 	  $(if $(CUPTI_H),,printf '  left out: the CUPTI double (needs cupti.h)\n';) :
 
 help: ## this list
@@ -138,6 +149,18 @@ $(B)/obj/gen/%.o: $(B)/gen/%.c $(B)/gen/stamp
 $(B)/obj/gen/hooks.o: ALL_CFLAGS += -fno-semantic-interposition
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
+# ---- eBPF programs, as headers that hold them
+BPF_ARCH := $(if $(filter aarch64,$(shell uname -m)),arm64,x86)
+BPF_SKEL := $(patsubst profiler/bpf/%.bpf.c,$(B)/gen/%.skel.h,$(wildcard profiler/bpf/*.bpf.c))
+$(B)/obj/profiler/bpf/%.bpf.o: profiler/bpf/%.bpf.c $(wildcard profiler/bpf/*.h) common/doing.h
+	$(call say,BPF,$<)
+	$(Q)$(BPF_CLANG) -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -ffreestanding -g -O2 -Wall -Wextra \
+	  -Wno-unused-parameter -Wno-missing-declarations $(WERROR) -c -o $@ $<
+$(B)/gen/%.skel.h: $(B)/obj/profiler/bpf/%.bpf.o
+	$(call say,GEN,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name rein_$* >$@
+$(if $(HAVE_BPF),$(call obj,$(call src,profiler/bpf)): | $(BPF_SKEL))
+
 # ---- archives, one a folder, for programs and unit tests
 lib     = $(patsubst %,$(B)/lib/%.a,$(subst /,-,$(1)))
 WL_LIB  = $(call lib,workloads/lib common)
@@ -149,12 +172,18 @@ $(call lib,$(1)): $(call obj,$(filter-out %/main.c %/asm_%.c,$(call src,$(1))))
 endef
 $(foreach f,$(FOLDERS),$(eval $(call archive,$(f))))
 $(B)/lib/interpose.a: $(B)/obj/gen/hooks.o
+$(B)/lib/profiler.a: $(call obj,$(call src,profiler/bpf))
 
 # ---- products
 $(B)/librein.so: $(call obj,$(call src,interpose) $(call src,common)) $(B)/obj/gen/hooks.o
 	$(call say,LD,$@)
 	$(Q)$(CC) -shared -o $@ $^ -Wl,--version-script=$(B)/gen/exports.map -Wl,-soname,librein.so \
 	  -Wl,-z,nodelete -Wl,-z,now -Wl,--no-undefined -Wl,--as-needed $(ALL_LDFLAGS)
+# the CUPTI agent: librein.so opens it on demand
+$(B)/librein-cupti.so: $(call obj,$(call src,profiler/cupti)) profiler/cupti/exports.map
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -o $@ $(filter %.o,$^) -Wl,-soname,$(@F) -Wl,-Bsymbolic -Wl,--no-undefined \
+	  -Wl,--version-script=profiler/cupti/exports.map -Wl,-z,nodelete -Wl,-z,now -Wl,--as-needed $(ALL_LDFLAGS)
 # the same hooks as a driver of their own, for LD_LIBRARY_PATH
 STANDIN_OBJ = $(call obj,$(filter-out interpose/preload.c interpose/asm_dlsym.c,$(call src,interpose)) \
                 $(call src,interpose/standin) $(call src,common)) $(addprefix $(B)/obj/gen/,hooks.o standin_calls.o)
@@ -192,6 +221,11 @@ $(SOFTCUPTI): $(call obj,$(call src,softgpu/cupti)) softgpu/cupti/exports.map
 	$(Q)$(CC) -shared -o $@ $(filter %.o,$^) -Wl,-soname,$(@F) -Wl,-Bsymbolic -Wl,--no-undefined \
 	  -Wl,--version-script=softgpu/cupti/exports.map -Wl,-z,nodelete -ldl -lpthread $(ALL_LDFLAGS)
 	$(Q)ln -sf $(@F) $(@D)/libcupti.so
+$(B)/obj/softgpu/nvrtc/%.o: ALL_CFLAGS += -DSOFTGPU_TOOLKIT='"$(abspath $(CUDA_DIR))"'
+$(SOFTNVRTC): $(call obj,$(call src,softgpu/nvrtc)) softgpu/nvrtc/exports.map
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -o $@ $(filter %.o,$^) -Wl,-soname,$(@F) -Wl,-Bsymbolic -Wl,--no-undefined \
+	  -Wl,--version-script=softgpu/nvrtc/exports.map -Wl,-z,nodelete -ldl -lpthread $(ALL_LDFLAGS)
 $(B)/reind: $(call obj,$(call src,daemon)) $(call lib,profiler policy common)
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(call pkg_libs,$(PKG_DAEMON)) -lpthread $(ALL_LDFLAGS)
@@ -218,12 +252,10 @@ $(addprefix $(B)/workloads/,lc be): $(B)/workloads/%: $(B)/obj/workloads/%.o $(W
     $(B)/workloads/kernels.fatbin $(LIBCUDA)
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(CUDA_LINK) -lm -lpthread $(ALL_LDFLAGS)
-$(addprefix $(B)/workloads/,demo bench bench_preempt): $(B)/workloads/%: $(B)/obj/workloads/%.o $(WL_LIB)
+$(addprefix $(B)/workloads/,demo bench $(filter-out bench_softgpu,$(BENCHES))): $(B)/workloads/%: \
+    $(B)/obj/workloads/%.o $(call lib,profiler policy/sim policy) $(WL_LIB)
 	$(call say,LD,$@)
-	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) -ljansson -lm -lpthread -ldl $(ALL_LDFLAGS)
-$(addprefix $(B)/workloads/,bench_sim bench_policy): $(B)/workloads/%: $(B)/obj/workloads/%.o $(call lib,policy/sim policy) $(WL_LIB)
-	$(call say,LD,$@)
-	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) -ljansson -lm -lpthread $(ALL_LDFLAGS)
+	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(call pkg_libs,$(PKG_DAEMON)) -lm -lpthread -ldl $(ALL_LDFLAGS)
 $(B)/obj/workloads/bench_softgpu.o: ALL_CFLAGS += -I. -DBENCH_FATBIN='"$(B)/workloads/bench_softgpu.fatbin"'
 $(B)/obj/workloads/bench_softgpu.o: $(B)/workloads/bench_softgpu.fatbin
 $(B)/workloads/bench_softgpu: $(B)/obj/workloads/bench_softgpu.o $(WL_LIB) $(call lib,softgpu common) $(SOFTGPU)
@@ -291,7 +323,7 @@ $(B)/record/replay: $(call obj,$(wildcard workloads/record/replay*.c)) \
 
 # ---- tests: unit tests link archives; process tests run the products
 HARNESS   = tests/harness.c tests/harness.h tests/rig.c tests/rig.h
-TEST_LIBS = $(call lib,daemon tools profiler policy/sim policy softgpu interpose workloads/gpu/lib workloads/lib common)
+TEST_LIBS = $(call lib,daemon tools profiler profiler/cupti policy/sim policy softgpu interpose workloads/gpu/lib workloads/lib common)
 # the software GPU defines the functions that the shim defines
 $(B)/tests/unit/test_sg_%: TEST_LIBS := $(filter-out %/interpose.a,$(TEST_LIBS))
 $(B)/tests/%: tests/%.c $(HARNESS) $(TEST_LIBS) $(PRODUCTS)

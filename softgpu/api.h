@@ -69,6 +69,10 @@ enum sg_handle_kind {
 	SG_GREEN, /* of destroyed ones too: they stay recognisable */
 	SG_DESC,
 	SG_PHYSICAL, /* cuMemCreate */
+	SG_ARRAY,    /* levels of mipmapped ones too */
+	SG_MIPMAP,
+	SG_LINK,
+	SG_CONDITION, /* of graphs' conditional nodes */
 	SG_HANDLE_KINDS,
 };
 CUresult sg_handle_add(const void *object, enum sg_handle_kind kind);
@@ -88,6 +92,7 @@ struct CUstream_st {
 	CUgreenCtx green; /* which it belongs to; NULL: none */
 	struct sg_stream *engine;
 	unsigned flags;
+	CUlaunchAttributeValue *hints; /* api_launch_attribute.c, under sg_lock() */
 	/* capture, under sg_lock(): what the next captured node of this stream depends on */
 	struct sg_capture *capture;
 	CUgraphNode *tail;
@@ -264,6 +269,8 @@ void sg_range_offered(uintptr_t base, uint32_t offered);
 bool sg_range_opened(CUcontext ctx, uint64_t ipc_id, uintptr_t *base);
 /* False: not an opened one. Not the last: closed once; the last one is the caller's to remove. */
 bool sg_range_close(uintptr_t base, bool *last);
+/* Managed memory is about to go, and what was said of it: api_managed.c. */
+void sg_managed_forget(uintptr_t base, size_t size);
 /* Memory that is the device's but outside the arena. */
 CUresult sg_arena_charge(int device, size_t bytes);
 void sg_arena_refund(int device, size_t bytes);
@@ -297,6 +304,9 @@ enum sg_op_kind {
 	SG_OP_MEMOP,
 	SG_OP_ALLOC,
 	SG_OP_FREE,
+	SG_OP_COND,     /* a conditional node, in a graph */
+	SG_OP_BRANCH,   /* what an executable graph makes of it */
+	SG_OP_DEFAULTS, /* conditions get the values that launches begin with */
 };
 struct sg_kernel_op {
 	CUfunction f;
@@ -308,6 +318,7 @@ struct sg_kernel_op {
 struct sg_copy_side {
 	uintptr_t addr; /* of the first byte copied */
 	size_t pitch, slice;
+	CUarray array; /* that it is in; NULL: none. For questions only: it may be gone */
 };
 struct sg_copy_op {
 	struct sg_copy_side dst, src;
@@ -332,6 +343,12 @@ struct sg_memop_op {
 	unsigned n;
 	CUstreamBatchMemOpParams *ops; /* owned; valid */
 };
+struct sg_cond_op { /* owned by the node, as a child graph is */
+	struct sg_condition *condition;
+	CUgraphConditionalNodeType type;
+	unsigned n;
+	CUgraph *bodies;
+};
 struct sg_op {
 	enum sg_op_kind kind;
 	CUcontext ctx;
@@ -345,21 +362,29 @@ struct sg_op {
 		CUgraph child; /* owned by the node */
 		struct sg_memop_op memop;
 		struct sg_graph_memory *memory; /* holds a reference */
+		struct sg_cond_op cond;
+		struct sg_branch *branch;     /* holds a reference */
+		struct sg_defaults *defaults; /* holds a reference */
 	};
 };
 CUresult sg_op_copy(struct sg_op *dst, const struct sg_op *src); /* deep, but for a child */
 void sg_op_fini(struct sg_op *op);
 /* The engine's command for an op (a copy of it); deps are copied too. NULL: out of memory. */
 struct sg_cmd *sg_op_command(const struct sg_op *op, const uint32_t *deps, uint32_t n_deps);
+/* An op's payload, as (a part of) the command's. */
+CUresult sg_op_run(const struct sg_op *op, struct sg_cmd *cmd);
 /* Issues op in a stream (resolved): captured or submitted. The op stays the caller's. */
 CUresult sg_issue(CUstream s, const struct sg_op *op, bool wait);
 
 /* copies: does the manual have the call wait for the copy? Staging of a pageable source, and the
  * payload. */
 bool sg_copy_waits(const struct sg_copy_op *c);
+CUresult sg_copy_issue(const CUDA_MEMCPY3D *p, CUstream hStream, bool blocking);
 CUresult sg_copy_stage(struct sg_copy_op *c);
 CUresult sg_copy_run(const struct sg_copy_op *c, char *error_text, size_t len);
 CUresult sg_set_run(const struct sg_set_op *s, char *error_text, size_t len);
+/* May kernels on a device use what is allocated from the pool? */
+bool sg_pool_open_to(CUmemoryPool pool, int device);
 /* May kernels' memory be touched now? False after a free, for work that was issued before it. */
 bool sg_memory_live(uintptr_t addr, size_t size);
 
@@ -404,6 +429,10 @@ void sg_graph_memory_hold(struct sg_graph_memory *m);
 void sg_graph_memory_drop(struct sg_graph_memory *m); /* takes locks that nest in all others */
 CUresult sg_capture_alloc(CUstream s, int device, size_t bytes, CUdeviceptr *out);
 CUresult sg_capture_free(CUstream s, CUdeviceptr dptr);
+/* Freeing a graph's allocation outside of graphs: at once, or in a stream. INVALID_VALUE if no
+ * launch made it, or it was freed. */
+CUresult sg_graph_memory_free(CUdeviceptr dptr);
+CUresult sg_graph_memory_free_in(CUstream s, CUdeviceptr dptr);
 bool sg_capturing(CUstream s); /* takes sg_lock() */
 
 /* ---- graphs: api_graph.c, api_graph_node.c, api_graph_exec.c; under sg_lock() */
@@ -416,10 +445,13 @@ struct CUgraphNode_st {
 	CUgraphNode origin; /* of a clone: the node it was made from */
 	size_t mark;        /* scratch of one walk */
 	void **view;        /* kernels: the pointers that cuGraphKernelNodeGetParams returns */
+	CUlaunchAttributeValue *hints; /* kernels: api_launch_attribute.c */
 };
 struct CUgraph_st {
 	CUgraphNode *nodes; /* in the order in which they were added */
 	size_t n_nodes;
+	struct sg_condition **conditions; /* made for it; a reference each */
+	size_t n_conditions;
 	bool child;     /* lives in a node: not the application's to destroy */
 	bool capturing; /* being captured into */
 };
@@ -431,6 +463,20 @@ CUresult sg_graph_add(CUgraph g, const CUgraphNode *deps, size_t n_deps, const s
 CUresult sg_graph_clone(CUgraph g, CUgraph *out);
 /* Grows an array of nodes by one, if it is not in it yet. */
 CUresult sg_nodes_add(CUgraphNode **nodes, size_t *n, CUgraphNode node);
+
+/* ---- conditional nodes: api_graph_cond.c */
+void sg_cond_op_free(struct sg_cond_op *c);
+void sg_condition_drop(struct sg_condition *c);
+bool sg_condition_set(uint64_t handle, uint32_t value); /* by a kernel; false: none */
+void sg_branch_hold(struct sg_branch *b);
+void sg_branch_drop(struct sg_branch *b);
+void sg_branch_describe(const struct sg_branch *b, struct sg_cmd *cmd);
+CUresult sg_branch_run(const struct sg_branch *b, struct sg_cmd *cmd);
+void sg_defaults_hold(struct sg_defaults *d);
+void sg_defaults_drop(struct sg_defaults *d);
+uint32_t sg_defaults_count(const struct sg_defaults *d);
+void sg_defaults_assign(const struct sg_defaults *d);
+
 /* Topological order (malloc'd); INVALID_VALUE if there is a cycle. */
 CUresult sg_graph_order(CUgraph g, CUgraphNode **out);
 

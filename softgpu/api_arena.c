@@ -10,7 +10,7 @@
  * cannot fault. The table is an array of ranges in order of address, read far more often
  * than written, under a lock of its own that is always taken innermost.
  */
-#include "api.h"
+#include "api_array.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -480,6 +480,7 @@ static bool check(void *self, uint64_t addr, uint64_t size, uint64_t *lo, uint64
 	if (r.access && !(r.access >> ctx->device & 1))
 		return false;
 	if (r.kind == SG_MEMORY_DEVICE && !r.access && r.device != ctx->device &&
+	    !(r.pool && sg_pool_open_to(r.pool, ctx->device)) &&
 	    !(r.device < 32 && (rein_load_relaxed(&ctx->peers) & (1u << r.device))))
 		return false;
 	*lo = r.base;
@@ -508,8 +509,18 @@ static void global_free(void *self, void *ptr)
 		sg_range_remove((uintptr_t)ptr, NULL);
 }
 
+static bool set_condition(void *self, uint64_t handle, uint32_t value)
+{
+	(void)self;
+	return sg_condition_set(handle, value);
+}
+
 void sg_memory_init(CUcontext ctx)
 {
-	ctx->memory = (struct ptx_memory){
-	    .check = check, .self = ctx, .alloc = global_alloc, .free = global_free};
+	ctx->memory = (struct ptx_memory){.check = check,
+	                                  .self = ctx,
+	                                  .alloc = global_alloc,
+	                                  .free = global_free,
+	                                  .set_condition = set_condition,
+	                                  .image = sg_image_find};
 }

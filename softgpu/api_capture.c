@@ -21,6 +21,8 @@ struct sg_capture {
 	CUstream origin;
 	CUstream *streams; /* all that take part, the origin too */
 	size_t n_streams;
+	CUgraphNode *left; /* the last work of streams that were destroyed meanwhile */
+	size_t n_left;
 	struct sg_capture *next;
 };
 
@@ -73,15 +75,17 @@ static void capture_free(struct sg_capture *c)
 	}
 	rein_add_seqcst(&n_captures, (uint32_t)-1);
 	free(c->streams);
+	free(c->left);
 	free(c);
 }
 
+/* A stream that took part may go (NVIDIA's graphMemoryNodes sample does it); what it did last must
+ * still lead to the origin's. */
 void sg_capture_drop_stream(CUstream s)
 {
 	struct sg_capture *c = s->capture;
 	if (!c)
 		return;
-	c->invalid = true;
 	if (c->origin == s) {
 		/* nobody can end it any more */
 		c->graph->capturing = false;
@@ -90,6 +94,9 @@ void sg_capture_drop_stream(CUstream s)
 		capture_free(c);
 		return;
 	}
+	for (size_t i = 0; i < s->n_tail; i++)
+		if (sg_nodes_add(&c->left, &c->n_left, s->tail[i]) != CUDA_SUCCESS)
+			c->invalid = true;
 	for (size_t i = 0; i < c->n_streams; i++)
 		if (c->streams[i] == s)
 			c->streams[i] = c->streams[--c->n_streams];
@@ -446,6 +453,9 @@ static CUresult check_joined(const struct sg_capture *c)
 		for (size_t j = 0; j < c->streams[i]->n_tail; j++)
 			if (!c->streams[i]->tail[j]->mark)
 				r = CUDA_ERROR_STREAM_CAPTURE_UNJOINED;
+	for (size_t i = 0; i < c->n_left && r == CUDA_SUCCESS; i++)
+		if (!c->left[i]->mark)
+			r = CUDA_ERROR_STREAM_CAPTURE_UNJOINED;
 	return r;
 }
 
@@ -456,6 +466,8 @@ static CUresult end(CUstream s, CUgraph *out)
 	CUresult r = CUDA_SUCCESS;
 	if (!c)
 		return CUDA_ERROR_ILLEGAL_STATE;
+	if (!out && c->own_graph) /* who captures into a graph of his own knows it */
+		return CUDA_ERROR_INVALID_VALUE;
 	if (c->origin != s) {
 		c->invalid = true;
 		return CUDA_ERROR_STREAM_CAPTURE_UNMATCHED;
@@ -470,9 +482,9 @@ static CUresult end(CUstream s, CUgraph *out)
 	bool own = c->own_graph;
 	g->capturing = false;
 	capture_free(c);
-	if (r == CUDA_SUCCESS)
+	if (r == CUDA_SUCCESS && out)
 		*out = g;
-	else if (own)
+	else if (r != CUDA_SUCCESS && own)
 		sg_graph_free(g);
 	return r;
 }
@@ -483,9 +495,8 @@ CUresult cuStreamEndCapture(CUstream hStream, CUgraph *phGraph)
 	CUresult r = sg_stream_get(hStream, &s);
 	if (r != CUDA_SUCCESS)
 		return r;
-	if (!phGraph)
-		return CUDA_ERROR_INVALID_VALUE;
-	*phGraph = NULL;
+	if (phGraph)
+		*phGraph = NULL;
 	sg_lock();
 	r = end(s, phGraph);
 	sg_unlock();

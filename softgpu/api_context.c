@@ -5,7 +5,7 @@
  * A context object is never freed: what other threads' stacks still name must stay recognisable
  * as destroyed. All of its contents are freed.
  */
-#include "api.h"
+#include "api_array.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -91,7 +91,11 @@ static void context_finish(CUcontext ctx)
 			sg_module_drop(m);
 	}
 	free(list);
+	sg_textures_forget(ctx);
+	sg_arrays_forget(ctx);
 	sg_domain_free(ctx->domain);
+	free(ctx->legacy.hints);
+	ctx->legacy.hints = NULL;
 	sg_range_remove_of(ctx);
 	sg_lock();
 	ctx->domain = NULL; /* a primary context may be started again */

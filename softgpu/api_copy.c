@@ -8,7 +8,7 @@
  * asynchronous copy is read before the call returns; a copy to pageable memory or between host
  * buffers has completed when it returns.
  */
-#include "api.h"
+#include "api_array.h"
 
 #include <string.h>
 
@@ -20,6 +20,7 @@ struct side {
 	CUmemorytype type;
 	const void *host;
 	CUdeviceptr device;
+	CUarray array;
 };
 
 /* Bytes from the first to the last of a box. False: overflow. */
@@ -32,12 +33,32 @@ static bool extent(const struct sg_copy_op *c, const struct sg_copy_side *s, siz
 	       !__builtin_add_overflow(*bytes, c->width, bytes);
 }
 
+/* An array is device memory, whose bounds are its own. */
+static CUresult resolve_array(const struct sg_copy_op *c, const struct side *in,
+                              struct sg_copy_side *out, bool *device, bool *pageable)
+{
+	CUresult r = sg_array_check(in->array);
+	if (r != CUDA_SUCCESS)
+		return r;
+	const struct ptx_level *l = &in->array->level;
+	size_t texel = in->array->texel_bytes, row = l->width * texel;
+	if (in->lod || in->x % texel || c->width % texel || in->x > row || c->width > row - in->x ||
+	    in->y > l->height || c->height > l->height - in->y || in->z > l->depth ||
+	    c->depth > l->depth - in->z)
+		return CUDA_ERROR_INVALID_VALUE;
+	*out = (struct sg_copy_side){l->addr + in->z * l->slice + in->y * l->pitch + in->x,
+	                             l->pitch, l->slice, in->array};
+	*device = true;
+	*pageable = false;
+	return CUDA_SUCCESS;
+}
+
 /* Resolves one side; says where it is. */
 static CUresult resolve(const struct sg_copy_op *c, const struct side *in, struct sg_copy_side *out,
                         bool *device, bool *pageable)
 {
 	if (in->type == CU_MEMORYTYPE_ARRAY)
-		return sg_missing("a copy to or from a CUDA array");
+		return resolve_array(c, in, out, device, pageable);
 	if (in->type != CU_MEMORYTYPE_HOST && in->type != CU_MEMORYTYPE_DEVICE &&
 	    in->type != CU_MEMORYTYPE_UNIFIED)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -49,6 +70,7 @@ static CUresult resolve(const struct sg_copy_op *c, const struct side *in, struc
 		return CUDA_ERROR_INVALID_VALUE;
 	if ((c->depth > 1 || in->z) && in->height < in->y + c->height)
 		return CUDA_ERROR_INVALID_VALUE;
+	out->array = NULL;
 	out->pitch = in->pitch;
 	out->slice = in->pitch * in->height;
 	out->addr = base + in->z * out->slice + in->y * in->pitch + in->x;
@@ -78,10 +100,10 @@ CUresult sg_copy_op_init(struct sg_op *op, const CUDA_MEMCPY3D *p)
 		op->kind = SG_OP_EMPTY; /* nothing to copy is no error, and keeps its place */
 		return CUDA_SUCCESS;
 	}
-	struct side src = {p->srcXInBytes, p->srcY,          p->srcZ,    p->srcLOD,   p->srcPitch,
-	                   p->srcHeight,   p->srcMemoryType, p->srcHost, p->srcDevice};
-	struct side dst = {p->dstXInBytes, p->dstY,          p->dstZ,    p->dstLOD,   p->dstPitch,
-	                   p->dstHeight,   p->dstMemoryType, p->dstHost, p->dstDevice};
+	struct side src = {p->srcXInBytes, p->srcY,          p->srcZ,    p->srcLOD,    p->srcPitch,
+	                   p->srcHeight,   p->srcMemoryType, p->srcHost, p->srcDevice, p->srcArray};
+	struct side dst = {p->dstXInBytes, p->dstY,          p->dstZ,    p->dstLOD,    p->dstPitch,
+	                   p->dstHeight,   p->dstMemoryType, p->dstHost, p->dstDevice, p->dstArray};
 	CUresult r = resolve(c, &src, &c->src, &c->src_device, &c->pageable_src);
 	if (r == CUDA_SUCCESS)
 		r = resolve(c, &dst, &c->dst, &c->dst_device, &c->pageable_dst);
@@ -122,7 +144,7 @@ CUresult sg_copy_stage(struct sg_copy_op *c)
 	c->staged = malloc(c->width * c->height * c->depth);
 	if (!c->staged)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	struct sg_copy_side buffer = {(uintptr_t)c->staged, c->width, c->width * c->height};
+	struct sg_copy_side buffer = {(uintptr_t)c->staged, c->width, c->width * c->height, NULL};
 	copy_box(c, &buffer, &c->src);
 	c->src = buffer;
 	return CUDA_SUCCESS;

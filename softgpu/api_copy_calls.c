@@ -7,7 +7,7 @@
 #include "api.h"
 #include "trace.h"
 
-static CUresult issue(const CUDA_MEMCPY3D *p, CUstream hStream, bool blocking)
+CUresult sg_copy_issue(const CUDA_MEMCPY3D *p, CUstream hStream, bool blocking)
 {
 	CUstream s;
 	struct sg_op op;
@@ -50,7 +50,7 @@ static CUresult row(CUmemorytype dst_type, uintptr_t dst, CUmemorytype src_type,
 		p.dstHost = (void *)dst;
 	else
 		p.dstDevice = dst;
-	return issue(&p, stream, blocking);
+	return sg_copy_issue(&p, stream, blocking);
 }
 
 #define HOST CU_MEMORYTYPE_HOST
@@ -259,7 +259,7 @@ static CUresult rectangle(const CUDA_MEMCPY2D *p, CUstream stream, bool blocking
 	    .Height = p->Height,
 	    .Depth = 1,
 	};
-	return issue(&box, stream, blocking);
+	return sg_copy_issue(&box, stream, blocking);
 }
 
 CUresult cuMemcpy2D_v2(const CUDA_MEMCPY2D *pCopy)
@@ -298,22 +298,22 @@ CUresult cuMemcpy2DAsync_v2_ptsz(const CUDA_MEMCPY2D *pCopy, CUstream hStream)
 
 CUresult cuMemcpy3D_v2(const CUDA_MEMCPY3D *pCopy)
 {
-	return SG_CALL(cuMemcpy3D_v2, issue(pCopy, CU_STREAM_LEGACY, true), pCopy);
+	return SG_CALL(cuMemcpy3D_v2, sg_copy_issue(pCopy, CU_STREAM_LEGACY, true), pCopy);
 }
 
 CUresult cuMemcpy3D_v2_ptds(const CUDA_MEMCPY3D *pCopy)
 {
-	return SG_CALL(cuMemcpy3D_v2_ptds, issue(pCopy, CU_STREAM_PER_THREAD, true), pCopy);
+	return SG_CALL(cuMemcpy3D_v2_ptds, sg_copy_issue(pCopy, CU_STREAM_PER_THREAD, true), pCopy);
 }
 
 CUresult cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *pCopy, CUstream hStream)
 {
-	return SG_CALL(cuMemcpy3DAsync_v2, issue(pCopy, hStream, false), pCopy, hStream);
+	return SG_CALL(cuMemcpy3DAsync_v2, sg_copy_issue(pCopy, hStream, false), pCopy, hStream);
 }
 
 CUresult cuMemcpy3DAsync_v2_ptsz(const CUDA_MEMCPY3D *pCopy, CUstream hStream)
 {
-	return SG_CALL(cuMemcpy3DAsync_v2_ptsz, issue(pCopy, SG_PT(hStream), false), pCopy,
+	return SG_CALL(cuMemcpy3DAsync_v2_ptsz, sg_copy_issue(pCopy, SG_PT(hStream), false), pCopy,
 	               hStream);
 }
 
@@ -355,7 +355,7 @@ static CUresult peer_box(const CUDA_MEMCPY3D_PEER *p, CUstream stream, bool bloc
 	    .Height = p->Height,
 	    .Depth = p->Depth,
 	};
-	return issue(&box, stream, blocking);
+	return sg_copy_issue(&box, stream, blocking);
 }
 
 CUresult cuMemcpy3DPeer(const CUDA_MEMCPY3D_PEER *pCopy)

@@ -41,10 +41,13 @@ static void node_free(CUgraphNode node)
 	sg_handle_remove(node, SG_NODE);
 	if (node->op.kind == SG_OP_CHILD)
 		sg_graph_free(node->op.child);
+	else if (node->op.kind == SG_OP_COND)
+		sg_cond_op_free(&node->op.cond);
 	else
 		sg_op_fini(&node->op);
 	free(node->deps);
 	free(node->view);
+	free(node->hints);
 	free(node);
 }
 
@@ -53,11 +56,14 @@ void sg_graph_free(CUgraph g)
 	sg_handle_remove(g, SG_GRAPH);
 	for (size_t i = 0; i < g->n_nodes; i++)
 		node_free(g->nodes[i]);
+	for (size_t i = 0; i < g->n_conditions; i++)
+		sg_condition_drop(g->conditions[i]);
+	free(g->conditions);
 	free(g->nodes);
 	free(g);
 }
 
-/* A child op's graph is the new node's from here on, on success. */
+/* The graphs of a child or conditional op are the new node's from here on, on success. */
 CUresult sg_graph_add(CUgraph g, const CUgraphNode *deps, size_t n_deps, const struct sg_op *op,
                       CUgraphNode *out)
 {
@@ -76,8 +82,8 @@ CUresult sg_graph_add(CUgraph g, const CUgraphNode *deps, size_t n_deps, const s
 	if (r == CUDA_SUCCESS)
 		r = sg_handle_add(node, SG_NODE);
 	if (r != CUDA_SUCCESS) {
-		if (op->kind == SG_OP_CHILD)
-			node->op.kind = SG_OP_EMPTY; /* the caller still owns the child */
+		if (op->kind == SG_OP_CHILD || op->kind == SG_OP_COND)
+			node->op.kind = SG_OP_EMPTY; /* the caller still owns its graphs */
 		node_free(node);
 		return r;
 	}
@@ -127,6 +133,10 @@ CUresult sg_graph_clone(CUgraph g, CUgraph *out)
 	for (size_t i = 0; i < g->n_nodes && r == CUDA_SUCCESS; i++) {
 		struct sg_op op = order[i]->op;
 		CUgraphNode node;
+		if (op.kind == SG_OP_COND) { /* "The graph cannot be cloned", nor be a child */
+			r = CUDA_ERROR_NOT_SUPPORTED;
+			break;
+		}
 		if (op.kind == SG_OP_CHILD) {
 			r = sg_graph_clone(order[i]->op.child, &op.child);
 			if (r != CUDA_SUCCESS)

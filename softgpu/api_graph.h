@@ -41,6 +41,17 @@ CUresult sg_exec_new(CUgraph g, CUgraphExec *out);
 void sg_exec_free(CUgraphExec e);
 CUresult sg_exec_check(CUgraphExec e);
 
+/* Conditional nodes: api_graph_cond.c. A node from the general form's parameters, which get the
+ * bodies; the op of an executable graph for a node (under sg_lock()); the op that begins a launch,
+ * SG_OP_EMPTY if there is nothing to assign. */
+CUresult sg_cond_add(CUgraphNode *out, CUgraph g, const CUgraphNode *deps, size_t n_deps,
+                     CUDA_CONDITIONAL_NODE_PARAMS *p);
+CUresult sg_branch_op(struct sg_op *out, const struct sg_op *node);
+CUresult sg_defaults_op(struct sg_op *out, CUgraph g);
+
+/* What a launch of e allocates and frees; INVALID_VALUE: it may not, as the manual has it. */
+CUresult sg_graph_memory_launch(CUgraphExec e);
+
 /* The three things that are done with a valid op and that finish it. */
 CUresult sg_node_add(CUgraphNode *out, CUgraph g, const CUgraphNode *deps, size_t n_deps,
                      struct sg_op *op);

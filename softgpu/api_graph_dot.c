@@ -16,6 +16,7 @@ static const char *const kinds[] = {
     [CU_GRAPH_NODE_TYPE_BATCH_MEM_OP] = "memory operations",
     [CU_GRAPH_NODE_TYPE_MEM_ALLOC] = "allocation",
     [CU_GRAPH_NODE_TYPE_MEM_FREE] = "free",
+    [CU_GRAPH_NODE_TYPE_CONDITIONAL] = "condition",
 };
 
 static void print_node(FILE *f, CUgraphNode node)

@@ -91,6 +91,15 @@ static CUresult flatten_node(CUgraphExec e, CUgraphNode node, const struct index
 			r = append(e, &end, &all, node);
 		else
 			free(all.at);
+	} else if (r == CUDA_SUCCESS && node->op.kind == SG_OP_COND) {
+		struct sg_op branch;
+		r = sg_branch_op(&branch, &node->op);
+		if (r == CUDA_SUCCESS) {
+			r = append(e, &branch, &deps, node);
+			sg_op_fini(&branch);
+		} else {
+			free(deps.at);
+		}
 	} else if (r == CUDA_SUCCESS) {
 		r = append(e, &node->op, &deps, node);
 	} else {
@@ -115,13 +124,22 @@ static CUresult flatten(CUgraphExec e, CUgraph g, const struct index_list *entry
 
 CUresult sg_exec_new(CUgraph g, CUgraphExec *out)
 {
-	const struct index_list none = {0};
+	uint32_t first = 0;
+	struct index_list none = {0}, entry = {&first, 0};
+	struct sg_op defaults = {.kind = SG_OP_EMPTY};
 	CUgraphExec e = calloc(1, sizeof(*e));
 	if (!e)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	e->id = sg_trace_graph_id();
 	e->last = sg_event_new();
-	CUresult r = e->last ? flatten(e, g, &none) : CUDA_ERROR_OUT_OF_MEMORY;
+	CUresult r = e->last ? sg_defaults_op(&defaults, g) : CUDA_ERROR_OUT_OF_MEMORY;
+	if (r == CUDA_SUCCESS && defaults.kind == SG_OP_DEFAULTS) {
+		r = append(e, &defaults, &none, NULL);
+		entry.n = 1;
+	}
+	sg_op_fini(&defaults);
+	if (r == CUDA_SUCCESS)
+		r = flatten(e, g, &entry);
 	if (r != CUDA_SUCCESS) {
 		sg_exec_free(e);
 		return r;
@@ -373,6 +391,8 @@ static CUresult launch(CUgraphExec e, CUstream s)
 	struct plan plan = {0};
 	sg_lock();
 	CUresult r = contexts_alive(e);
+	if (r == CUDA_SUCCESS)
+		r = sg_graph_memory_launch(e);
 	if (r == CUDA_SUCCESS)
 		r = plan_make(e, &plan);
 	bool elsewhere = e->last_stream && e->last_stream != sg_stream_id(s->engine);

@@ -1,28 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * api_graph_memory.c: allocations inside stream captures ("Graph Memory Nodes" in the CUDA C++
- * Programming Guide). Their address is known when they are captured. A real driver gives them
- * memory at each launch; here they have it until the last graph, executable graph or launch with a
- * node of theirs has gone, so the nodes themselves do nothing.
+ * api_graph_memory.c: allocations of graphs ("Graph Memory Nodes" in the CUDA C++ Programming
+ * Guide), from nodes that are added or captured. Their address is known when the node is made. A
+ * real driver backs it with memory at each launch; here it is backed as long as anything names it:
+ * a node, an executable graph, a launch under way, or the allocation itself, from the launch that
+ * makes it until it is freed, by a node, by cuMemFreeAsync or by cuMemFree. So the nodes do
+ * nothing, and what is counted is who may use the memory: a launch allocates and frees, in the
+ * order of the calls.
  */
-#include "api.h"
+#include "api_graph.h"
 
 #include <pthread.h>
 
 struct sg_graph_memory {
 	uintptr_t base;
-	unsigned refs; /* the ops that name it */
+	size_t bytes;
+	int device;
+	unsigned refs; /* the ops that name it, and the allocation while it is live */
+	bool live;     /* allocated by a launch, not freed yet */
+	bool backed;   /* counted as memory that graphs hold: from a launch until it is trimmed */
+	bool here;     /* scratch of one launch: allocated by it */
 	struct sg_graph_memory *next;
 };
 
 static struct sg_graph_memory *all;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* innermost */
+static struct usage {
+	cuuint64_t used, used_high, backed, backed_high;
+} usage[SG_DEVICES_MAX];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* innermost; guards all of this file */
+
+/* ---- references */
 
 void sg_graph_memory_hold(struct sg_graph_memory *m)
 {
 	pthread_mutex_lock(&lock);
 	m->refs++;
 	pthread_mutex_unlock(&lock);
+}
+
+static void set_backed(struct sg_graph_memory *m, bool backed)
+{
+	struct usage *u = &usage[m->device];
+	if (m->backed == backed)
+		return;
+	m->backed = backed;
+	u->backed = backed ? u->backed + m->bytes : u->backed - m->bytes;
+	if (u->backed > u->backed_high)
+		u->backed_high = u->backed;
+}
+
+static void set_live(struct sg_graph_memory *m, bool live)
+{
+	struct usage *u = &usage[m->device];
+	m->live = live;
+	u->used = live ? u->used + m->bytes : u->used - m->bytes;
+	if (u->used > u->used_high)
+		u->used_high = u->used;
+	if (live)
+		set_backed(m, true);
+	m->refs = live ? m->refs + 1 : m->refs - 1; /* never the last: the caller's op has one */
 }
 
 void sg_graph_memory_drop(struct sg_graph_memory *m)
@@ -32,8 +68,10 @@ void sg_graph_memory_drop(struct sg_graph_memory *m)
 	struct sg_graph_memory **at = &all;
 	while (last && *at != m)
 		at = &(*at)->next;
-	if (last)
+	if (last) {
 		*at = m->next;
+		set_backed(m, false);
+	}
 	pthread_mutex_unlock(&lock);
 	if (!last)
 		return;
@@ -54,24 +92,44 @@ static struct sg_graph_memory *find(uintptr_t base)
 	return m;
 }
 
-CUresult sg_capture_alloc(CUstream s, int device, size_t bytes, CUdeviceptr *out)
+/* ---- ops */
+
+static CUresult op_alloc(struct sg_op *op, CUcontext ctx, int device, size_t bytes)
 {
 	struct sg_range t = {.kind = SG_MEMORY_DEVICE, .device = device, .graph = true};
 	struct sg_graph_memory *m = calloc(1, sizeof(*m));
 	if (!m)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	CUresult r = sg_arena_alloc_patient(s->ctx, &t, bytes, &m->base);
+	CUresult r = sg_arena_alloc_patient(ctx, &t, bytes, &m->base);
 	if (r != CUDA_SUCCESS) {
 		free(m);
 		return r;
 	}
 	m->refs = 1;
+	m->bytes = bytes;
+	m->device = device;
 	pthread_mutex_lock(&lock);
 	m->next = all;
 	all = m;
 	pthread_mutex_unlock(&lock);
-	uintptr_t base = m->base;
-	struct sg_op op = {.kind = SG_OP_ALLOC, .ctx = s->ctx, .memory = m};
+	*op = (struct sg_op){.kind = SG_OP_ALLOC, .ctx = ctx, .memory = m};
+	return CUDA_SUCCESS;
+}
+
+static bool op_free(struct sg_op *op, CUcontext ctx, uintptr_t base)
+{
+	struct sg_graph_memory *m = find(base);
+	*op = (struct sg_op){.kind = m ? SG_OP_FREE : SG_OP_EMPTY, .ctx = ctx, .memory = m};
+	return m != NULL;
+}
+
+CUresult sg_capture_alloc(CUstream s, int device, size_t bytes, CUdeviceptr *out)
+{
+	struct sg_op op;
+	CUresult r = op_alloc(&op, s->ctx, device, bytes);
+	if (r != CUDA_SUCCESS)
+		return r;
+	uintptr_t base = op.memory->base;
 	r = sg_issue(s, &op, false);
 	sg_op_fini(&op);
 	if (r == CUDA_SUCCESS)
@@ -81,20 +139,222 @@ CUresult sg_capture_alloc(CUstream s, int device, size_t bytes, CUdeviceptr *out
 
 CUresult sg_capture_free(CUstream s, CUdeviceptr dptr)
 {
-	struct sg_graph_memory *m = find(dptr);
-	if (!m)
+	struct sg_op op;
+	if (!op_free(&op, s->ctx, dptr))
 		return sg_capture_refuse(s, "cuMemFreeAsync in a stream capture of memory "
 		                            "that was not allocated in one");
-	struct sg_op op = {.kind = SG_OP_FREE, .ctx = s->ctx, .memory = m};
 	CUresult r = sg_issue(s, &op, false);
 	sg_op_fini(&op);
 	return r;
 }
 
-CUresult cuDeviceGraphMemTrim(CUdevice device)
+/* ---- launches, and freeing outside of graphs */
+
+CUresult sg_graph_memory_launch(CUgraphExec e)
+{
+	CUresult r = CUDA_SUCCESS;
+	bool replace = e->flags & CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
+	pthread_mutex_lock(&lock);
+	for (uint32_t i = 0; i < e->n; i++) {
+		const struct sg_op *op = &e->nodes[i].op;
+		if (op->kind == SG_OP_ALLOC) {
+			op->memory->here = true;
+			if (op->memory->live && !replace)
+				r = CUDA_ERROR_INVALID_VALUE; /* the last launch's was not freed */
+		}
+	}
+	for (uint32_t i = 0; i < e->n; i++) {
+		const struct sg_op *op = &e->nodes[i].op;
+		if (op->kind == SG_OP_FREE && !op->memory->here && !op->memory->live)
+			r = CUDA_ERROR_INVALID_VALUE;
+	}
+	for (uint32_t i = 0; i < e->n; i++) {
+		const struct sg_op *op = &e->nodes[i].op;
+		if (op->kind == SG_OP_ALLOC && r == CUDA_SUCCESS && !op->memory->live)
+			set_live(op->memory, true);
+		if (op->kind == SG_OP_ALLOC)
+			op->memory->here = false;
+	}
+	for (uint32_t i = 0; i < e->n && r == CUDA_SUCCESS; i++) {
+		const struct sg_op *op = &e->nodes[i].op;
+		if (op->kind == SG_OP_FREE && op->memory->live)
+			set_live(op->memory, false);
+	}
+	pthread_mutex_unlock(&lock);
+	return r;
+}
+
+static bool end(struct sg_graph_memory *m)
+{
+	pthread_mutex_lock(&lock);
+	bool was = m->live;
+	if (was)
+		set_live(m, false);
+	pthread_mutex_unlock(&lock);
+	return was;
+}
+
+CUresult sg_graph_memory_free(CUdeviceptr dptr)
+{
+	struct sg_graph_memory *m = find(dptr);
+	CUresult r = m && end(m) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+	if (m)
+		sg_graph_memory_drop(m);
+	return r;
+}
+
+CUresult sg_graph_memory_free_in(CUstream s, CUdeviceptr dptr)
+{
+	struct sg_op op;
+	if (!op_free(&op, s->ctx, dptr))
+		return CUDA_ERROR_INVALID_VALUE;
+	/* the command holds the memory until the stream gets there */
+	CUresult r = end(op.memory) ? sg_issue(s, &op, false) : CUDA_ERROR_INVALID_VALUE;
+	sg_op_fini(&op);
+	return r;
+}
+
+/* ---- nodes */
+
+CUresult cuGraphAddMemAllocNode(CUgraphNode *phGraphNode, CUgraph hGraph,
+                                const CUgraphNode *dependencies, size_t numDependencies,
+                                CUDA_MEM_ALLOC_NODE_PARAMS *nodeParams)
+{
+	CUcontext ctx;
+	struct sg_op op;
+	CUresult r = sg_current(&ctx);
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!nodeParams || !nodeParams->bytesize ||
+	    nodeParams->poolProps.allocType != CU_MEM_ALLOCATION_TYPE_PINNED ||
+	    nodeParams->poolProps.handleTypes != CU_MEM_HANDLE_TYPE_NONE ||
+	    (nodeParams->accessDescCount && !nodeParams->accessDescs))
+		return CUDA_ERROR_INVALID_VALUE;
+	const CUmemLocation *where = &nodeParams->poolProps.location;
+	if (where->type != CU_MEM_LOCATION_TYPE_DEVICE)
+		return sg_missing("cuGraphAddMemAllocNode with host memory");
+	if (!sg_device_ok(where->id))
+		return CUDA_ERROR_INVALID_VALUE;
+	for (size_t i = 0; i < nodeParams->accessDescCount; i++)
+		if (nodeParams->accessDescs[i].location.type != CU_MEM_LOCATION_TYPE_DEVICE ||
+		    nodeParams->accessDescs[i].location.id != where->id)
+			return sg_missing("cuGraphAddMemAllocNode with access for other devices");
+	r = op_alloc(&op, ctx, where->id, nodeParams->bytesize);
+	if (r != CUDA_SUCCESS)
+		return r;
+	uintptr_t base = op.memory->base;
+	r = sg_node_add(phGraphNode, hGraph, dependencies, numDependencies, &op);
+	if (r == CUDA_SUCCESS)
+		nodeParams->dptr = base;
+	return r;
+}
+
+CUresult cuGraphAddMemFreeNode(CUgraphNode *phGraphNode, CUgraph hGraph,
+                               const CUgraphNode *dependencies, size_t numDependencies,
+                               CUdeviceptr dptr)
+{
+	CUcontext ctx;
+	struct sg_op op;
+	CUresult r = sg_current(&ctx);
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!op_free(&op, ctx, dptr))
+		return CUDA_ERROR_INVALID_VALUE;
+	return sg_node_add(phGraphNode, hGraph, dependencies, numDependencies, &op);
+}
+
+CUresult cuGraphMemAllocNodeGetParams(CUgraphNode hNode, CUDA_MEM_ALLOC_NODE_PARAMS *params_out)
+{
+	CUresult r = sg_node_of(hNode, SG_OP_ALLOC, params_out);
+	if (r != CUDA_SUCCESS)
+		return r;
+	const struct sg_graph_memory *m = hNode->op.memory;
+	*params_out = (CUDA_MEM_ALLOC_NODE_PARAMS){
+	    .poolProps = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+	                  .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = m->device}},
+	    .bytesize = m->bytes,
+	    .dptr = m->base,
+	};
+	return CUDA_SUCCESS;
+}
+
+CUresult cuGraphMemFreeNodeGetParams(CUgraphNode hNode, CUdeviceptr *dptr_out)
+{
+	CUresult r = sg_node_of(hNode, SG_OP_FREE, dptr_out);
+	if (r == CUDA_SUCCESS)
+		*dptr_out = hNode->op.memory->base;
+	return r;
+}
+
+/* ---- what is in use */
+
+static CUresult device_check(CUdevice device)
 {
 	CUresult r = sg_ready();
 	if (r == CUDA_SUCCESS && !sg_device_ok(device))
 		r = CUDA_ERROR_INVALID_DEVICE;
-	return r; /* nothing is kept of what no graph holds */
+	return r;
+}
+
+/* Gives back what no allocation holds; a later launch takes it again. */
+CUresult cuDeviceGraphMemTrim(CUdevice device)
+{
+	CUresult r = device_check(device);
+	if (r != CUDA_SUCCESS)
+		return r;
+	pthread_mutex_lock(&lock);
+	for (struct sg_graph_memory *m = all; m; m = m->next)
+		if (m->device == device && !m->live)
+			set_backed(m, false);
+	pthread_mutex_unlock(&lock);
+	return CUDA_SUCCESS;
+}
+
+CUresult cuDeviceGetGraphMemAttribute(CUdevice device, CUgraphMem_attribute attr, void *value)
+{
+	CUresult r = device_check(device);
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!value)
+		return CUDA_ERROR_INVALID_VALUE;
+	pthread_mutex_lock(&lock);
+	const struct usage *u = &usage[device];
+	switch (attr) {
+	case CU_GRAPH_MEM_ATTR_USED_MEM_CURRENT:
+		*(cuuint64_t *)value = u->used;
+		break;
+	case CU_GRAPH_MEM_ATTR_USED_MEM_HIGH:
+		*(cuuint64_t *)value = u->used_high;
+		break;
+	case CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT:
+		*(cuuint64_t *)value = u->backed;
+		break;
+	case CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH:
+		*(cuuint64_t *)value = u->backed_high;
+		break;
+	default:
+		r = CUDA_ERROR_INVALID_VALUE;
+	}
+	pthread_mutex_unlock(&lock);
+	return r;
+}
+
+/* The high marks can be reset, nothing else. */
+CUresult cuDeviceSetGraphMemAttribute(CUdevice device, CUgraphMem_attribute attr, void *value)
+{
+	CUresult r = device_check(device);
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!value || *(const cuuint64_t *)value != 0)
+		return CUDA_ERROR_INVALID_VALUE;
+	pthread_mutex_lock(&lock);
+	struct usage *u = &usage[device];
+	if (attr == CU_GRAPH_MEM_ATTR_USED_MEM_HIGH)
+		u->used_high = u->used;
+	else if (attr == CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH)
+		u->backed_high = u->backed;
+	else
+		r = CUDA_ERROR_INVALID_VALUE;
+	pthread_mutex_unlock(&lock);
+	return r;
 }

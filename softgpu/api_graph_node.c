@@ -3,7 +3,7 @@
  * api_graph_node.c: what graph nodes hold: adding nodes of each type, reading and replacing their
  * parameters. Ops are made before sg_lock() is taken: finding a library's kernel takes it too.
  */
-#include "api.h"
+#include "api_array.h"
 
 #include <string.h>
 
@@ -301,8 +301,21 @@ CUresult cuGraphAddNode(CUgraphNode *phGraphNode, CUgraph hGraph, const CUgraphN
 		return cuGraphAddBatchMemOpNode(phGraphNode, hGraph, dependencies, numDependencies,
 		                                &p);
 	}
+	case CU_GRAPH_NODE_TYPE_MEM_ALLOC: {
+		CUDA_MEM_ALLOC_NODE_PARAMS p; /* of the same layout as the second version */
+		memcpy(&p, &nodeParams->alloc, sizeof(p));
+		r = cuGraphAddMemAllocNode(phGraphNode, hGraph, dependencies, numDependencies, &p);
+		nodeParams->alloc.dptr = r == CUDA_SUCCESS ? p.dptr : 0;
+		return r;
+	}
+	case CU_GRAPH_NODE_TYPE_MEM_FREE:
+		return cuGraphAddMemFreeNode(phGraphNode, hGraph, dependencies, numDependencies,
+		                             nodeParams->free.dptr);
+	case CU_GRAPH_NODE_TYPE_CONDITIONAL:
+		return sg_cond_add(phGraphNode, hGraph, dependencies, numDependencies,
+		                   &nodeParams->conditional);
 	default:
-		return sg_missing("cuGraphAddNode of semaphores, memory or conditions");
+		return sg_missing("cuGraphAddNode of semaphores");
 	}
 }
 
@@ -334,6 +347,7 @@ CUresult cuGraphNodeGetType(CUgraphNode hNode, CUgraphNodeType *type)
 	    [SG_OP_MEMOP] = CU_GRAPH_NODE_TYPE_BATCH_MEM_OP,
 	    [SG_OP_ALLOC] = CU_GRAPH_NODE_TYPE_MEM_ALLOC,
 	    [SG_OP_FREE] = CU_GRAPH_NODE_TYPE_MEM_FREE,
+	    [SG_OP_COND] = CU_GRAPH_NODE_TYPE_CONDITIONAL,
 	};
 	CUresult r = sg_node_check(hNode);
 	if (r != CUDA_SUCCESS)
@@ -418,6 +432,18 @@ CUresult cuGraphMemcpyNodeGetParams(CUgraphNode hNode, CUDA_MEMCPY3D *nodeParams
 	    .Height = c->height,
 	    .Depth = c->depth,
 	};
+	if (sg_array_check(c->src.array) == CUDA_SUCCESS) {
+		nodeParams->srcMemoryType = CU_MEMORYTYPE_ARRAY;
+		nodeParams->srcArray = c->src.array;
+		sg_array_place(&c->src, &nodeParams->srcXInBytes, &nodeParams->srcY,
+		               &nodeParams->srcZ);
+	}
+	if (sg_array_check(c->dst.array) == CUDA_SUCCESS) {
+		nodeParams->dstMemoryType = CU_MEMORYTYPE_ARRAY;
+		nodeParams->dstArray = c->dst.array;
+		sg_array_place(&c->dst, &nodeParams->dstXInBytes, &nodeParams->dstY,
+		               &nodeParams->dstZ);
+	}
 	sg_unlock();
 	return CUDA_SUCCESS;
 }

@@ -28,6 +28,7 @@ struct CUlib_st {
 	size_t n_instances;
 	unsigned n_kernels;
 	struct CUkern_st *kernels;
+	struct sg_managed *managed; /* under sg_lock() */
 };
 
 static void library_free(CUlibrary lib)
@@ -39,6 +40,7 @@ static void library_free(CUlibrary lib)
 	for (size_t i = 0; i < lib->n_instances; i++)
 		if (sg_handle_remove(lib->instances[i].module, SG_MODULE))
 			sg_module_drop(lib->instances[i].module);
+	sg_managed_free(lib->managed);
 	free(lib->instances);
 	free(lib->kernels);
 	free(lib->text);
@@ -61,7 +63,8 @@ static CUresult instance_of(CUlibrary lib, CUcontext ctx, unsigned n, CUjit_opti
 		    realloc(lib->instances, (lib->n_instances + 1) * sizeof(*grown));
 		if (grown)
 			lib->instances = grown;
-		r = grown ? sg_module_build(ctx, lib->text, lib->len, n, options, values, &m)
+		r = grown ? sg_module_build(ctx, lib->text, lib->len, n, options, values,
+		                            &lib->managed, &m)
 		          : CUDA_ERROR_OUT_OF_MEMORY;
 		if (r == CUDA_SUCCESS) {
 			r = sg_handle_add(m, SG_MODULE);
@@ -130,6 +133,16 @@ static void plain_free(void *self, void *at)
  * then loaded into this one, in which nothing runs. */
 static struct CUctx_st nameless = {.memory = {.alloc = plain_alloc, .free = plain_free}};
 
+CUresult sg_module_try(const void *image, size_t len, unsigned n, CUjit_option *options,
+                       void **values)
+{
+	CUmodule m;
+	CUresult r = sg_module_build(&nameless, image, len, n, options, values, NULL, &m);
+	if (r == CUDA_SUCCESS)
+		sg_module_drop(m);
+	return r;
+}
+
 /* Loading now finds errors now, not at first use. */
 static CUresult load_now(CUlibrary lib, unsigned n, CUjit_option *options, void **values)
 {
@@ -139,7 +152,7 @@ static CUresult load_now(CUlibrary lib, unsigned n, CUjit_option *options, void 
 	if (r == CUDA_SUCCESS)
 		r = instance_of(lib, ctx, n, options, values, &m);
 	else if (r == CUDA_ERROR_INVALID_CONTEXT)
-		r = sg_module_build(&nameless, lib->text, lib->len, n, options, values, &m);
+		r = sg_module_build(&nameless, lib->text, lib->len, n, options, values, NULL, &m);
 	if (r != CUDA_SUCCESS)
 		return r;
 	r = list_kernels(lib, m->ptx);
@@ -151,7 +164,6 @@ static CUresult load_now(CUlibrary lib, unsigned n, CUjit_option *options, void 
 static CUresult load(CUlibrary *out, const void *image, size_t len, unsigned n,
                      CUjit_option *options, void **values)
 {
-	CUmodule m;
 	struct ptx_error err = {0};
 	CUresult r = sg_ready();
 	if (r != CUDA_SUCCESS)
@@ -161,12 +173,9 @@ static CUresult load(CUlibrary *out, const void *image, size_t len, unsigned n,
 	CUlibrary lib = calloc(1, sizeof(*lib));
 	if (!lib)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	if (image_find_ptx(image, len, sg_the_model()->sm_arch, &lib->text, &lib->len, &err) !=
-	    IMAGE_PTX) {
+	if (sg_module_text(image, len, &lib->text, &lib->len, &err) != IMAGE_PTX) {
 		/* the same path as modules take, for its messages */
-		r = sg_module_build(&nameless, image, len, n, options, values, &m);
-		if (r == CUDA_SUCCESS)
-			sg_module_drop(m);
+		r = sg_module_try(image, len, n, options, values);
 		free(lib);
 		return r == CUDA_SUCCESS ? CUDA_ERROR_INVALID_IMAGE : r;
 	}
@@ -295,6 +304,29 @@ CUresult cuLibraryGetGlobal(CUdeviceptr *dptr, size_t *bytes, CUlibrary library,
 	CUmodule m;
 	CUresult r = cuLibraryGetModule(&m, library);
 	return r == CUDA_SUCCESS ? cuModuleGetGlobal_v2(dptr, bytes, m, name) : r;
+}
+
+CUresult cuLibraryGetManaged(CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name)
+{
+	CUmodule m;
+	CUresult r = cuLibraryGetModule(&m, library); /* loading makes them */
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!name)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = CUDA_ERROR_NOT_FOUND;
+	sg_lock();
+	for (const struct sg_managed *v = library->managed; v && r != CUDA_SUCCESS; v = v->next) {
+		if (strcmp(v->name, name) != 0)
+			continue;
+		if (dptr)
+			*dptr = v->address;
+		if (bytes)
+			*bytes = v->bytes;
+		r = CUDA_SUCCESS;
+	}
+	sg_unlock();
+	return r;
 }
 
 CUresult sg_kernel_function(CUkernel k, CUcontext ctx, CUfunction *out)

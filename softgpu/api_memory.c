@@ -100,8 +100,10 @@ CUresult cuMemFree_v2(CUdeviceptr dptr)
 	    range.opens || range.access ||
 	    (range.kind != SG_MEMORY_DEVICE && range.kind != SG_MEMORY_MANAGED))
 		return CUDA_ERROR_INVALID_VALUE;
-	if (range.graph)
-		return sg_missing("cuMemFree of a graph's memory");
+	if (range.graph) {
+		r = sg_domain_sync(ctx->domain);
+		return r == CUDA_SUCCESS ? sg_graph_memory_free(dptr) : r;
+	}
 	if (range.pool)
 		return cuMemFreeAsync(dptr, CU_STREAM_LEGACY) == CUDA_SUCCESS
 		           ? sg_domain_sync(ctx->domain)
@@ -109,6 +111,8 @@ CUresult cuMemFree_v2(CUdeviceptr dptr)
 	r = quiesce(ctx, &range);
 	if (r != CUDA_SUCCESS)
 		return r;
+	if (range.kind == SG_MEMORY_MANAGED)
+		sg_managed_forget(range.base, range.size);
 	return sg_range_remove(dptr, NULL) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
@@ -305,74 +309,4 @@ CUresult cuMemHostGetFlags(unsigned int *pFlags, void *p)
 		return CUDA_ERROR_INVALID_VALUE;
 	*pFlags = range.flags;
 	return CUDA_SUCCESS;
-}
-
-/* ---- managed memory: it is in one place, so advice and prefetching have nothing to move */
-
-static CUresult managed_check(CUdeviceptr p, size_t count)
-{
-	CUcontext ctx;
-	struct sg_range range;
-	CUresult r = sg_current(&ctx);
-	if (r != CUDA_SUCCESS)
-		return r;
-	if (count == 0 || !sg_range_find(p, &range) || range.kind != SG_MEMORY_MANAGED ||
-	    count > range.size - (p - range.base))
-		return CUDA_ERROR_INVALID_VALUE;
-	return CUDA_SUCCESS;
-}
-
-CUresult cuMemAdvise(CUdeviceptr devPtr, size_t count, CUmem_advise advice, CUdevice device)
-{
-	CUresult r = managed_check(devPtr, count);
-	if (r != CUDA_SUCCESS)
-		return r;
-	if (advice < CU_MEM_ADVISE_SET_READ_MOSTLY || advice > CU_MEM_ADVISE_UNSET_ACCESSED_BY)
-		return CUDA_ERROR_INVALID_VALUE;
-	return device == CU_DEVICE_CPU || sg_device_ok(device) ? CUDA_SUCCESS
-	                                                       : CUDA_ERROR_INVALID_DEVICE;
-}
-
-CUresult cuMemAdvise_v2(CUdeviceptr devPtr, size_t count, CUmem_advise advice,
-                        CUmemLocation location)
-{
-	return cuMemAdvise(devPtr, count, advice,
-	                   location.type == CU_MEM_LOCATION_TYPE_DEVICE ? location.id
-	                                                                : CU_DEVICE_CPU);
-}
-
-CUresult cuMemPrefetchAsync(CUdeviceptr devPtr, size_t count, CUdevice dstDevice, CUstream hStream)
-{
-	CUstream s;
-	CUresult r = managed_check(devPtr, count);
-	if (r == CUDA_SUCCESS && dstDevice != CU_DEVICE_CPU && !sg_device_ok(dstDevice))
-		r = CUDA_ERROR_INVALID_DEVICE;
-	if (r == CUDA_SUCCESS)
-		r = sg_stream_get(hStream, &s);
-	if (r != CUDA_SUCCESS)
-		return r;
-	struct sg_op op = {.kind = SG_OP_EMPTY, .ctx = s->ctx};
-	return sg_issue(s, &op, false);
-}
-
-CUresult cuMemPrefetchAsync_ptsz(CUdeviceptr devPtr, size_t count, CUdevice dstDevice,
-                                 CUstream hStream)
-{
-	return cuMemPrefetchAsync(devPtr, count, dstDevice, SG_PT(hStream));
-}
-
-CUresult cuMemPrefetchAsync_v2(CUdeviceptr devPtr, size_t count, CUmemLocation location,
-                               unsigned int flags, CUstream hStream)
-{
-	if (flags != 0)
-		return sg_ready() == CUDA_SUCCESS ? CUDA_ERROR_INVALID_VALUE : sg_ready();
-	return cuMemPrefetchAsync(
-	    devPtr, count,
-	    location.type == CU_MEM_LOCATION_TYPE_DEVICE ? location.id : CU_DEVICE_CPU, hStream);
-}
-
-CUresult cuMemPrefetchAsync_v2_ptsz(CUdeviceptr devPtr, size_t count, CUmemLocation location,
-                                    unsigned int flags, CUstream hStream)
-{
-	return cuMemPrefetchAsync_v2(devPtr, count, location, flags, SG_PT(hStream));
 }

@@ -73,11 +73,54 @@ static CUresult complain(const struct ptx_error *err, struct jit *jit, CUresult 
 	return r;
 }
 
-static CUresult build(CUcontext ctx, const char *text, size_t len, struct jit *jit, CUmodule *out)
+struct managed_request {
+	CUcontext ctx;
+	struct sg_managed **list;
+};
+
+/* struct ptx_memory's managed() */
+static void *managed(void *owner, const char *name, size_t name_len, size_t size, size_t align,
+                     bool *fresh)
+{
+	struct managed_request *q = owner;
+	struct sg_range t = {.kind = SG_MEMORY_MANAGED, .device = q->ctx->device, .module = true};
+	*fresh = false;
+	for (struct sg_managed *m = *q->list; m; m = m->next)
+		if (strlen(m->name) == name_len && memcmp(m->name, name, name_len) == 0)
+			return (void *)m->address;
+	struct sg_managed *m = calloc(1, sizeof(*m) + name_len + 1);
+	if (!m || sg_arena_alloc(&t, size, align, &m->address) != CUDA_SUCCESS) {
+		free(m);
+		return NULL;
+	}
+	memcpy(m->name, name, name_len);
+	m->bytes = size;
+	m->next = *q->list;
+	*q->list = m;
+	*fresh = true;
+	return (void *)m->address;
+}
+
+void sg_managed_free(struct sg_managed *list)
+{
+	while (list) {
+		struct sg_managed *next = list->next;
+		sg_range_remove(list->address, NULL);
+		free(list);
+		list = next;
+	}
+}
+
+static CUresult build(CUcontext ctx, const char *text, size_t len, struct jit *jit,
+                      struct sg_managed **list, CUmodule *out)
 {
 	struct ptx_error err = {0};
 	struct ptx_module *ptx = NULL;
-	enum ptx_status status = ptx_module_load(text, len, &ctx->memory, &ptx, &err);
+	struct managed_request request = {ctx, list};
+	struct ptx_memory memory = ctx->memory;
+	memory.managed = list ? managed : NULL;
+	memory.managed_owner = &request;
+	enum ptx_status status = ptx_module_load(text, len, &memory, &ptx, &err);
 	if (status != PTX_OK)
 		return complain(&err, jit, sg_ptx_result(status));
 	unsigned n = ptx_kernel_count(ptx);
@@ -109,15 +152,30 @@ static CUresult build(CUcontext ctx, const char *text, size_t len, struct jit *j
 	return CUDA_SUCCESS;
 }
 
+enum image_kind sg_module_text(const void *image, size_t len, char **text, size_t *text_len,
+                               struct ptx_error *err)
+{
+	const struct sg_model *m = sg_the_model();
+	enum image_kind kind = image_find_ptx(image, len, m->sm_arch, text, text_len, err);
+	if (kind != IMAGE_SASS_ONLY || !m->sass_time)
+		return kind;
+	kind = image_find_sass(image, len, m->sm_arch, text, text_len, err);
+	if (kind == IMAGE_PTX)
+		sg_say("a module has machine code only: by SOFTGPU_SASS=time its kernels take "
+		       "their time and do NOT run; what they would write stays as it was");
+	return kind;
+}
+
 CUresult sg_module_build(CUcontext ctx, const void *image, size_t len, unsigned n_options,
-                         CUjit_option *options, void **values, CUmodule *out)
+                         CUjit_option *options, void **values, struct sg_managed **managed_list,
+                         CUmodule *out)
 {
 	struct jit jit;
 	struct ptx_error err = {0};
 	char *text = NULL;
 	size_t text_len = 0;
 	jit_read(&jit, n_options, options, values);
-	switch (image_find_ptx(image, len, sg_the_model()->sm_arch, &text, &text_len, &err)) {
+	switch (sg_module_text(image, len, &text, &text_len, &err)) {
 	case IMAGE_PTX:
 		break;
 	case IMAGE_SASS_ONLY:
@@ -125,7 +183,7 @@ CUresult sg_module_build(CUcontext ctx, const void *image, size_t len, unsigned 
 	default:
 		return complain(&err, &jit, CUDA_ERROR_INVALID_IMAGE);
 	}
-	CUresult r = build(ctx, text, text_len, &jit, out);
+	CUresult r = build(ctx, text, text_len, &jit, managed_list, out);
 	free(text);
 	return r;
 }
@@ -174,7 +232,7 @@ static CUresult load(CUmodule *module, const void *image, size_t len, unsigned n
 	if (r == CUDA_SUCCESS)
 		r = sg_unsafe();
 	if (r == CUDA_SUCCESS)
-		r = sg_module_build(ctx, image, len, n, options, values, &m);
+		r = sg_module_build(ctx, image, len, n, options, values, NULL, &m);
 	return m ? enter(m, module) : r;
 }
 

@@ -41,6 +41,10 @@ CUresult sg_op_copy(struct sg_op *dst, const struct sg_op *src)
 		memcpy(dst->memop.ops, src->memop.ops, bytes);
 	} else if (src->kind == SG_OP_ALLOC || src->kind == SG_OP_FREE) {
 		sg_graph_memory_hold(src->memory);
+	} else if (src->kind == SG_OP_BRANCH) {
+		sg_branch_hold(src->branch);
+	} else if (src->kind == SG_OP_DEFAULTS) {
+		sg_defaults_hold(src->defaults);
 	}
 	return CUDA_SUCCESS;
 }
@@ -58,6 +62,10 @@ void sg_op_fini(struct sg_op *op)
 		free(op->memop.ops);
 	} else if (op->kind == SG_OP_ALLOC || op->kind == SG_OP_FREE) {
 		sg_graph_memory_drop(op->memory);
+	} else if (op->kind == SG_OP_BRANCH) {
+		sg_branch_drop(op->branch);
+	} else if (op->kind == SG_OP_DEFAULTS) {
+		sg_defaults_drop(op->defaults);
 	}
 	op->kind = SG_OP_EMPTY;
 }
@@ -71,9 +79,8 @@ static uint32_t workers(void)
 	return sg_the_model()->mode == SG_MODE_WALL ? 1 : 0;
 }
 
-static CUresult run_kernel(struct op_cmd *c)
+static CUresult run_kernel(const struct sg_kernel_op *k, struct sg_cmd *cmd)
 {
-	const struct sg_kernel_op *k = &c->op.kernel;
 	size_t stack = k->f->module->ctx->limits[CU_LIMIT_STACK_SIZE];
 	uint16_t on[SG_SMS_MAX];
 	struct ptx_launch launch = {
@@ -86,9 +93,9 @@ static CUresult run_kernel(struct op_cmd *c)
 	    .max_workers = workers(),
 	    .cooperative = k->cooperative,
 	    .stack_bytes = stack > PTX_STACK_BYTES ? (uint32_t)stack : 0,
-	    .pause = sg_cmd_pause(&c->cmd),
+	    .pause = sg_cmd_pause(cmd),
 	};
-	const struct sg_sm_set *sms = sg_cmd_sms(&c->cmd);
+	const struct sg_sm_set *sms = sg_cmd_sms(cmd);
 	for (uint16_t i = 0; sms && i < SG_SMS_MAX; i++)
 		if (sg_sm_has(sms, i))
 			on[launch.n_on++] = i;
@@ -97,39 +104,49 @@ static CUresult run_kernel(struct op_cmd *c)
 	struct ptx_error err = {0};
 	enum ptx_status status =
 	    ptx_run(k->f->kernel, &launch, &k->f->module->ctx->memory, &result, &err);
-	c->cmd.instructions = result.warp_instructions;
-	c->cmd.global_bytes = result.global_bytes;
+	cmd->instructions += result.warp_instructions;
+	cmd->global_bytes += result.global_bytes;
 	if (status != PTX_OK)
-		snprintf(c->cmd.error_text, sizeof(c->cmd.error_text), "%s: %s", k->f->info->name,
+		snprintf(cmd->error_text, sizeof(cmd->error_text), "%s: %s", k->f->info->name,
 		         err.text);
 	return sg_ptx_result(status);
 }
 
-static CUresult run(struct sg_cmd *cmd)
+CUresult sg_op_run(const struct sg_op *op, struct sg_cmd *cmd)
 {
-	struct op_cmd *c = (struct op_cmd *)cmd;
-	switch (c->op.kind) {
+	switch (op->kind) {
 	case SG_OP_KERNEL:
-		return run_kernel(c);
+		return run_kernel(&op->kernel, cmd);
 	case SG_OP_COPY:
-		return sg_copy_run(&c->op.copy, cmd->error_text, sizeof(cmd->error_text));
+		return sg_copy_run(&op->copy, cmd->error_text, sizeof(cmd->error_text));
 	case SG_OP_SET:
-		return sg_set_run(&c->op.set, cmd->error_text, sizeof(cmd->error_text));
+		return sg_set_run(&op->set, cmd->error_text, sizeof(cmd->error_text));
+	case SG_OP_BRANCH:
+		return sg_branch_run(op->branch, cmd);
 	case SG_OP_HOST:
-		if (c->op.host.callback)
-			c->op.host.callback(c->op.host.stream, sg_domain_error(c->op.ctx->domain),
-			                    c->op.host.data);
+		if (op->host.callback)
+			op->host.callback(op->host.stream, sg_domain_error(op->ctx->domain),
+			                  op->host.data);
 		else
-			c->op.host.fn(c->op.host.data);
+			op->host.fn(op->host.data);
 		return CUDA_SUCCESS;
 	default:
 		return CUDA_SUCCESS;
 	}
 }
 
+static CUresult run(struct sg_cmd *cmd)
+{
+	return sg_op_run(&((struct op_cmd *)cmd)->op, cmd);
+}
+
 static CUresult step(struct sg_cmd *cmd)
 {
 	struct op_cmd *c = (struct op_cmd *)cmd;
+	if (c->op.kind == SG_OP_DEFAULTS) {
+		sg_defaults_assign(c->op.defaults);
+		return CUDA_SUCCESS;
+	}
 	return sg_memop_step(&c->op.memop, &c->memop_at, cmd->error_text, sizeof(cmd->error_text));
 }
 
@@ -197,6 +214,16 @@ struct sg_cmd *sg_op_command(const struct sg_op *op, const uint32_t *deps, uint3
 		c->cmd.run = NULL;
 		c->cmd.step = step;
 		c->cmd.memops = op->memop.n;
+		break;
+	case SG_OP_DEFAULTS:
+		c->cmd.kind = SG_CMD_MEMOP;
+		c->cmd.run = NULL;
+		c->cmd.step = step;
+		c->cmd.memops = sg_defaults_count(op->defaults);
+		break;
+	case SG_OP_BRANCH:
+		c->cmd.kind = SG_CMD_KERNEL;
+		sg_branch_describe(op->branch, &c->cmd);
 		break;
 	default:
 		c->cmd.kind = SG_CMD_MARK;

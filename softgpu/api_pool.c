@@ -25,8 +25,9 @@ struct CUmemPoolHandle_st {
 	bool destroyed; /* goes with its last allocation */
 	uint64_t threshold, used, used_high;
 	bool shareable;
-	int fd;       /* of an imported one: another process' memory; else -1 */
-	int reuse[3]; /* FOLLOW_EVENT_DEPENDENCIES, OPPORTUNISTIC, INTERNAL_DEPENDENCIES */
+	int fd;           /* of an imported one: another process' memory; else -1 */
+	rein_a32 open_to; /* a bit per device that was given access, its own has it always */
+	int reuse[3];     /* FOLLOW_EVENT_DEPENDENCIES, OPPORTUNISTIC, INTERNAL_DEPENDENCIES */
 };
 
 static CUmemoryPool initial[64], selected[64]; /* per device, under sg_lock() */
@@ -188,7 +189,7 @@ CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream hStream)
 	if (sg_capturing(s))
 		return sg_capture_free(s, dptr);
 	if (range.graph)
-		return sg_missing("cuMemFreeAsync of a graph's memory outside of graphs");
+		return sg_graph_memory_free_in(s, dptr);
 	r = sg_capture_refuse(s, "cuMemFreeAsync in a stream capture");
 	if (r != CUDA_SUCCESS)
 		return r;
@@ -378,13 +379,30 @@ CUresult cuMemPoolSetAccess(CUmemoryPool pool, const CUmemAccessDesc *map, size_
 	if (!sg_handle_is(pool, SG_POOL) || (count && !map))
 		return CUDA_ERROR_INVALID_VALUE;
 	for (size_t i = 0; i < count; i++) {
-		if (map[i].location.type != CU_MEM_LOCATION_TYPE_DEVICE ||
-		    map[i].location.id != pool->device)
-			return sg_missing("cuMemPoolSetAccess for another place than the pool's");
-		if (map[i].flags != CU_MEM_ACCESS_FLAGS_PROT_READWRITE)
+		if (map[i].location.type != CU_MEM_LOCATION_TYPE_DEVICE)
+			return sg_missing("cuMemPoolSetAccess for another place than devices");
+		if (!sg_device_ok(map[i].location.id))
+			return CUDA_ERROR_INVALID_DEVICE;
+		if (map[i].flags == CU_MEM_ACCESS_FLAGS_PROT_READ)
+			return sg_missing("cuMemPoolSetAccess for reading only");
+		if (map[i].flags != CU_MEM_ACCESS_FLAGS_PROT_READWRITE &&
+		    (map[i].flags != CU_MEM_ACCESS_FLAGS_PROT_NONE ||
+		     map[i].location.id == pool->device))
 			return CUDA_ERROR_INVALID_VALUE; /* its own device always has access */
 	}
+	for (size_t i = 0; i < count; i++) {
+		uint32_t bit = 1u << map[i].location.id;
+		if (map[i].flags == CU_MEM_ACCESS_FLAGS_PROT_NONE)
+			rein_and_seqcst(&pool->open_to, ~bit);
+		else
+			rein_or_seqcst(&pool->open_to, bit);
+	}
 	return CUDA_SUCCESS;
+}
+
+bool sg_pool_open_to(CUmemoryPool pool, int device)
+{
+	return device == pool->device || (rein_load_acquire(&pool->open_to) >> device & 1);
 }
 
 CUresult cuMemPoolGetAccess(CUmemAccess_flags *flags, CUmemoryPool memPool, CUmemLocation *location)
@@ -394,8 +412,9 @@ CUresult cuMemPoolGetAccess(CUmemAccess_flags *flags, CUmemoryPool memPool, CUme
 		return r;
 	if (!flags || !location || !sg_handle_is(memPool, SG_POOL))
 		return CUDA_ERROR_INVALID_VALUE;
-	bool own = location->type == CU_MEM_LOCATION_TYPE_DEVICE && location->id == memPool->device;
-	*flags = own ? CU_MEM_ACCESS_FLAGS_PROT_READWRITE : CU_MEM_ACCESS_FLAGS_PROT_NONE;
+	bool open = location->type == CU_MEM_LOCATION_TYPE_DEVICE && sg_device_ok(location->id) &&
+	            sg_pool_open_to(memPool, location->id);
+	*flags = open ? CU_MEM_ACCESS_FLAGS_PROT_READWRITE : CU_MEM_ACCESS_FLAGS_PROT_NONE;
 	return CUDA_SUCCESS;
 }
 

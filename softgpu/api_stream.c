@@ -63,6 +63,7 @@ void sg_stream_drop(CUstream s)
 	sg_capture_drop_stream(s);
 	sg_unlock();
 	sg_stream_free(s->engine);
+	free(s->hints);
 	free(s);
 }
 
@@ -281,24 +282,4 @@ CUresult cuStreamGetCtx_v2(CUstream hStream, CUcontext *pCtx, CUgreenCtx *pGreen
 CUresult cuStreamGetCtx_v2_ptsz(CUstream hStream, CUcontext *pCtx, CUgreenCtx *pGreenCtx)
 {
 	return cuStreamGetCtx_v2(SG_PT(hStream), pCtx, pGreenCtx);
-}
-
-CUresult cuStreamGetAttribute(CUstream hStream, CUstreamAttrID attr, CUstreamAttrValue *value)
-{
-	CUstream s;
-	CUresult r = sg_stream_get(hStream, &s);
-	if (r != CUDA_SUCCESS)
-		return r;
-	if (!value)
-		return CUDA_ERROR_INVALID_VALUE;
-	if (attr != CU_LAUNCH_ATTRIBUTE_PRIORITY)
-		return sg_missing("cuStreamGetAttribute of other attributes than the priority");
-	memset(value, 0, sizeof(*value));
-	value->priority = sg_stream_priority(s->engine);
-	return CUDA_SUCCESS;
-}
-
-CUresult cuStreamGetAttribute_ptsz(CUstream hStream, CUstreamAttrID attr, CUstreamAttrValue *value)
-{
-	return cuStreamGetAttribute(SG_PT(hStream), attr, value);
 }

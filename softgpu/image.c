@@ -31,11 +31,16 @@
 #define TEXT_LIMIT ((uint64_t)1 << 30)
 #define PRELINKED_MAX 1024
 
-struct found {
-	const uint8_t *payload; /* the best PTX entry so far */
+struct entry {
+	const uint8_t *payload; /* NULL: none so far */
 	uint64_t stored, size;
 	uint64_t flags;
 	unsigned sm;
+};
+
+struct found {
+	struct entry ptx;  /* the best one so far */
+	struct entry code; /* the best machine code of this device's generation */
 	unsigned max_sm;
 	unsigned above;      /* an architecture that was too new, or 0 */
 	char machine[100];   /* "sm_80, sm_90": machine code that was found */
@@ -74,23 +79,36 @@ static void note_machine(struct found *f, unsigned sm)
 	snprintf(f->machine + n, sizeof(f->machine) - n, "%ssm_%u", n ? ", " : "", sm);
 }
 
-static void note_ptx(struct found *f, const uint8_t *entry, const uint8_t *payload, uint64_t padded)
+static struct entry entry_of(const uint8_t *e, const uint8_t *payload, uint64_t padded)
 {
-	unsigned sm = get32(entry + 28);
-	uint64_t flags = get64(entry + 40), compressed = get32(entry + 16);
-	if (sm > f->max_sm) {
-		f->above = sm;
+	uint64_t flags = get64(e + 40), compressed = get32(e + 16);
+	bool packed = flags & (FLAG_LZ4 | FLAG_ZSTD);
+	return (struct entry){.payload = payload,
+	                      .sm = get32(e + 28),
+	                      .flags = flags,
+	                      .stored = packed && compressed ? compressed : padded,
+	                      .size = packed ? get64(e + 56) : padded};
+}
+
+static void note_ptx(struct found *f, const struct entry *e)
+{
+	if (e->sm > f->max_sm) {
+		f->above = e->sm;
 		return;
 	}
-	bool specific = flags & FLAG_ARCH_SPECIFIC;
-	if (f->payload && (sm < f->sm || (sm == f->sm && specific)))
+	bool specific = e->flags & FLAG_ARCH_SPECIFIC;
+	if (f->ptx.payload && (e->sm < f->ptx.sm || (e->sm == f->ptx.sm && specific)))
 		return;
-	f->payload = payload;
-	f->sm = sm;
-	f->flags = flags;
-	bool packed = flags & (FLAG_LZ4 | FLAG_ZSTD);
-	f->stored = packed && compressed ? compressed : padded;
-	f->size = packed ? get64(entry + 56) : padded;
+	f->ptx = *e;
+}
+
+/* Machine code runs on later devices of its generation. */
+static void note_code(struct found *f, const struct entry *e)
+{
+	note_machine(f, e->sm);
+	if (e->sm / 10 == f->max_sm / 10 && e->sm <= f->max_sm &&
+	    (!f->code.payload || e->sm > f->code.sm))
+		f->code = *e;
 }
 
 static bool scan_fatbin(struct found *f, const uint8_t *p, size_t len)
@@ -110,10 +128,11 @@ static bool scan_fatbin(struct found *f, const uint8_t *p, size_t len)
 			return bad(f->err, "an entry that leaves its fat binary", at);
 		if (get32(e + 16) > padded)
 			return bad(f->err, "an entry with more compressed than stored bytes", at);
+		struct entry entry = entry_of(e, e + header, padded);
 		if (get16(e) == ENTRY_PTX)
-			note_ptx(f, e, e + header, padded);
+			note_ptx(f, &entry);
 		else if (get16(e) == ENTRY_ELF)
-			note_machine(f, get32(e + 28));
+			note_code(f, &entry);
 		at += header + padded;
 	}
 	return true;
@@ -182,7 +201,9 @@ static bool scan_elf(struct found *f, const uint8_t *p, size_t len)
 	if (h.e_machine == EM_CUDA_MACHINE) {
 		/* up to CUDA 12 the architecture is the low byte of e_flags, then the second */
 		unsigned low = h.e_flags & 0xff, second = (h.e_flags >> 8) & 0xff;
-		note_machine(f, h.e_ident[EI_ABIVERSION] >= 8 && second ? second : low);
+		struct entry all = {.payload = p, .stored = len, .size = len};
+		all.sm = h.e_ident[EI_ABIVERSION] >= 8 && second ? second : low;
+		note_code(f, &all);
 	}
 	if (!h.e_shnum)
 		return true;
@@ -209,54 +230,51 @@ static bool scan_elf(struct found *f, const uint8_t *p, size_t len)
 	return true;
 }
 
-/* PTX is padded with zeros. */
-static enum image_kind give(char *buf, size_t n, char **text, size_t *text_len)
+/* The bytes of an entry, with a NUL behind them; NULL: f->err says why. */
+static char *unpack(struct found *f, const struct entry *e, size_t *out)
 {
-	size_t end = strnlen(buf, n);
-	buf[end] = 0;
-	*text = buf;
-	*text_len = end;
-	return IMAGE_PTX;
-}
-
-static enum image_kind unpack(struct found *f, char **text, size_t *text_len)
-{
-	if (f->size > TEXT_LIMIT || !f->size) {
-		bad(f->err, "PTX of an impossible size", 0);
-		return IMAGE_BAD;
+	if (e->size > TEXT_LIMIT || !e->size) {
+		bad(f->err, "an entry of an impossible size", 0);
+		return NULL;
 	}
-	char *buf = malloc(f->size + 1);
-	size_t n = f->size;
+	char *buf = malloc(e->size + 1);
+	size_t n = e->size;
 	if (!buf) {
-		snprintf(f->err->text, sizeof(f->err->text), "no memory for %llu bytes of PTX",
-		         (unsigned long long)f->size);
-		return IMAGE_BAD;
+		snprintf(f->err->text, sizeof(f->err->text), "no memory for %llu bytes of code",
+		         (unsigned long long)e->size);
+		return NULL;
 	}
-	if (f->flags & FLAG_ZSTD) {
-		n = ZSTD_decompress(buf, f->size, f->payload, f->stored);
+	if (e->flags & FLAG_ZSTD) {
+		n = ZSTD_decompress(buf, e->size, e->payload, e->stored);
 		if (ZSTD_isError(n))
 			n = 0;
-	} else if (f->flags & FLAG_LZ4) {
-		int got = f->stored > LZ4_MAX_INPUT_SIZE
+	} else if (e->flags & FLAG_LZ4) {
+		int got = e->stored > LZ4_MAX_INPUT_SIZE
 		              ? -1
-		              : LZ4_decompress_safe((const char *)f->payload, buf, (int)f->stored,
-		                                    (int)f->size);
+		              : LZ4_decompress_safe((const char *)e->payload, buf, (int)e->stored,
+		                                    (int)e->size);
 		n = got < 0 ? 0 : (size_t)got;
 	} else {
-		memcpy(buf, f->payload, f->size);
+		memcpy(buf, e->payload, e->size);
 	}
 	if (!n) {
 		free(buf);
-		bad(f->err, "PTX that does not decompress", 0);
-		return IMAGE_BAD;
+		bad(f->err, "an entry that does not decompress", 0);
+		return NULL;
 	}
-	return give(buf, n, text, text_len);
+	buf[n] = 0;
+	*out = n;
+	return buf;
 }
 
 static enum image_kind conclude(struct found *f, char **text, size_t *text_len)
 {
-	if (f->payload)
-		return unpack(f, text, text_len);
+	if (f->ptx.payload) {
+		*text = unpack(f, &f->ptx, text_len);
+		if (*text)
+			*text_len = strlen(*text); /* it is padded with zeros */
+		return *text ? IMAGE_PTX : IMAGE_BAD;
+	}
 	if (f->above)
 		snprintf(
 		    f->err->text, sizeof(f->err->text),
@@ -266,8 +284,9 @@ static enum image_kind conclude(struct found *f, char **text, size_t *text_len)
 	else if (f->machine[0])
 		snprintf(
 		    f->err->text, sizeof(f->err->text),
-		    "the module has machine code only (%.60s) and no PTX, which the software GPU "
-		    "needs: build with -arch=sm_%u, or -gencode arch=compute_%u,code=compute_%u",
+		    "machine code only (%.40s) and no PTX, which the software GPU needs: build "
+		    "with -arch=sm_%u, or -gencode arch=compute_%u,code=compute_%u, or set "
+		    "SOFTGPU_SASS=time to time it unrun",
 		    f->machine, f->max_sm, f->max_sm, f->max_sm);
 	else
 		snprintf(f->err->text, sizeof(f->err->text),
@@ -337,12 +356,27 @@ static bool looks_like_text(const uint8_t *p, size_t len)
 	return len > 0;
 }
 
+/* Looks at an image that is no text. */
+static bool scan(struct found *f, const uint8_t *p, size_t len)
+{
+	if (len < 4)
+		return bad(f->err, "too short", 0);
+	if (get32(p) == WRAPPER_MAGIC)
+		return scan_wrapper(f, p, len);
+	if (get32(p) == FATBIN_MAGIC)
+		return len == SIZE_MAX ? scan_pointed(f, (uint64_t)(uintptr_t)p)
+		                       : scan_fatbin(f, p, len);
+	if (!memcmp(p, ELFMAG, SELFMAG) && (len == SIZE_MAX || len > EI_CLASS) &&
+	    p[EI_CLASS] == ELFCLASS64)
+		return scan_elf(f, p, len);
+	return bad(f->err, "neither PTX, a fat binary nor an ELF file", 0);
+}
+
 enum image_kind image_find_ptx(const void *image, size_t len, unsigned max_sm, char **text,
                                size_t *text_len, struct ptx_error *err)
 {
 	struct found f = {.max_sm = max_sm, .err = err};
 	const uint8_t *p = image;
-	bool ok;
 	*text = NULL;
 	*text_len = 0;
 	*err = (struct ptx_error){0};
@@ -352,22 +386,28 @@ enum image_kind image_find_ptx(const void *image, size_t len, unsigned max_sm, c
 	}
 	if (looks_like_text(p, len))
 		return plain_text(&f, (const char *)p, len, text, text_len);
-	if (len < 4) {
-		bad(err, "too short", 0);
-		return IMAGE_BAD;
-	}
-	if (get32(p) == WRAPPER_MAGIC)
-		ok = scan_wrapper(&f, p, len);
-	else if (get32(p) == FATBIN_MAGIC)
-		ok = len == SIZE_MAX ? scan_pointed(&f, (uint64_t)(uintptr_t)p)
-		                     : scan_fatbin(&f, p, len);
-	else if (!memcmp(p, ELFMAG, SELFMAG) && (len == SIZE_MAX || len > EI_CLASS) &&
-	         p[EI_CLASS] == ELFCLASS64)
-		ok = scan_elf(&f, p, len);
-	else
-		ok = bad(err, "neither PTX, a fat binary nor an ELF file", 0);
-	if (!ok)
+	if (!scan(&f, p, len))
 		return IMAGE_BAD;
 	return f.list && get64(f.list) ? link_list(&f, text, text_len)
 	                               : conclude(&f, text, text_len);
+}
+
+enum image_kind image_find_sass(const void *image, size_t len, unsigned sm, char **text,
+                                size_t *text_len, struct ptx_error *err)
+{
+	struct found f = {.max_sm = sm, .err = err};
+	size_t n;
+	*text = NULL;
+	*text_len = 0;
+	*err = (struct ptx_error){0};
+	if (!image || !len || !scan(&f, image, len))
+		return IMAGE_BAD;
+	if (!f.code.payload)
+		return conclude(&f, text, text_len);
+	char *cubin = unpack(&f, &f.code, &n);
+	if (!cubin)
+		return IMAGE_BAD;
+	*text = image_sass_text(cubin, n, f.code.sm, text_len, err);
+	free(cubin);
+	return *text ? IMAGE_PTX : IMAGE_BAD;
 }

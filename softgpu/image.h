@@ -24,6 +24,17 @@ enum image_kind { IMAGE_PTX, IMAGE_SASS_ONLY, IMAGE_BAD };
 enum image_kind image_find_ptx(const void *image, size_t len, unsigned max_sm, char **text,
                                size_t *text_len, struct ptx_error *err);
 
+/*
+ * For modules without PTX, which are to be timed without running (docs/softgpu.md, "Machine code"):
+ * IMAGE_PTX with a text whose kernels and variables have the names, parameters and sizes of the
+ * best machine code for the architecture, and empty bodies. Else as above.
+ */
+enum image_kind image_find_sass(const void *image, size_t len, unsigned sm, char **text,
+                                size_t *text_len, struct ptx_error *err);
+/* The same of one cubin. NULL: err says why. */
+char *image_sass_text(const void *cubin, size_t len, unsigned sm, size_t *text_len,
+                      struct ptx_error *err);
+
 /* One text (malloc'd) out of several that refer to each other's functions and variables. NULL: no
  * memory. */
 char *image_link(char *const *texts, unsigned n, size_t *len);

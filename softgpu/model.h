@@ -94,6 +94,7 @@ struct sg_model {
 	char stats[256];     /* SOFTGPU_STATS: one line of counters per process, at its end */
 	char order_log[256]; /* SOFTGPU_ORDER_LOG: "pid stream_id kind name start_ns end_ns" per
 	                        command as it completes; kind "overrun" reports one, see docs */
+	bool sass_time; /* SOFTGPU_SASS=time: machine code alone is timed, not run, not refused */
 	bool measuring; /* mode, declared times or a log were asked for: overruns are reported */
 };
 

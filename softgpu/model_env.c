@@ -362,6 +362,15 @@ static bool read_mode(struct sg_model *m, char *why, size_t len)
 	return true;
 }
 
+static bool read_sass(struct sg_model *m, char *why, size_t len)
+{
+	const char *text = getenv("SOFTGPU_SASS");
+	m->sass_time = text && strcmp(text, "time") == 0;
+	if (text && !m->sass_time && strcmp(text, "refuse") != 0)
+		return refuse(why, len, "SOFTGPU_SASS", text, "accepted: refuse, time");
+	return true;
+}
+
 static bool read_geometry(struct sg_model *m, char *why, size_t len)
 {
 	const char *text = getenv("SOFTGPU_GEOMETRY");
@@ -422,7 +431,8 @@ bool sg_model_read(struct sg_model *m, char *why, size_t why_len)
 	memset(m, 0, sizeof(*m));
 	if (why_len)
 		*why = 0;
-	bool ok = read_geometry(m, why, why_len) && read_mode(m, why, why_len);
+	bool ok = read_geometry(m, why, why_len) && read_mode(m, why, why_len) &&
+	          read_sass(m, why, why_len);
 	if (ok)
 		read_cuda(m);
 	for (size_t i = 0; ok && i < REIN_ARRAY_LEN(rows); i++)

@@ -20,6 +20,7 @@
 
 #include "../common/atomic.h"
 
+struct ptx_image; /* ptx_texture.h */
 struct ptx_module;
 struct ptx_kernel;
 
@@ -52,6 +53,16 @@ struct ptx_memory {
 	/* module global variables are allocated through these, so that check knows them */
 	void *(*alloc)(void *self, size_t size, size_t align);
 	void (*free)(void *self, void *ptr);
+	/* .managed variables, by name: one memory for all modules of a library, *fresh if it is not
+	 * initialised yet, never given to free(). NULL: they are like others */
+	void *(*managed)(void *owner, const char *name, size_t name_len, size_t size, size_t align,
+	                 bool *fresh);
+	void *managed_owner; /* whom to ask, while the module is loaded */
+	/* cudaGraphSetConditional(); false: there is no such handle. NULL: none at all */
+	bool (*set_condition)(void *self, uint64_t handle, uint32_t value);
+	/* What a texture object is, or a surface object; false: there is none. NULL: none at all.
+	 * Asked once a handle and block (cluster). */
+	bool (*image)(void *self, uint64_t handle, bool surface, struct ptx_image *out);
 };
 
 struct ptx_param {
@@ -98,6 +109,7 @@ struct ptx_launch {
 	bool cooperative;      /* all blocks resident: grid barriers may be used */
 	const rein_a32 *pause; /* futex: blocks stand still while it is not 0; NULL: never */
 	uint32_t stack_bytes;  /* of a thread, for calls that are not inlined; 0: PTX_STACK_BYTES */
+	uint32_t depth;        /* of launches by kernels; 0: by the host */
 	uint64_t (*now_ns)(void); /* for %globaltimer and %clock; NULL = CLOCK_MONOTONIC */
 };
 

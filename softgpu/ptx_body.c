@@ -258,9 +258,9 @@ static uint32_t decode_table(struct ptx_dec *d, uint32_t at)
 static const struct ptx_opcode *find_opcode(struct ptx_str name)
 {
 	static const struct ptx_opcode *const tables[] = {
-	    ptx_alu_opcodes,   ptx_data_opcodes,   ptx_mem_opcodes,
-	    ptx_ctl_opcodes,   ptx_sync_opcodes,   ptx_async_opcodes,
-	    ptx_video_opcodes, ptx_matrix_opcodes, ptx_cluster_opcodes};
+	    ptx_alu_opcodes,     ptx_data_opcodes,   ptx_mem_opcodes,   ptx_ctl_opcodes,
+	    ptx_sync_opcodes,    ptx_async_opcodes,  ptx_video_opcodes, ptx_matrix_opcodes,
+	    ptx_cluster_opcodes, ptx_texture_opcodes};
 	for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++)
 		for (const struct ptx_opcode *o = tables[t]; o->name; o++)
 			if (ptx_str_is(name, o->name))
@@ -272,8 +272,7 @@ static const struct ptx_opcode *find_opcode(struct ptx_str name)
  * malformed. */
 static void refuse_form(struct ptx_dec *d)
 {
-	static const char *const forms[][2] = {
-	    {"cp", ".tensor"}, {"mma", ".sp"}, {"mma", ".sp::ordered_metadata"}};
+	static const char *const forms[][2] = {{"mma", ".sp"}, {"mma", ".sp::ordered_metadata"}};
 	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
 		if (ptx_str_is(d->stmt->op, forms[i][0]) && ptx_take(d, forms[i][1]))
 			ptx_unsupported(d, NULL);

@@ -176,6 +176,24 @@ static bool syscall_of(struct ptx_str name, enum ptx_syscall *out, uint32_t *arg
 	    {"__assertfail", PTX_SYS_ASSERT, 5, 0},
 	    {"malloc", PTX_SYS_MALLOC, 1, 1},
 	    {"free", PTX_SYS_FREE, 1, 0},
+	    {"cudaGraphSetConditional", PTX_SYS_CONDITION, 2, 0},
+	    {"__cudaCDP2GetParameterBufferV2", PTX_SYS_BUFFER, 4, 1},
+	    {"__cudaCDP2LaunchDeviceV2", PTX_SYS_LAUNCH, 2, 1},
+	    {"__cudaCDP2StreamCreateWithFlags", PTX_SYS_HANDLE, 2, 1},
+	    {"__cudaCDP2EventCreateWithFlags", PTX_SYS_HANDLE, 2, 1},
+	    {"__cudaCDP2StreamDestroy", PTX_SYS_NOTHING, 1, 1},
+	    {"__cudaCDP2StreamWaitEvent", PTX_SYS_NOTHING, 3, 1},
+	    {"__cudaCDP2EventRecord", PTX_SYS_NOTHING, 2, 1},
+	    {"__cudaCDP2EventDestroy", PTX_SYS_NOTHING, 1, 1},
+	    {"__cudaCDP2GetLastError", PTX_SYS_ERROR, 0, 1},
+	    {"__cudaCDP2PeekAtLastError", PTX_SYS_PEEK, 0, 1},
+	    {"__cudaCDP2GetErrorString", PTX_SYS_ERROR_TEXT, 1, 1},
+	    {"__cudaCDP2GetDevice", PTX_SYS_DEVICE, 1, 1},
+	    {"__cudaCDP2GetDeviceCount", PTX_SYS_DEVICES, 1, 1},
+	    {"__cudaCDP2Malloc", PTX_SYS_DEVICE_MALLOC, 2, 1},
+	    {"__cudaCDP2Free", PTX_SYS_DEVICE_FREE, 1, 1},
+	    {"__cudaCDP2MemcpyAsync", PTX_SYS_COPY, 5, 1},
+	    {"__cudaCDP2MemsetAsync", PTX_SYS_SET, 4, 1},
 	};
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		if (!ptx_str_is(name, known[i].name))
@@ -206,6 +224,7 @@ static void call_system(struct ptx_dec *d, enum ptx_syscall op, uint32_t n_args,
 	}
 	struct ptx_inst *in = ptx_emit(d, PTX_K_SYSCALL);
 	in->op = (uint8_t)op;
+	in->rsize = (uint8_t)n_args;
 	in->target = first;
 }
 

@@ -75,6 +75,7 @@ struct ptx_var_decl { /* one declared variable, before it has an address */
 	const struct ptx_type *type;
 	uint64_t bytes, align;
 	bool unsized; /* x[] */
+	bool managed; /* .attribute(.managed) */
 };
 
 /* ---- operands */
@@ -103,7 +104,7 @@ struct ptx_opd {
 	int64_t offset;
 	const struct ptx_sym *sym;
 	struct ptx_str name;
-	struct ptx_opd *items; /* vectors, lists */
+	struct ptx_opd *items; /* vectors, lists; memory: coordinates */
 	uint32_t n_items;
 	struct ptx_opd *second; /* d|p */
 };
@@ -254,7 +255,7 @@ struct ptx_opcode {
 };
 extern const struct ptx_opcode ptx_alu_opcodes[], ptx_data_opcodes[], ptx_mem_opcodes[],
     ptx_ctl_opcodes[], ptx_sync_opcodes[], ptx_async_opcodes[], ptx_video_opcodes[],
-    ptx_matrix_opcodes[], ptx_cluster_opcodes[];
+    ptx_matrix_opcodes[], ptx_cluster_opcodes[], ptx_texture_opcodes[];
 void ptx_decode_cluster_barrier(struct ptx_dec *d); /* ptx_dec_cluster.c */
 
 /* ---- ptx_dec_async.c: emits that so many bytes have come, to the barrier in this operand */
@@ -282,6 +283,7 @@ struct ptx_var {
 	struct ptx_str name;
 	void *addr;
 	size_t size;
+	bool shared; /* with other modules: not ours to free */
 };
 struct ptx_module {
 	struct ptx_pool keep;

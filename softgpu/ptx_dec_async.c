@@ -230,8 +230,91 @@ static void copy_bulk(struct ptx_dec *d, bool reduce)
 		complete(d, &o[3], in.c, in.flags & PTX_BULK_MULTICAST ? in.e : 0);
 }
 
+/* ---- cp.async.bulk.tensor and its reduction, in tile mode */
+
+/* [map, {x, …}]: the map's address in a register, the coordinates into the list. */
+static uint32_t take_map(struct ptx_dec *d, const struct ptx_opd *o, uint32_t rank,
+                         uint32_t *coords)
+{
+	struct ptx_opd reg = *o;
+	if (o->kind != PTX_O_MEM || o->n_items != rank)
+		ptx_bad(d, "a tensor map with a coordinate for each dimension is expected");
+	if (!o->has_base || o->offset)
+		ptx_unsupported(d, "a tensor map whose address is not in a register is");
+	for (uint32_t i = 0; i < rank; i++)
+		coords[i] = ptx_src(d, &o->items[i], &u32_type);
+	reg.kind = PTX_O_REG;
+	return ptx_src(d, &reg, &b64_type);
+}
+
+static void emit_tensor(struct ptx_dec *d, struct ptx_inst *in, uint32_t bytes,
+                        const uint32_t *coords)
+{
+	in->vec = bytes != 0;
+	in->rsize = in->space;
+	in->target = d->n_ext;
+	if (bytes)
+		ptx_ext(d, bytes);
+	for (uint32_t i = 0; i < in->space; i++)
+		ptx_ext(d, coords[i]);
+	ptx_emit_built(d, PTX_K_TENSOR, in);
+}
+
+static void shared_side(struct ptx_dec *d, const struct ptx_opd *o, struct ptx_inst *in)
+{
+	struct ptx_inst side = {0};
+	ptx_address(d, o, PTX_SPACE_SHARED, &side);
+	in->b = side.a;
+	in->asize = side.asize;
+	in->imm = side.imm;
+	in->site = side.site;
+}
+
+static void copy_tensor(struct ptx_dec *d, bool reduce)
+{
+	static const char *const ranks[] = {".1d", ".2d", ".3d", ".4d", ".5d", NULL};
+	static const char *const ops[] = {".add", ".min", ".max", ".and", ".or",
+	                                  ".xor", ".inc", ".dec", NULL};
+	static const uint8_t codes[] = {PTX_A_ADD, PTX_A_MIN, PTX_A_MAX, PTX_A_AND,
+	                                PTX_A_OR,  PTX_A_XOR, PTX_A_INC, PTX_A_DEC};
+	const struct ptx_opd *o = d->stmt->opd;
+	uint32_t coords[5] = {0};
+	struct ptx_inst in = {.space = (uint8_t)(ptx_take_any(d, ranks) + 1)};
+	if (!in.space)
+		ptx_unsupported(d, NULL);
+	int target = next_space(d), source = next_space(d);
+	ptx_take(d, ".tile");
+	bool policy = ptx_take_hints(d);
+	if (target == PTX_SPACE_SHARED && source == PTX_SPACE_GLOBAL && !reduce) {
+		if (!ptx_take(d, ".mbarrier::complete_tx::bytes"))
+			ptx_unsupported(d, NULL);
+		ptx_need_operands(d, 3u + policy, 3u + policy);
+		uint32_t bytes = ptx_new_reg(d, 4);
+		in.op = PTX_TENSOR_LOAD;
+		in.a = take_map(d, &o[1], in.space, coords);
+		shared_side(d, &o[0], &in);
+		emit_tensor(d, &in, bytes, coords);
+		complete(d, &o[2], bytes, 0);
+		return;
+	}
+	int op = reduce ? ptx_take_any(d, ops) : 0;
+	if (target != PTX_SPACE_GLOBAL || source != PTX_SPACE_SHARED || op < 0 ||
+	    !ptx_take(d, ".bulk_group"))
+		ptx_unsupported(d, NULL);
+	ptx_need_operands(d, 2u + policy, 2u + policy);
+	in.op = reduce ? PTX_TENSOR_REDUCE : PTX_TENSOR_STORE;
+	in.round = codes[op];
+	in.a = take_map(d, &o[0], in.space, coords);
+	shared_side(d, &o[1], &in);
+	emit_tensor(d, &in, 0, coords);
+}
+
 static void decode_bulk(struct ptx_dec *d, bool reduce)
 {
+	if (ptx_take(d, ".tensor")) {
+		copy_tensor(d, reduce);
+		return;
+	}
 	if (!reduce && ptx_take(d, ".prefetch")) {
 		ptx_take(d, ".L2");
 		ptx_take_hints(d);

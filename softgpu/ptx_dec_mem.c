@@ -68,7 +68,7 @@ int ptx_take_order(struct ptx_dec *d)
 /* Address operand into the instruction. */
 void ptx_address(struct ptx_dec *d, const struct ptx_opd *o, int space, struct ptx_inst *in)
 {
-	if (o->kind != PTX_O_MEM)
+	if (o->kind != PTX_O_MEM || o->n_items)
 		ptx_bad(d, "an address in brackets is expected");
 	in->space = space < 0 ? PTX_SPACE_GENERIC : (uint8_t)space;
 	in->site = d->sites++;

@@ -162,6 +162,12 @@ static bool execute(struct ptx_warp *w, const struct ptx_inst *in, uint32_t m)
 		return ptx_exec_copy(w, in, m);
 	case PTX_K_BULK:
 		return ptx_exec_bulk(w, in, m);
+	case PTX_K_TEXTURE:
+		return ptx_exec_texture(w, in, m);
+	case PTX_K_TENSOR:
+		return ptx_exec_tensor(w, in, m);
+	case PTX_K_SURFACE:
+		return ptx_exec_surface(w, in, m);
 	case PTX_K_VIDEO:
 		ptx_exec_video(w, in, m);
 		return true;

@@ -14,13 +14,21 @@
 #include <pthread.h>
 
 #include "ptx_ir.h"
+#include "ptx_texture.h"
 
 #define PTX_MAX_WARPS 32
 #define PTX_BARRIERS 16
 #define PTX_RANGES 16
+#define PTX_IMAGES 4
 
 struct ptx_range {
 	uint64_t lo, span; /* [lo, lo + span) may be accessed */
+};
+
+struct ptx_bound { /* a handle that has been looked up; 0: none */
+	uint64_t handle;
+	bool surface;
+	struct ptx_image image;
 };
 
 enum ptx_wait { PTX_RUN, PTX_WAIT_WARP, PTX_WAIT_BAR, PTX_WAIT_CLUSTER };
@@ -82,6 +90,14 @@ struct ptx_block {
 	struct ptx_block *next; /* in its worker's list of started clusters' first blocks */
 };
 
+struct ptx_child; /* ptx_children.c */
+struct ptx_children {
+	struct ptx_child *prepared;      /* their parameters are being written */
+	struct ptx_child *first, **last; /* launched, in this order; last: NULL if there are none */
+	uint8_t *texts; /* of errors, as the guest sees them; NULL: not asked for */
+	uint32_t error; /* the last one */
+};
+
 struct ptx_job {
 	const struct ptx_kernel *k;
 	const struct ptx_launch *l;
@@ -96,7 +112,8 @@ struct ptx_job {
 	const uint8_t *params;
 	_Atomic uint64_t next_cluster;
 	atomic_bool stop;
-	pthread_mutex_t lock; /* of the error */
+	struct ptx_children children; /* kernels that its kernels launch; under `lock` */
+	pthread_mutex_t lock;         /* of the error */
 	enum ptx_status status;
 	struct ptx_error *err;
 };
@@ -107,6 +124,8 @@ struct ptx_worker {
 	bool leads; /* the caller's: may start others */
 	struct ptx_result res;
 	struct ptx_range ranges[PTX_RANGES];
+	struct ptx_bound images[PTX_IMAGES];
+	uint32_t next_image;      /* which to replace */
 	struct ptx_block *blocks; /* leaders of clusters started, not finished; the first runs */
 };
 
@@ -201,6 +220,7 @@ void ptx_lane_set(void *reg, unsigned size, unsigned lane, uint64_t value);
 /* ---- ptx_exec_async.c, ptx_exec_video.c, ptx_exec_atom.c, ptx_exec_matrix.c, ptx_syscall.c */
 bool ptx_exec_matrix(struct ptx_warp *w, const struct ptx_inst *in); /* by all live lanes */
 bool ptx_exec_mbar(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+bool ptx_exec_tensor(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
 bool ptx_exec_bulk(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
 /* One atomic operation; b and c are its operands. The value before. */
 uint64_t ptx_atom_apply(const struct ptx_inst *in, uint8_t *p, enum ptx_space space, uint64_t b,
@@ -209,6 +229,27 @@ bool ptx_exec_copy(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 void ptx_exec_video(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
 bool ptx_exec_atom(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
 bool ptx_exec_syscall(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+
+/* ---- ptx_syscall.c: arguments and, behind them, results of such a call, in local memory */
+uint8_t *ptx_call_slot(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane, unsigned i,
+                       uint32_t need); /* NULL: smaller than needed */
+bool ptx_call_argument(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane, unsigned i,
+                       uint32_t size, uint64_t *v);
+
+/* ---- ptx_children.c */
+bool ptx_exec_child(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane);
+/* Runs what the job's blocks, which have all ended, have launched, and adds to its result; frees
+ * everything, also if the job has failed. */
+void ptx_children_run(struct ptx_job *j, struct ptx_result *res);
+
+/* ---- ptx_run.c */
+enum ptx_status ptx_check_launch(const struct ptx_kernel *k, const struct ptx_launch *l,
+                                 struct ptx_error *err);
+
+/* ---- ptx_exec_texture.c */
+bool ptx_exec_texture(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+bool ptx_exec_surface(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask);
+void ptx_images_forget(struct ptx_worker *k);
 
 /* ---- ptx_exec_call.c */
 struct ptx_stacks *ptx_stacks_new(const struct ptx_kernel *k); /* of a warp; NULL: no memory */

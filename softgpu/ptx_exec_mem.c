@@ -294,6 +294,34 @@ static const uint32_t *registers(const struct ptx_warp *w, const struct ptx_inst
 	return in->vec > 1 ? &w->worker->job->k->ext[in->target] : one;
 }
 
+/*
+ * What a vector access moves goes at once: others see all of it or nothing, as on a GPU, and
+ * programs rely on it (CUB's scans keep a value and its state side by side). 16 aligned bytes are
+ * one access of an x86 CPU with AVX (Intel SDM, volume 3, "Guaranteed Atomic Operations").
+ */
+typedef uint64_t sixteen __attribute__((vector_size(16), may_alias));
+
+static bool at_once(const struct ptx_inst *in, const uint8_t *p, uint32_t bytes)
+{
+	return in->vec > 1 && (bytes == 8 || bytes == 16) && !((uintptr_t)p & (bytes - 1));
+}
+
+NO_TSAN static void load_whole(sixteen *to, const uint8_t *p, uint32_t bytes)
+{
+	if (bytes == 16)
+		*to = *(const volatile sixteen *)p;
+	else
+		(*to)[0] = __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED);
+}
+
+NO_TSAN static void store_whole(uint8_t *p, const sixteen *from, uint32_t bytes)
+{
+	if (bytes == 16)
+		*(volatile sixteen *)p = *from;
+	else
+		__atomic_store_n((uint64_t *)p, (*from)[0], __ATOMIC_RELAXED);
+}
+
 /* Lanes one by one; the whole warp is checked already if `base_ok`. */
 static bool load_lanes(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask,
                        const uint64_t *addr, bool base_ok, uintptr_t base)
@@ -310,6 +338,11 @@ static bool load_lanes(struct ptx_warp *w, const struct ptx_inst *in, uint32_t m
 			return false;
 		if (!base_ok)
 			count_bytes(w, space, 1, bytes);
+		sixteen whole = {0};
+		if (at_once(in, p, bytes)) {
+			load_whole(&whole, p, bytes);
+			p = (const uint8_t *)&whole;
+		}
 		for (unsigned v = 0; v < in->vec; v++)
 			ptx_lane_set(ptx_reg(w, regs[v]), in->rsize, lane,
 			             element_load(p + v * in->size, in->size, in->sign));
@@ -390,9 +423,14 @@ static bool store_lanes(struct ptx_warp *w, const struct ptx_inst *in, uint32_t 
 			return false;
 		if (!base_ok)
 			count_bytes(w, space, 1, bytes);
+		sixteen whole = {0};
+		bool once = at_once(in, p, bytes);
+		uint8_t *to = once ? (uint8_t *)&whole : p;
 		for (unsigned v = 0; v < in->vec; v++)
-			element_store(p + v * in->size, in->size,
+			element_store(to + v * in->size, in->size,
 			              ptx_lane_get(ptx_reg(w, regs[v]), in->rsize, lane));
+		if (once)
+			store_whole(p, &whole, bytes);
 	}
 	return true;
 }

@@ -32,6 +32,7 @@
 #define PTX_LOCAL_BASE (2ull << PTX_WINDOW_SHIFT)
 #define PTX_PARAM_BASE (3ull << PTX_WINDOW_SHIFT)
 #define PTX_FUNC_BASE (4ull << PTX_WINDOW_SHIFT) /* + module id << 32 + number: a function */
+#define PTX_KERNEL_NUMBER (1ull << 31)           /* + its place in the module: a kernel */
 
 /* Shared memory of another block of the cluster: its rank + 1 from this bit on, of addresses in the
  * shared space and of generic ones. */
@@ -68,7 +69,10 @@ enum ptx_kind {
 	PTX_K_COPY, /* cp.async */
 	PTX_K_BULK, /* cp.async.bulk, cp.reduce.async.bulk: flags PTX_BULK_* */
 	PTX_K_VIDEO,
-	PTX_K_MATRIX, /* vec registers written, then rsize read, in a list */
+	PTX_K_MATRIX,  /* vec registers written, then rsize read, in a list */
+	PTX_K_TEXTURE, /* the same; a: the handle; space: enum ptx_geometry; d: a predicate */
+	PTX_K_SURFACE,
+	PTX_K_TENSOR, /* the same: bytes written, coordinates; a: map; b: shared, asize, imm */
 	PTX_K_BRA,
 	PTX_K_BRX,
 	PTX_K_CALL,
@@ -136,7 +140,55 @@ enum ptx_vote { PTX_V_ALL, PTX_V_ANY, PTX_V_UNI, PTX_V_BALLOT, PTX_V_MATCH_ANY, 
 enum ptx_shfl { PTX_S_UP, PTX_S_DOWN, PTX_S_BFLY, PTX_S_IDX };
 enum ptx_bar { PTX_B_SYNC, PTX_B_ARRIVE, PTX_B_POPC, PTX_B_AND, PTX_B_OR };
 enum ptx_cluster_op { PTX_L_ARRIVE, PTX_L_MAP, PTX_L_RANK };
-enum ptx_syscall { PTX_SYS_PRINTF, PTX_SYS_ASSERT, PTX_SYS_MALLOC, PTX_SYS_FREE };
+enum ptx_texture { /* op of PTX_K_TEXTURE; the list read is the layer, the place, then */
+	           PTX_TEX_SAMPLE,
+	           PTX_TEX_LEVEL,  /* the level of detail */
+	           PTX_TEX_GRAD,   /* two derivatives */
+	           PTX_TEX_GATHER, /* round: which channel */
+	           PTX_TEX_QUERY,  /* round: enum ptx_query; the level, if there is one */
+};
+/* The result of a sample is packed if size is 2 (f16x2); sign: places are integers. */
+enum ptx_query {
+	PTX_Q_WIDTH,
+	PTX_Q_HEIGHT,
+	PTX_Q_DEPTH,
+	PTX_Q_LAYERS,
+	PTX_Q_LEVELS,
+	PTX_Q_SAMPLES,
+	PTX_Q_NORMALIZED,
+};
+enum ptx_surface { /* op of PTX_K_SURFACE: x is in bytes; values are of `size` bytes */
+	           PTX_SURF_LOAD,
+	           PTX_SURF_STORE,
+	           PTX_SURF_REDUCE, /* round: enum ptx_atom_op; scalar */
+};
+enum ptx_tensor { /* op of PTX_K_TENSOR; space: the map's dimensions */
+	          PTX_TENSOR_LOAD,
+	          PTX_TENSOR_STORE,
+	          PTX_TENSOR_REDUCE, /* round: enum ptx_atom_op */
+};
+enum ptx_outside { PTX_OUT_TRAP, PTX_OUT_CLAMP, PTX_OUT_ZERO }; /* order of PTX_K_SURFACE */
+enum ptx_syscall {
+	PTX_SYS_PRINTF,
+	PTX_SYS_ASSERT,
+	PTX_SYS_MALLOC,
+	PTX_SYS_FREE,
+	PTX_SYS_CONDITION,
+	/* of the device runtime (ptx_children.c) */
+	PTX_SYS_BUFFER,
+	PTX_SYS_LAUNCH,
+	PTX_SYS_HANDLE, /* a stream or event is made: nothing to tell apart */
+	PTX_SYS_NOTHING,
+	PTX_SYS_ERROR,
+	PTX_SYS_PEEK,
+	PTX_SYS_ERROR_TEXT,
+	PTX_SYS_DEVICE,
+	PTX_SYS_DEVICES,
+	PTX_SYS_DEVICE_MALLOC,
+	PTX_SYS_DEVICE_FREE,
+	PTX_SYS_COPY,
+	PTX_SYS_SET,
+};
 enum { /* op and flags of PTX_K_VIDEO */
        PTX_VIDEO_ADDS,
        PTX_VIDEO_SUB,

@@ -57,11 +57,13 @@ static void visit(struct live *l, struct ptx_inst *in, visit_fn *fn, void *arg)
 		if (*reads[i] >= RESERVED && !(*reads[i] & PTX_CONST))
 			fn(l, reads[i], false, arg);
 	uint32_t *ext = l->d->ext;
-	for (uint32_t i = 0; in->kind == PTX_K_MATRIX && i < in->rsize; i++)
+	bool both = in->kind == PTX_K_MATRIX || in->kind == PTX_K_TEXTURE ||
+	            in->kind == PTX_K_SURFACE || in->kind == PTX_K_TENSOR;
+	for (uint32_t i = 0; both && i < in->rsize; i++)
 		if (!(ext[in->target + in->vec + i] & PTX_CONST))
 			fn(l, &ext[in->target + in->vec + i], false, arg);
-	list |= in->kind == PTX_K_MATRIX;
-	list_written |= in->kind == PTX_K_MATRIX;
+	list |= both;
+	list_written |= both;
 	for (uint32_t i = 0; list && i < in->vec; i++)
 		if (!(l->d->ext[in->target + i] & PTX_CONST))
 			fn(l, &l->d->ext[in->target + i], list_written, arg);

@@ -8,7 +8,8 @@
 static void free_module(struct ptx_module *m)
 {
 	for (uint32_t i = 0; i < m->n_vars; i++)
-		m->mem.free(m->mem.self, m->vars[i].addr);
+		if (!m->vars[i].shared)
+			m->mem.free(m->mem.self, m->vars[i].addr);
 	for (uint32_t i = 0; i < m->n_kernels; i++)
 		ptx_arena_free(atomic_load(&m->kernels[i]->spare));
 	ptx_pool_free(&m->keep);

@@ -277,6 +277,8 @@ static uint32_t parse_name(struct ptx_dec *d, uint32_t at, struct ptx_opd *out)
 	return at;
 }
 
+static uint32_t parse_items(struct ptx_dec *d, uint32_t at, char close, struct ptx_opd *out);
+
 static uint32_t parse_memory(struct ptx_dec *d, uint32_t at, struct ptx_opd *out)
 {
 	struct ptx_load *ld = d->ld;
@@ -313,6 +315,12 @@ static uint32_t parse_memory(struct ptx_dec *d, uint32_t at, struct ptx_opd *out
 		uint64_t v = ld->tok[at++].value;
 		out->offset = (int64_t)((uint64_t)out->offset + (minus ? 0 - v : v));
 	}
+	if (ptx_accept(ld, &at, ',')) { /* [image, {x, y}] */
+		if (ptx_accept(ld, &at, '{'))
+			at = parse_items(d, at, '}', out);
+		else
+			at = parse_items(d, at, ']', out) - 1;
+	}
 	ptx_expect(ld, &at, ']');
 	return at;
 }
@@ -335,6 +343,18 @@ static uint32_t parse_items(struct ptx_dec *d, uint32_t at, char close, struct p
 	return at;
 }
 
+/* Behind a destination: "|p", a predicate that is written too. */
+static uint32_t parse_second(struct ptx_dec *d, uint32_t at, struct ptx_opd *out)
+{
+	struct ptx_load *ld = d->ld;
+	if (!ptx_tok_is(ld, at, '|'))
+		return at;
+	out->second = ptx_alloc(ld, &ld->temp, sizeof(*out->second));
+	if (ld->tok[at + 1].kind != PTX_TOK_IDENT)
+		ptx_fail(ld, PTX_BAD_SYNTAX, ld->tok[at].line, "a predicate expected after '|'");
+	return parse_name(d, at + 1, out->second);
+}
+
 uint32_t ptx_parse_operand(struct ptx_dec *d, uint32_t at, struct ptx_opd *out)
 {
 	struct ptx_load *ld = d->ld;
@@ -347,17 +367,8 @@ uint32_t ptx_parse_operand(struct ptx_dec *d, uint32_t at, struct ptx_opd *out)
 		out->single = t->single;
 		return at + 1;
 	}
-	if (t->kind == PTX_TOK_IDENT) {
-		at = parse_name(d, at, out);
-		if (ptx_tok_is(ld, at, '|')) {
-			out->second = ptx_alloc(ld, &ld->temp, sizeof(*out->second));
-			if (ld->tok[at + 1].kind != PTX_TOK_IDENT)
-				ptx_fail(ld, PTX_BAD_SYNTAX, t->line,
-				         "a predicate expected after '|'");
-			at = parse_name(d, at + 1, out->second);
-		}
-		return at;
-	}
+	if (t->kind == PTX_TOK_IDENT)
+		return parse_second(d, parse_name(d, at, out), out);
 	if (ptx_tok_is(ld, at, '-') || ptx_tok_is(ld, at, '+') || ptx_tok_is(ld, at, '~')) {
 		char sign = (char)t->value;
 		t = &ld->tok[++at];
@@ -390,7 +401,7 @@ uint32_t ptx_parse_operand(struct ptx_dec *d, uint32_t at, struct ptx_opd *out)
 		return parse_memory(d, at + 1, out);
 	} else if (ptx_tok_is(ld, at, '{')) {
 		out->kind = PTX_O_VEC;
-		return parse_items(d, at + 1, '}', out);
+		return parse_second(d, parse_items(d, at + 1, '}', out), out);
 	} else if (ptx_tok_is(ld, at, '(')) {
 		out->kind = PTX_O_LIST;
 		return parse_items(d, at + 1, ')', out);
@@ -532,6 +543,12 @@ uint32_t ptx_src_any(struct ptx_dec *d, const struct ptx_opd *o, const struct pt
 			return ptx_const(d, ptx_func_pointer(d->ld, o->sym->func), 8);
 		if (o->sym && o->sym->kind == PTX_SYM_FUNC)
 			ptx_unsupported(d, "a pointer to an external function is");
+		for (uint32_t i = 0; *size == 8 && i < d->ld->module->n_kernels; i++)
+			if (ptx_str_is(o->name, d->ld->module->kernels[i]->info.name))
+				return ptx_const(d,
+				                 PTX_FUNC_BASE + PTX_KERNEL_NUMBER + i +
+				                     ((uint64_t)d->ld->module->id << 32),
+				                 8);
 		ptx_bad(d, "a source operand is not declared");
 	default:
 		ptx_bad(d, "a source operand is not a register or constant");

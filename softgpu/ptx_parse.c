@@ -64,7 +64,9 @@ uint32_t ptx_parse_var(struct ptx_load *ld, uint32_t at, struct ptx_var_decl *ou
 		} else if (ptx_dot_is(ld, at, ".v2") || ptx_dot_is(ld, at, ".v4")) {
 			lanes = ld->tok[at].s.p[2] == '2' ? 2 : 4;
 		} else if (ptx_dot_is(ld, at, ".attribute")) {
-			at = ptx_skip_group(ld, at + 1) - 1; /* .managed, .unified: all memory is */
+			/* .managed, .unified: all memory is */
+			out->managed |= ptx_dot_is(ld, at + 2, ".managed");
+			at = ptx_skip_group(ld, at + 1) - 1;
 		} else if (ptx_dot_is(ld, at, ".ptr")) {
 			/* a hint on what a pointer points to: [.space] [.align n] */
 			while (ptx_dot_is(ld, at + 1, ".global") ||
@@ -131,18 +133,28 @@ static void add_symbol(struct ptx_load *ld, struct ptx_str name, uint32_t line, 
 	}
 }
 
-static void allocate(struct ptx_load *ld, struct ptx_sym *sym, struct ptx_str name)
+/* True: the variable has its value already, from another module of the library. */
+static bool allocate(struct ptx_load *ld, struct ptx_sym *sym, const struct ptx_var_decl *decl)
 {
 	struct ptx_module *m = ld->module;
+	struct ptx_str name = decl->name;
+	bool shared = decl->managed && m->mem.managed, fresh = true;
+	void *p;
 	m->vars = ptx_grow(ld, &m->keep, m->vars, m->n_vars, &m->cap_vars, sizeof(*m->vars));
 	size_t bytes = sym->bytes ? sym->bytes : 1;
-	void *p = m->mem.alloc(m->mem.self, bytes, sym->align < 16 ? 16 : sym->align);
+	size_t align = sym->align < 16 ? 16 : sym->align;
+	if (shared)
+		p = m->mem.managed(m->mem.managed_owner, name.p, name.len, bytes, align, &fresh);
+	else
+		p = m->mem.alloc(m->mem.self, bytes, align);
 	if (!p)
 		ptx_fail(ld, PTX_NO_MEMORY, 0, "no device memory for variable '%.*s' of %llu bytes",
 		         NAME(name), (unsigned long long)sym->bytes);
-	memset(p, 0, bytes);
+	if (fresh)
+		memset(p, 0, bytes);
 	sym->addr = (uint64_t)(uintptr_t)p;
-	m->vars[m->n_vars++] = (struct ptx_var){name, p, sym->bytes};
+	m->vars[m->n_vars++] = (struct ptx_var){name, p, sym->bytes, shared};
+	return !fresh;
 }
 
 /* Past an initialiser, up to the ',' or ';' behind it. */
@@ -201,8 +213,9 @@ static void parse_variables(struct parser *p, enum ptx_space space, bool is_exte
 			}
 			p->at = skip_value(ld, p->at);
 		}
-		if (space != PTX_SPACE_SHARED && !is_extern)
-			allocate(ld, sym, decl.name);
+		if (space != PTX_SPACE_SHARED && !is_extern && allocate(ld, sym, &decl) &&
+		    p->pending && p->pending->sym == sym)
+			p->pending = p->pending->next;
 		add_symbol(ld, decl.name, line, sym);
 	} while (ptx_accept(ld, &p->at, ','));
 	ptx_expect(ld, &p->at, ';');

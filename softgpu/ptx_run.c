@@ -246,6 +246,7 @@ static struct ptx_block *cluster_begin(struct ptx_arena *a, uint64_t number)
 {
 	struct ptx_cluster *c = a->block.cluster;
 	memset(a->block.worker->ranges, 0, sizeof(a->block.worker->ranges));
+	ptx_images_forget(a->block.worker);
 	c->arrivals = false;
 	for (uint32_t r = 0; r < c->n; r++)
 		block_begin(c->blocks[r], number);
@@ -530,8 +531,8 @@ static uint32_t cluster_side(const struct ptx_kernel *k, const struct ptx_launch
 	return l->cluster[0] ? l->cluster[i] : k->info.cluster[0] ? k->info.cluster[i] : 1;
 }
 
-static enum ptx_status check_launch(const struct ptx_kernel *k, const struct ptx_launch *l,
-                                    struct ptx_error *err)
+enum ptx_status ptx_check_launch(const struct ptx_kernel *k, const struct ptx_launch *l,
+                                 struct ptx_error *err)
 {
 	const uint32_t *g = l->grid, *b = l->block, *req = k->info.required;
 	uint64_t threads = (uint64_t)b[0] * b[1] * b[2];
@@ -577,7 +578,7 @@ enum ptx_status ptx_run(const struct ptx_kernel *k, const struct ptx_launch *l,
 		*err = *k->info.refused;
 		return PTX_UNSUPPORTED;
 	}
-	if (check_launch(k, l, err) != PTX_OK)
+	if (ptx_check_launch(k, l, err) != PTX_OK)
 		return PTX_BAD_LAUNCH;
 	j.n_warps = (l->block[0] * l->block[1] * l->block[2] + PTX_LANES - 1) / PTX_LANES;
 	j.lane_bytes = lane_bytes(k, l);
@@ -625,6 +626,7 @@ enum ptx_status ptx_run(const struct ptx_kernel *k, const struct ptx_launch *l,
 		res->global_bytes += c.others[i]->res.global_bytes;
 		free(c.others[i]);
 	}
+	ptx_children_run(&j, res);
 	pthread_mutex_destroy(&j.lock);
 	if (workspace)
 		mem->free(mem->self, workspace);

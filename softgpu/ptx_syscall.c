@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * ptx_syscall.c: the functions that CUDA's device run-time provides to kernels: vprintf,
- * __assertfail, malloc and free. Output goes to the process's stdout, as with a GPU, a whole
- * message at a time.
+ * __assertfail, malloc and free, cudaGraphSetConditional. Output goes to the process's stdout, as
+ * with a GPU, a whole message at a time.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +14,8 @@
 #define ARGS_MAX 4096
 
 /* An argument or result of the call: local memory of the lane. NULL: outside (cannot be). */
-static uint8_t *slot(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane, unsigned i,
-                     uint32_t need)
+uint8_t *ptx_call_slot(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane, unsigned i,
+                       uint32_t need)
 {
 	const uint32_t *ext = &w->worker->job->k->ext[in->target];
 	uint64_t frame = ((const uint64_t *)ptx_reg(w, PTX_FRAME))[lane];
@@ -26,10 +26,10 @@ static uint8_t *slot(struct ptx_warp *w, const struct ptx_inst *in, unsigned lan
 	return w->local + (size_t)lane * local + at;
 }
 
-static bool argument(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane, unsigned i,
-                     uint32_t size, uint64_t *v)
+bool ptx_call_argument(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane, unsigned i,
+                       uint32_t size, uint64_t *v)
 {
-	const uint8_t *p = slot(w, in, lane, i, size);
+	const uint8_t *p = ptx_call_slot(w, in, lane, i, size);
 	*v = 0;
 	if (!p)
 		return ptx_fault(w, in, lane, PTX_ILLEGAL_ADDRESS,
@@ -193,7 +193,8 @@ static bool print(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane)
 	struct reader r = {.w = w, .in = in, .lane = lane, .ok = true};
 	uint64_t addr;
 	int32_t count = 0;
-	if (!argument(w, in, lane, 0, 8, &addr) || !argument(w, in, lane, 1, 8, &r.base) ||
+	if (!ptx_call_argument(w, in, lane, 0, 8, &addr) ||
+	    !ptx_call_argument(w, in, lane, 1, 8, &r.base) ||
 	    !read_string(w, in, lane, addr, format, sizeof(format)))
 		return false;
 	for (const char *f = format; *f && r.ok;) {
@@ -209,7 +210,7 @@ static bool print(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane)
 	if (!r.ok)
 		return false;
 	fwrite(o.text, 1, o.n, stdout);
-	uint8_t *result = slot(w, in, lane, 2, 4);
+	uint8_t *result = ptx_call_slot(w, in, lane, 2, 4);
 	if (result)
 		memcpy(result, &count, 4);
 	return true;
@@ -220,10 +221,11 @@ static bool assert_fail(struct ptx_warp *w, const struct ptx_inst *in, unsigned 
 {
 	char message[60], file[60];
 	uint64_t a, line;
-	if (!argument(w, in, lane, 0, 8, &a) ||
+	if (!ptx_call_argument(w, in, lane, 0, 8, &a) ||
 	    !read_string(w, in, lane, a, message, sizeof(message)) ||
-	    !argument(w, in, lane, 1, 8, &a) || !read_string(w, in, lane, a, file, sizeof(file)) ||
-	    !argument(w, in, lane, 2, 4, &line))
+	    !ptx_call_argument(w, in, lane, 1, 8, &a) ||
+	    !read_string(w, in, lane, a, file, sizeof(file)) ||
+	    !ptx_call_argument(w, in, lane, 2, 4, &line))
 		return false;
 	return ptx_fault(w, in, lane, PTX_ASSERT, "%s:%u: assertion '%s' failed", file,
 	                 (unsigned)line, message);
@@ -233,10 +235,10 @@ static bool allocate(struct ptx_warp *w, const struct ptx_inst *in, unsigned lan
 {
 	const struct ptx_memory *mem = w->worker->job->mem;
 	uint64_t size;
-	if (!argument(w, in, lane, 0, 8, &size))
+	if (!ptx_call_argument(w, in, lane, 0, 8, &size))
 		return false;
 	uint64_t p = (uint64_t)(uintptr_t)(size ? mem->alloc(mem->self, size, 16) : NULL);
-	uint8_t *result = slot(w, in, lane, 1, 8);
+	uint8_t *result = ptx_call_slot(w, in, lane, 1, 8);
 	if (!result)
 		return ptx_fault(w, in, lane, PTX_ILLEGAL_ADDRESS, "malloc's result is too small");
 	memcpy(result, &p, 8);
@@ -247,7 +249,7 @@ static bool release(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane
 {
 	const struct ptx_memory *mem = w->worker->job->mem;
 	uint64_t p, lo, hi;
-	if (!argument(w, in, lane, 0, 8, &p))
+	if (!ptx_call_argument(w, in, lane, 0, 8, &p))
 		return false;
 	if (!p)
 		return true;
@@ -261,6 +263,20 @@ static bool release(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane
 	return true;
 }
 
+/* (handle, value) */
+static bool set_condition(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane)
+{
+	const struct ptx_memory *mem = w->worker->job->mem;
+	uint64_t handle, value;
+	if (!ptx_call_argument(w, in, lane, 0, 8, &handle) ||
+	    !ptx_call_argument(w, in, lane, 1, 4, &value))
+		return false;
+	if (mem->set_condition && mem->set_condition(mem->self, handle, (uint32_t)value))
+		return true;
+	return ptx_fault(w, in, lane, PTX_ILLEGAL_ADDRESS,
+	                 "cudaGraphSetConditional of a handle that does not exist");
+}
+
 bool ptx_exec_syscall(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 {
 	static bool (*const calls[])(struct ptx_warp *, const struct ptx_inst *, unsigned) = {
@@ -268,9 +284,11 @@ bool ptx_exec_syscall(struct ptx_warp *w, const struct ptx_inst *in, uint32_t ma
 	    [PTX_SYS_ASSERT] = assert_fail,
 	    [PTX_SYS_MALLOC] = allocate,
 	    [PTX_SYS_FREE] = release,
+	    [PTX_SYS_CONDITION] = set_condition,
 	};
 	for (uint32_t rest = mask; rest; rest &= rest - 1)
-		if (!calls[in->op](w, in, (unsigned)__builtin_ctz(rest)))
+		if (!(in->op >= PTX_SYS_BUFFER ? ptx_exec_child : calls[in->op])(
+			w, in, (unsigned)__builtin_ctz(rest)))
 			return false;
 	return true;
 }

@@ -210,7 +210,7 @@ static double rate(const struct ptx_module *m, const char *name, struct ptx_laun
 
 static int measure_rates(double v[WHATS][ROUNDS_MAX], unsigned rounds)
 {
-	const struct ptx_memory mem = {anywhere, NULL, get_memory, free_memory};
+	const struct ptx_memory mem = {.check = anywhere, .alloc = get_memory, .free = free_memory};
 	struct ptx_error e = {0};
 	struct ptx_module *m;
 	char *text;

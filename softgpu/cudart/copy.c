@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * copy.c: copies. The kind of a copy says where its two sides are;
- * with cudaMemcpyDefault the driver looks at the addresses. Copies of CUDA arrays are refused.
+ * with cudaMemcpyDefault the driver looks at the addresses. Copies of CUDA arrays that are no boxes
+ * are in array.c.
  */
 #include "cudart.h"
 
@@ -152,35 +153,55 @@ cudaError_t do_cudaMemcpy2DAsync(const struct cudart_driver *cu, void *dst, size
 
 /* ---- three dimensions */
 
+/* Both sides of a box as they are given; a side in an array counts its places in texels. */
+static cudaError_t check_box(const struct cudaMemcpy3DParms *p, size_t *src_texel,
+                             size_t *dst_texel)
+{
+	cudaError_t e = cudaSuccess;
+	*src_texel = *dst_texel = 1;
+	if (p->srcArray)
+		e = cudart_texel_bytes(p->srcArray, src_texel);
+	if (e == cudaSuccess && p->dstArray)
+		e = cudart_texel_bytes(p->dstArray, dst_texel);
+	if (e != cudaSuccess)
+		return e;
+	if (!p->srcArray == !p->srcPtr.ptr || !p->dstArray == !p->dstPtr.ptr)
+		return cudaErrorInvalidValue; /* one of the two says where it is */
+	return p->srcArray && p->dstArray && *src_texel != *dst_texel ? cudaErrorInvalidValue
+	                                                              : cudaSuccess;
+}
+
 cudaError_t cudart_copy3d(CUDA_MEMCPY3D *out, const struct cudaMemcpy3DParms *p)
 {
 	CUmemorytype to, from;
+	size_t src_texel, dst_texel;
 	if (!p)
 		return cudaErrorInvalidValue;
 	cudaError_t e = cudart_kind(p->kind, &to, &from);
+	if (e == cudaSuccess)
+		e = check_box(p, &src_texel, &dst_texel);
 	if (e != cudaSuccess)
 		return e;
-	if (p->srcArray || p->dstArray)
-		return cudart_missing("a copy of a CUDA array");
-	if (!p->srcPtr.ptr || !p->dstPtr.ptr)
-		return cudaErrorInvalidValue;
-	if (p->extent.height * p->extent.depth > 1 &&
-	    (p->srcPtr.pitch < p->extent.width || p->dstPtr.pitch < p->extent.width))
+	size_t width = p->extent.width * (p->srcArray ? src_texel : dst_texel);
+	if (p->extent.height * p->extent.depth > 1 && ((!p->srcArray && p->srcPtr.pitch < width) ||
+	                                               (!p->dstArray && p->dstPtr.pitch < width)))
 		return cudaErrorInvalidPitchValue;
 	*out = (CUDA_MEMCPY3D){
-	    .srcXInBytes = p->srcPos.x,
+	    .srcXInBytes = p->srcPos.x * src_texel,
 	    .srcY = p->srcPos.y,
 	    .srcZ = p->srcPos.z,
-	    .srcMemoryType = from,
+	    .srcMemoryType = p->srcArray ? CU_MEMORYTYPE_ARRAY : from,
+	    .srcArray = (CUarray)p->srcArray,
 	    .srcPitch = p->srcPtr.pitch,
 	    .srcHeight = p->srcPtr.ysize,
-	    .dstXInBytes = p->dstPos.x,
+	    .dstXInBytes = p->dstPos.x * dst_texel,
 	    .dstY = p->dstPos.y,
 	    .dstZ = p->dstPos.z,
-	    .dstMemoryType = to,
+	    .dstMemoryType = p->dstArray ? CU_MEMORYTYPE_ARRAY : to,
+	    .dstArray = (CUarray)p->dstArray,
 	    .dstPitch = p->dstPtr.pitch,
 	    .dstHeight = p->dstPtr.ysize,
-	    .WidthInBytes = p->extent.width,
+	    .WidthInBytes = width,
 	    .Height = p->extent.height,
 	    .Depth = p->extent.depth,
 	};
@@ -248,6 +269,7 @@ static cudaError_t peers3d(CUDA_MEMCPY3D_PEER *out, const struct cudaMemcpy3DPee
 	    .srcY = c.srcY,
 	    .srcZ = c.srcZ,
 	    .srcMemoryType = c.srcMemoryType,
+	    .srcArray = c.srcArray,
 	    .srcDevice = c.srcDevice,
 	    .srcContext = from,
 	    .srcPitch = c.srcPitch,
@@ -256,6 +278,7 @@ static cudaError_t peers3d(CUDA_MEMCPY3D_PEER *out, const struct cudaMemcpy3DPee
 	    .dstY = c.dstY,
 	    .dstZ = c.dstZ,
 	    .dstMemoryType = c.dstMemoryType,
+	    .dstArray = c.dstArray,
 	    .dstDevice = c.dstDevice,
 	    .dstContext = to,
 	    .dstPitch = c.dstPitch,

@@ -126,4 +126,12 @@ cudaError_t cudart_copy1d(CUDA_MEMCPY3D *out, void *dst, const void *src, size_t
 cudaError_t cudart_symbol_part(const void *symbol, size_t offset, size_t count,
                                enum cudaMemcpyKind kind, bool to, void **address);
 
+/* ---- arrays: array.c */
+
+/* A description of texels as the driver has it, and back. */
+cudaError_t cudart_format(const struct cudaChannelFormatDesc *d, CUarray_format *format,
+                          unsigned *channels);
+struct cudaChannelFormatDesc cudart_channel_desc(CUarray_format format, unsigned channels);
+cudaError_t cudart_texel_bytes(cudaArray_const_t array, size_t *bytes);
+
 #endif

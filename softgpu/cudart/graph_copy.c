@@ -191,18 +191,31 @@ cudaError_t do_cudaGraphMemcpyNodeGetParams(const struct cudart_driver *cu, cuda
 	CUresult r = cu->cuGraphMemcpyNodeGetParams(node, &c);
 	if (r != CUDA_SUCCESS)
 		return cudart_error(r);
+	size_t src_texel = 1, dst_texel = 1;
+	cudaError_t e =
+	    c.srcArray ? cudart_texel_bytes((cudaArray_t)c.srcArray, &src_texel) : cudaSuccess;
+	if (e == cudaSuccess && c.dstArray)
+		e = cudart_texel_bytes((cudaArray_t)c.dstArray, &dst_texel);
+	if (e != cudaSuccess)
+		return e;
 	bool from_host = c.srcMemoryType == CU_MEMORYTYPE_HOST;
 	bool to_host = c.dstMemoryType == CU_MEMORYTYPE_HOST;
 	void *src = from_host ? (void *)(uintptr_t)c.srcHost : (void *)c.srcDevice;
 	void *dst = to_host ? c.dstHost : (void *)c.dstDevice;
 	*pNodeParams = (struct cudaMemcpy3DParms){
-	    .srcPos = {c.srcXInBytes, c.srcY, c.srcZ},
-	    .srcPtr = {src, c.srcPitch, c.WidthInBytes, c.srcHeight},
-	    .dstPos = {c.dstXInBytes, c.dstY, c.dstZ},
-	    .dstPtr = {dst, c.dstPitch, c.WidthInBytes, c.dstHeight},
-	    .extent = {c.WidthInBytes, c.Height, c.Depth},
+	    .srcArray = (cudaArray_t)c.srcArray,
+	    .srcPos = {c.srcXInBytes / src_texel, c.srcY, c.srcZ},
+	    .dstArray = (cudaArray_t)c.dstArray,
+	    .dstPos = {c.dstXInBytes / dst_texel, c.dstY, c.dstZ},
+	    .extent = {c.WidthInBytes / (c.srcArray ? src_texel : dst_texel), c.Height, c.Depth},
 	    .kind = kind_of(c.dstMemoryType, c.srcMemoryType),
 	};
+	if (!c.srcArray)
+		pNodeParams->srcPtr =
+		    (struct cudaPitchedPtr){src, c.srcPitch, c.WidthInBytes, c.srcHeight};
+	if (!c.dstArray)
+		pNodeParams->dstPtr =
+		    (struct cudaPitchedPtr){dst, c.dstPitch, c.WidthInBytes, c.dstHeight};
 	return cudaSuccess;
 }
 

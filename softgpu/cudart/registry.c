@@ -16,9 +16,9 @@ struct binary {
 	struct binary *next;
 	pthread_mutex_t lock; /* of loading */
 	CUlibrary _Atomic library;
-	cudaError_t failed;  /* will not load, whenever asked; under lock */
-	const char *managed; /* a __managed__ variable in it, or NULL */
-	rein_a32 gone;       /* unregistered */
+	cudaError_t failed;      /* will not load, whenever asked; under lock */
+	struct managed *managed; /* its __managed__ variables, under lock */
+	rein_a32 gone;           /* unregistered */
 };
 
 /* Never freed: generated code keeps pointers to functions until the process ends. */
@@ -34,6 +34,13 @@ struct variable {
 	struct variable *next;
 	struct binary *binary;
 	const void *host;
+	const char *name;
+};
+
+/* The program has a pointer to each, and waits for __cudaInitModule() before it follows it. */
+struct managed {
+	struct managed *next;
+	void **pointer;
 	const char *name;
 };
 
@@ -128,10 +135,14 @@ CUDART_EXPORT void __cudaRegisterManagedVar(void **fatCubinHandle, void **hostVa
                                             size_t size, int constant, int global)
 {
 	struct binary *b = (struct binary *)fatCubinHandle;
-	if (!b)
+	struct managed *m = b ? calloc(1, sizeof(*m)) : NULL;
+	if (!m)
 		return;
+	m->pointer = hostVarPtrAddress;
+	m->name = deviceName;
 	pthread_mutex_lock(&b->lock);
-	b->managed = deviceName;
+	m->next = b->managed;
+	b->managed = m;
 	pthread_mutex_unlock(&b->lock);
 }
 
@@ -224,20 +235,22 @@ static cudaError_t load_locked(struct binary *b)
 		return cudaErrorCudartUnloading;
 	if (b->failed != cudaSuccess)
 		return b->failed;
-	if (b->managed) {
-		cudart_say("the variable %s is __managed__, which the software GPU does not "
-		           "provide: make it __device__ and copy, or use cudaMallocManaged",
-		           b->managed);
-		return b->failed = cudaErrorNotSupported;
-	}
 	CUresult r = cu->cuLibraryLoadData(&library, b->wrapper, NULL, NULL, 0, NULL, NULL, 0);
 	if (r != CUDA_SUCCESS) {
 		if (lasting(cudart_error(r)))
 			b->failed = cudart_error(r);
 		return cudart_error(r);
 	}
-	atomic_store(&b->library, library);
-	return cudaSuccess;
+	for (struct managed *m = b->managed; m && r == CUDA_SUCCESS; m = m->next) {
+		CUdeviceptr address = 0;
+		r = cu->cuLibraryGetManaged(&address, NULL, library, m->name);
+		*m->pointer = (void *)address;
+	}
+	if (r == CUDA_SUCCESS)
+		atomic_store(&b->library, library);
+	else
+		(void)cu->cuLibraryUnload(library);
+	return cudart_error(r);
 }
 
 static cudaError_t load(struct binary *b, CUlibrary *out)
@@ -305,6 +318,24 @@ const void *cudart_function_host(CUkernel kernel, CUfunction function)
 	return host;
 }
 
+/* A __managed__ variable is named by its address, which it has by then. */
+static cudaError_t managed_symbol(const void *host, CUdeviceptr *address, size_t *size)
+{
+	const struct cudart_driver *cu = &cudart_drivers[0];
+	const struct managed *found = NULL;
+	CUlibrary library = NULL;
+	pthread_rwlock_rdlock(&lock);
+	for (struct binary *b = binaries; b && !found; b = b->next) {
+		library = atomic_load(&b->library);
+		for (found = library ? b->managed : NULL; found && *found->pointer != host;)
+			found = found->next;
+	}
+	pthread_rwlock_unlock(&lock);
+	if (!found)
+		return cudaErrorInvalidSymbol;
+	return cudart_error(cu->cuLibraryGetManaged(address, size, library, found->name));
+}
+
 cudaError_t cudart_symbol(const void *host, CUdeviceptr *address, size_t *size)
 {
 	const struct cudart_driver *cu = &cudart_drivers[0];
@@ -320,7 +351,7 @@ cudaError_t cudart_symbol(const void *host, CUdeviceptr *address, size_t *size)
 	}
 	pthread_rwlock_unlock(&lock);
 	if (!binary)
-		return cudaErrorInvalidSymbol;
+		return managed_symbol(host, address, size);
 	cudaError_t e = load(binary, &library);
 	if (e != cudaSuccess)
 		return e;

@@ -354,12 +354,12 @@ static void not_there(void)
 {
 	CUuuid unknown = {{1}};
 	const void *table = &unknown;
-	CUarray array;
-	CUDA_ARRAY_DESCRIPTOR d = {.Width = 4, .Height = 4, .NumChannels = 1};
+	CUexternalMemory memory;
+	CUDA_EXTERNAL_MEMORY_HANDLE_DESC d = {.type = CU_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD};
 	CHECK(cuGetExportTable(&table, &unknown) != CUDA_SUCCESS);
 	/* named on stderr: the test that runs this program looks for it */
-	EXPECT(CUDA_ERROR_NOT_SUPPORTED, cuArrayCreate(&array, &d));
-	EXPECT(CUDA_ERROR_NOT_SUPPORTED, cuArrayCreate(&array, &d));
+	EXPECT(CUDA_ERROR_NOT_SUPPORTED, cuImportExternalMemory(&memory, &d));
+	EXPECT(CUDA_ERROR_NOT_SUPPORTED, cuImportExternalMemory(&memory, &d));
 }
 
 static void forked(void)

@@ -3,7 +3,8 @@
 the whole text. tests/process/test_torch.c compares runs with and without rein.
 
 The software GPU loads no machine code, and PyTorch's own kernels are nothing else: these steps end
-with an error, which must be the same one. Copies, streams, events and a kernel of ours in PTX work.
+with an error, which must be the same one. Copies, streams, events, a kernel of ours in PTX and
+kernels that PyTorch compiles when it needs them work.
 The last line says what there is of rein in the process."""
 import ctypes
 import sys
@@ -75,6 +76,13 @@ def kernel_of_ours():
     for _ in range(3):
         ok(driver.cuLaunchKernel(function, 1, 1, 1, 128, 1, 1, 0, stream, args, None))
     return x.cpu().sum().item()
+
+
+def compiled_kernel():
+    scaled = torch.cuda.jiterator._create_jit_fn(
+        "template <typename T> T scaled(T x, T y, T a) { return a * x + y; }", a=2.0)
+    x = torch.arange(100.0).to("cuda")
+    return scaled(x, x, a=3.0).cpu().sum().item(), torch.special.i1e(x).cpu()[0].item()
 
 
 def graph():
@@ -150,6 +158,7 @@ step("too large a tensor", lambda: torch.empty(1 << 42, device="cuda"))
 step("copies", copies)
 step("streams and events", streams_and_events)
 step("a kernel in PTX", kernel_of_ours)
+step("kernels compiled here", compiled_kernel)
 step("a tensor of zeros", lambda: torch.zeros(3, device="cuda").tolist())
 step("an element-wise kernel", lambda: (torch.arange(3.0).to("cuda") * 2).tolist())
 step("a matrix product", lambda: (torch.ones(2, 2).to("cuda") @ torch.eye(2).to("cuda")).tolist())

@@ -126,10 +126,10 @@ static void assertions(void)
 
 static void missing(void)
 {
-	cudaArray_t a;
-	cudaChannelFormatDesc f = cudaCreateChannelDesc<float>();
+	cudaExternalMemory_t m;
+	cudaExternalMemoryHandleDesc d = {};
 	for (int i = 0; i < 2; i++)
-		IS(cudaMallocArray(&a, &f, 8, 8), cudaErrorNotSupported);
+		IS(cudaImportExternalMemory(&m, &d), cudaErrorNotSupported);
 	IS(cudaGetLastError(), cudaErrorNotSupported);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* fuzz_image.c: any bytes as a module image: fat binary, ELF or text. */
+/* fuzz_image.c: any bytes as a module image: fat binary, ELF or text; and their machine code. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -12,6 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	size_t text_len = 0;
 	struct ptx_error err = {0};
 	if (image_find_ptx(data, len, 90, &text, &text_len, &err) == IMAGE_PTX)
+		free(text);
+	if (image_find_sass(data, len, 90, &text, &text_len, &err) == IMAGE_PTX)
 		free(text);
 	return 0;
 }

@@ -57,7 +57,7 @@ static struct proc start(struct rig *r, int prio, const char *mode, const char *
 	env[n++] = ENV_ENDS_ANYHOW;
 	if (prio >= 0)
 		env[n++] = prio_env;
-	if (strstr(program, "cudart/api"))
+	if (strstr(program, "cudart/api") || strstr(program, "cudart/managed"))
 		env[n++] = devices; /* the only ones that look at how many there are */
 	if (arg)
 		argv[a++] = arg;
@@ -123,6 +123,7 @@ TEST(clusters_and_copies)
 {
 	own("tests/cudart/cluster", NULL);
 	own("tests/cudart/pipeline", NULL);
+	own("tests/cudart/tensor", NULL);
 }
 TEST_END
 
@@ -133,10 +134,35 @@ TEST(groups_and_bytes)
 }
 TEST_END
 
+TEST(textures_and_surfaces)
+{
+	own("tests/cudart/texture", NULL);
+	own("tests/cudart/layers", NULL);
+	own("tests/cudart/surface", NULL);
+	own("tests/cudart/filters", NULL);
+}
+TEST_END
+
+TEST(kernels_allocate_and_launch)
+{
+	own("tests/cudart/heap", NULL);
+	own("tests/cudart/children", NULL);
+}
+TEST_END
+
+TEST(machine_code_alone)
+{
+	own("tests/cudart/sass", NULL);
+	ck_assert_int_ge(count("machine code only (sm_90) and no PTX"), 1);
+	own("tests/cudart/sass", "time");
+	ck_assert_int_eq(count("do NOT run"), 1);
+}
+TEST_END
+
 TEST(errors)
 {
 	own("tests/cudart/errors", NULL);
-	ck_assert_int_eq(count("cudart: cudaMallocArray is not provided"), 1); /* said once */
+	ck_assert_int_eq(count("cudart: cudaImportExternalMemory is not provided"), 1); /* once */
 	ck_assert_int_eq(count("illegal address"), 1);
 	ck_assert_int_ge(count("as expected"), 1);
 }
@@ -146,6 +172,23 @@ TEST(graphs)
 {
 	own("tests/cudart/graphs", NULL);
 	own("tests/cudart/graphs_ptds", NULL);
+	own("tests/cudart/graph_memory", NULL);
+	own("tests/cudart/conditions", NULL);
+}
+TEST_END
+
+TEST(linked_and_compiled_while_it_runs)
+{
+	own("tests/cudart/link", NULL);
+	ck_assert_int_eq(count("cannot load module: PTX line 7"), 2); /* looked at, then logged */
+	if (access(built("tests/cudart/compiled"), X_OK) == 0)        /* where there is NVRTC */
+		own("tests/cudart/compiled", NULL);
+}
+TEST_END
+
+TEST(vector_accesses_are_whole)
+{
+	own("tests/cudart/torn", NULL);
 }
 TEST_END
 
@@ -157,10 +200,10 @@ TEST(two_translation_units)
 }
 TEST_END
 
-TEST(managed_variables_are_refused)
+TEST(managed_memory)
 {
 	own("tests/cudart/managed", NULL);
-	ck_assert_int_eq(count("cudart: the variable counter is __managed__"), 1);
+	own("tests/cudart/advice", NULL);
 }
 TEST_END
 
@@ -182,11 +225,11 @@ static const struct {
 	const char *program;
 	char *mode;
 } programs[] = {
-    {"rt_basic", NULL},     {"rt_streams", NULL},  {"rt_streams_ptds", NULL},
-    {"rt_graphs", NULL},    {"rt_pools", NULL},    {"rt_coop", NULL},
-    {"rt_library", NULL},   {"rt_threads", NULL},  {"rt_fork", NULL},
-    {"rt_exit", "atexit"},  {"rt_exit", "late"},   {"rt_exit", "destructor"},
-    {"rt_exit", "pending"}, {"rt_exit", "thread"},
+    {"rt_basic", NULL},        {"rt_streams", NULL},   {"rt_streams_ptds", NULL},
+    {"rt_graphs", NULL},       {"rt_pools", NULL},     {"rt_coop", NULL},
+    {"rt_library", NULL},      {"rt_threads", NULL},   {"rt_fork", NULL},
+    {"rt_texture", NULL},      {"rt_exit", "atexit"},  {"rt_exit", "late"},
+    {"rt_exit", "destructor"}, {"rt_exit", "pending"}, {"rt_exit", "thread"},
 };
 
 /* A sanitized driver takes minutes for these. */
@@ -239,17 +282,6 @@ TEST(the_same_bytes_under_the_shim)
 }
 TEST_END
 
-TEST(no_textures)
-{
-	struct rig r;
-	rig_init(&r, NULL);
-	struct proc p = start(&r, -1, "fast", "gpu/cudart/rt_texture-shared", NULL, NULL);
-	ck_assert_int_eq(proc_wait(&p, output, sizeof(output), LIMIT_MS), 77);
-	ck_assert_int_eq(count("cudaMallocArray is not provided"), 1);
-	rig_fini(&r);
-}
-TEST_END
-
 /* The shim sees what the runtime library asks of the driver, and holds it for an urgent program. */
 TEST(held_for_an_urgent_program)
 {
@@ -297,7 +329,8 @@ TEST(exports_what_nvidias_exports)
 }
 TEST_END
 
-TESTS("cudart", api, linked_statically, matrices, clusters_and_copies, groups_and_bytes, errors,
-      graphs, two_translation_units, managed_variables_are_refused, memory_of_another_process,
-      libraries_with_kernels_come_and_go, the_same_bytes_under_the_shim, no_textures,
-      held_for_an_urgent_program, exports_what_nvidias_exports)
+TESTS("cudart", api, linked_statically, matrices, clusters_and_copies, groups_and_bytes,
+      textures_and_surfaces, kernels_allocate_and_launch, machine_code_alone, errors, graphs,
+      linked_and_compiled_while_it_runs, vector_accesses_are_whole, two_translation_units,
+      managed_memory, memory_of_another_process, libraries_with_kernels_come_and_go,
+      the_same_bytes_under_the_shim, held_for_an_urgent_program, exports_what_nvidias_exports)

@@ -24,13 +24,20 @@ static const char *const names[] = {"bare", "preloaded", "stand-in"};
 static struct rig rig;
 static char *python;
 
+/* NVRTC's double hands out PTX for what PyTorch compiles. */
+static bool compiles(void)
+{
+	return access(built("softgpu/libnvrtc.so.13"), R_OK) == 0;
+}
+
 static int run(enum way way, bool our_runtime, bool ask, char *out, size_t len)
 {
 	char preload[1200], libraries[1200];
 	char *argv[] = {python, PROGRAM, ask ? "rein" : NULL, NULL};
 	char *env[] = {preload, libraries, rig.env[0], rig.env[1], "REIN_PRIO=50", NULL};
-	snprintf(preload, sizeof(preload), "LD_PRELOAD=%s %s",
+	snprintf(preload, sizeof(preload), "LD_PRELOAD=%s %s %s",
 	         our_runtime ? built("softgpu/libcudart.so.13") : "",
+	         our_runtime && compiles() ? built("softgpu/libnvrtc.so.13") : "",
 	         way == PRELOAD ? built("librein.so") : "");
 	snprintf(libraries, sizeof(libraries), "LD_LIBRARY_PATH=%s:%s",
 	         way == STANDIN ? built("") : "", built("softgpu"));
@@ -81,6 +88,8 @@ TEST(with_the_runtime_of_the_software_gpu)
 	expect(bare, "init: None\n");
 	expect(bare, "streams and events: (True, True, 4950.0)\n");
 	expect(bare, "a kernel in PTX: 65920.0\n");
+	if (compiles())
+		expect(bare, "kernels compiled here: (19800.0, 0.0)\n");
 	expect(bare, "a DataLoader before CUDA: 4950.0\n");
 	expect(bare, "a DataLoader after CUDA: 4950.0\n");
 	rig_fini(&rig);

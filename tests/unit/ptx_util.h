@@ -66,7 +66,8 @@ static inline void device_free(void *self, void *p)
 	free(p);
 }
 
-static const struct ptx_memory device = {device_check, NULL, device_alloc, device_free};
+static const struct ptx_memory device = {
+    .check = device_check, .alloc = device_alloc, .free = device_free};
 
 /* ---- modules and launches */
 #define PTX_HEAD ".version 8.0\n.target sm_90\n.address_size 64\n"

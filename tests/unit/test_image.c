@@ -257,4 +257,37 @@ TEST(linking)
 }
 TEST_END
 
-TESTS("image", plain_text, fat_binaries, machine_code_only, elf_files, damage, linking)
+/* nvcc's output for sm_90: two kernels, three variables. */
+TEST(what_stands_for_machine_code)
+{
+	static const char *const parts[] = {
+	    ".entry _Z2k1Pifcd1P(.param .align 1 .b8 p0[8], .param .align 1 .b8 p1[4], "
+	    ".param .align 1 .b8 p2[1], .param .align 4 .b8 p3[8], .param .align 1 .b8 p4[200])",
+	    ".shared .align 16 .b8 s[1344];",
+	    ".entry _Z2k2v()\n.maxntid 128, 1, 1\n",
+	    ".global .align 16 .b8 counter[4] = {7,0,0,0};",
+	    ".global .align 16 .b8 big[8000];",
+	    ".const .align 16 .b8 tab[64] = {0,0,128,63,",
+	};
+	char file[16384], *text;
+	size_t len;
+	struct ptx_error err;
+	FILE *f = fopen("tests/fuzz/seeds/image/kernels", "rb");
+	ck_assert_ptr_nonnull(f);
+	size_t n = fread(file, 1, sizeof(file), f);
+	fclose(f);
+	ck_assert_int_eq(image_find_ptx(file, n, 90, &text, &len, &err), IMAGE_SASS_ONLY);
+	ck_assert_int_eq(image_find_sass(file, n, 90, &text, &len, &err), IMAGE_PTX);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		ck_assert_msg(strstr(text, parts[i]) != NULL, "%s is not in\n%s", parts[i], text);
+	free(text);
+	/* of another generation of devices; and cut short */
+	ck_assert_int_eq(image_find_sass(file, n, 89, &text, &len, &err), IMAGE_SASS_ONLY);
+	for (size_t cut = 0; cut < n; cut += 97)
+		if (image_find_sass(file, cut, 90, &text, &len, &err) == IMAGE_PTX)
+			free(text);
+}
+TEST_END
+
+TESTS("image", plain_text, fat_binaries, machine_code_only, elf_files, damage,
+      what_stands_for_machine_code, linking)

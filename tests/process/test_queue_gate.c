@@ -435,33 +435,26 @@ static struct death one_death(struct proc be[PROGRAMS], const char *uuid, unsign
 	return d;
 }
 
-TEST(the_daemon_dies_or_stops_while_queues_are_held)
+/* What one set of programs goes through: each new daemon's word takes a place in their contexts, of
+ * which there are 32 (interpose/point.c); after that the launch gate holds them. */
+#define DEATHS_MAX 24
+
+static uint64_t some_deaths(unsigned first, unsigned deaths, const char *uuid)
 {
-	const char *wish = getenv("REIN_GATE_DEATHS");
-	unsigned deaths = wish ? (unsigned)atoi(wish) : 3;
 	struct proc be[PROGRAMS];
-	pid_t pid[PROGRAMS];
-	struct death *d = calloc(deaths, sizeof(*d));
-	char uuid[UUID_BYTES];
-	ck_assert_ptr_nonnull(d);
-	signal(SIGPIPE, SIG_IGN);
-	setenv("SOFTGPU_TIMESLICE", "1ms", 1);
-	start_rig("be_step=2ms");
-	read_uuid(uuid);
+	struct death d[DEATHS_MAX];
+	uint64_t worst = 0;
 	for (unsigned k = 0; k < PROGRAMS; k++)
 		be[k] = rig_start(&rig, 0, "workloads/be", "--seconds 0 --work 1");
 	for (unsigned k = 0; k < PROGRAMS; k++)
 		rig_expect_state(&rig, be[k].pid, "", WAIT_MS);
 	for (unsigned i = 0; i < deaths; i++)
-		d[i] = one_death(be, uuid, i);
-	for (unsigned k = 0; k < PROGRAMS; k++) {
-		pid[k] = be[k].pid;
-		stop(&be[k]);
-	}
-	uint64_t worst = 0;
+		d[i] = one_death(be, uuid, first + i);
 	for (unsigned k = 0; k < PROGRAMS; k++) {
 		size_t n;
-		struct kernel *all = kernels_of(order_path, pid[k], "be_step", &n);
+		pid_t pid = be[k].pid;
+		stop(&be[k]);
+		struct kernel *all = kernels_of(order_path, pid, "be_step", &n);
 		for (unsigned i = 0; i < deaths; i++) {
 			size_t j = 0;
 			while (j < n && all[j].end <= d[i].at_ns + 20 * REIN_MS)
@@ -469,15 +462,33 @@ TEST(the_daemon_dies_or_stops_while_queues_are_held)
 			ck_assert_uint_lt(j, n);
 			uint64_t took = all[j].end - d[i].at_ns;
 			worst = took > worst ? took : worst;
-			ck_assert_msg(
-			    took <= WITHIN_NS, "death %u (%s): program %u ran %lu ms later", i,
-			    d[i].killed ? "killed" : "stopped", k, (unsigned long)(took / REIN_MS));
+			ck_assert_msg(took <= WITHIN_NS,
+			              "death %u (%s): program %u ran %lu ms later", first + i,
+			              d[i].killed ? "killed" : "stopped", k,
+			              (unsigned long)(took / REIN_MS));
 		}
 		free(all);
 	}
+	return worst;
+}
+
+TEST(the_daemon_dies_or_stops_while_queues_are_held)
+{
+	const char *wish = getenv("REIN_GATE_DEATHS");
+	unsigned deaths = wish ? (unsigned)atoi(wish) : 3;
+	uint64_t worst = 0;
+	char uuid[UUID_BYTES];
+	signal(SIGPIPE, SIG_IGN);
+	setenv("SOFTGPU_TIMESLICE", "1ms", 1);
+	start_rig("be_step=2ms");
+	read_uuid(uuid);
+	for (unsigned i = 0; i < deaths; i += DEATHS_MAX) {
+		unsigned n = deaths - i < DEATHS_MAX ? deaths - i : DEATHS_MAX;
+		uint64_t took = some_deaths(i, n, uuid);
+		worst = took > worst ? took : worst;
+	}
 	printf("%u deaths under %u programs: all ran within %lu ms\n", deaths, PROGRAMS,
 	       (unsigned long)(worst / REIN_MS));
-	free(d);
 	rig_fini(&rig);
 	unsetenv("SOFTGPU_ORDER_LOG");
 	unsetenv("SOFTGPU_TIMESLICE");

@@ -70,13 +70,13 @@ PRODUCTS  := $(B)/librein.so $(B)/librein-cupti.so $(B)/libcuda.so.1 $(B)/reind 
              $(addprefix $(B)/workloads/,lc be enemy urgent $(CU) null/libcuda.so.1 \
                $(if $(call has,jansson),demo bench $(BENCHES))) $(CALIBRATE)
 UNIT      := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c tests/sim/test_*.c))
-PROCESS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/process/test_*.c))
+PROCESS   := $(filter-out $(if $(HAVE_BPF),,%/test_bpf),$(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/process/test_*.c)))
 PRELOAD   := $(patsubst tests/preload/%.c,$(B)/tests/preload/%.so,$(wildcard tests/preload/*.c))
 CLIENTS   := $(patsubst tests/clients/%.c,$(B)/tests/clients/%,$(wildcard tests/clients/*.c))
 KERNELS   := $(patsubst tests/%.cu,$(B)/tests/%.fatbin,$(wildcard tests/kernels/*.cu))
 PROBES    := $(patsubst workloads/%.c,$(B)/%,$(wildcard workloads/gpu/*.c)) \
              $(patsubst workloads/%.c,$(B)/%.so,$(wildcard workloads/gpu/preload/*.c))
-CUDART_TESTS := $(patsubst tests/%.cu,$(B)/tests/%,$(filter-out %_part.cu,$(wildcard tests/cudart/*.cu))) \
+CUDART_TESTS := $(patsubst tests/%.cu,$(B)/tests/%,$(filter-out %_part.cu $(if $(NVRTC_H),,%/compiled.cu),$(wildcard tests/cudart/*.cu))) \
              $(addprefix $(B)/tests/cudart/,api-static plugin-static)
 CUDART    := $(foreach s,static shared,$(patsubst workloads/%.cu,$(B)/%-$(s),$(wildcard workloads/gpu/cudart/*.cu)))
 RECORD    := $(addprefix $(B)/record/,libcuda.so.1 replay)
@@ -101,8 +101,10 @@ help: ## this list
 
 deps: ## install what is missing: Debian packages by name, CUDA headers and nvcc
 	$(Q)./packaging/deps.sh
+	$(Q)./packaging/deps.sh --test
 
-demo: deps ## set up, build, run the main job, print the table
+demo: ## set up, build, run the main job, print the table
+	$(Q)./packaging/deps.sh
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all
 	$(Q)$(B)/workloads/demo --out $(B)/demo
 
@@ -160,6 +162,9 @@ $(B)/gen/%.skel.h: $(B)/obj/profiler/bpf/%.bpf.o
 	$(call say,GEN,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name rein_$* >$@
 $(if $(HAVE_BPF),$(call obj,$(call src,profiler/bpf)): | $(BPF_SKEL))
+
+# the page that is in the program
+$(B)/obj/profiler/report_page.o: profiler/report.html
 
 # ---- archives, one a folder, for programs and unit tests
 lib     = $(patsubst %,$(B)/lib/%.a,$(subst /,-,$(1)))
@@ -331,7 +336,7 @@ $(B)/tests/%: tests/%.c $(HARNESS) $(TEST_LIBS) $(PRODUCTS)
 	$(Q)$(CC) $(ALL_CFLAGS) $(call pkg_cflags,$(PKG_TEST)) -I. -DBUILD_DIR='"$(B)"' -o $@ $< \
 	  $(filter tests/%.c,$(HARNESS)) -Wl,--start-group $(TEST_LIBS) -Wl,--end-group \
 	  $(call pkg_libs,$(PKG_TEST) $(PKG_DAEMON) $(PKG_TOOLS) $(PKG_SOFT)) -lm -lpthread $(ALL_LDFLAGS)
-CUDART_SRC = $(wildcard tests/cudart/*) $(SOFTCUDART)
+CUDART_SRC = $(wildcard tests/cudart/*) $(SOFTCUDART) $(SOFTNVRTC)
 $(B)/tests/cudart/%-static: tests/cudart/%.cu $(CUDART_SRC)
 	$(call say,NVCC,$@)
 	$(Q)NVCC_APPEND_FLAGS=-L$(B)/softgpu $(NVCC) -Wno-deprecated-gpu-targets $(call nvcc_option,NVCC,$<) \
@@ -352,7 +357,7 @@ $(B)/tests/clients/%: tests/clients/%.c $(wildcard tests/clients/*.h) $(LIBCUDA)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(CUDA_LINK) -lm -lpthread $(ALL_LDFLAGS)
 
-$(addprefix $(B)/tests/clients/,request request_dlopen): include/rein.h
+$(addprefix $(B)/tests/clients/,late request request_dlopen): include/rein.h
 $(B)/tests/clients/random_program: $(wildcard tests/clients/random/*.h)
 
 # ---- hygiene

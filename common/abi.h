@@ -33,7 +33,7 @@
 
 #define REIN_ABI_MAGIC 0x6e696572u /* "rein" */
 #define REIN_ABI_MAJOR 1
-#define REIN_ABI_MINOR 4
+#define REIN_ABI_MINOR 5
 #define REIN_ABI_MINOR_RINGS 2  /* from here on a client takes a fifth descriptor: its rings */
 #define REIN_ABI_MINOR_POINTS 3 /* and a sixth: its points */
 
@@ -133,6 +133,8 @@ struct rein_verdict {
  * told some milliseconds late, by the way. Who ignores it tells at once. */
 #define REIN_CONTROL_IDLE_LATE 4u
 #define REIN_CONTROL_GATE_IMPLICIT 2u /* allocation, free and module loads pass the gate too */
+/* bit, since minor 5: the true GPU times of its work are wanted, by CUPTI (interpose/agent.h) */
+#define REIN_CONTROL_CUPTI 8u
 
 struct rein_control {
 	struct rein_abi_header header;
@@ -208,6 +210,15 @@ struct rein_status {
 	struct rein_kmodel kmodel; /* kernel times as this client measured them */
 };
 
+/* Since minor 5: what became of REIN_CONTROL_CUPTI. */
+enum rein_cupti_state {
+	REIN_CUPTI_OFF,
+	REIN_CUPTI_STARTING,
+	REIN_CUPTI_ON,
+	REIN_CUPTI_TAKEN,  /* another profiler has CUPTI, or wanted it: off for good */
+	REIN_CUPTI_FAILED, /* off for good; the client has said why */
+};
+
 /* ------------------------------------------------ points (daemon, client and its GPU, minor 3) */
 
 /*
@@ -234,7 +245,8 @@ struct rein_points {
 	rein_a32 context_holds; /* how often they were */
 	/* since minor 4, display only: the SMs of its slice, 0: all; and how many there are */
 	rein_a32 sms, sms_of;
-	uint32_t reserved2[10];
+	rein_a32 cupti; /* since minor 5, display only: enum rein_cupti_state */
+	uint32_t reserved2[9];
 	/* the client's GPU writes, the client reads: for each of its rows of streams, the low half
 	 * of the count of submissions that had completed at the last point passed */
 	rein_a32 progress[REIN_POINT_ROWS];

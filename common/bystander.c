@@ -14,9 +14,11 @@
 #define ANCESTORS_MAX 16
 #define PREFIX "softgpu-"
 
-/* They keep the device open, read counters, and give it no work. */
+/* They keep the device open, read counters, and give it no work of their own: what MPS runs is its
+ * clients', which are seen themselves. The first 15 characters of a name are all there is. */
 static const char *const managers[] = {"nvidia-persiste", "nv-hostengine", "nvidia-smi",
-                                       "dcgm-exporter",   "nvtop",         "nvidia-powerd"};
+                                       "dcgm-exporter",   "nvtop",         "nvidia-powerd",
+                                       "nvidia-cuda-mps"};
 
 struct scan {
 	const char *proc;

@@ -125,6 +125,25 @@ static uint64_t track_high(uint64_t high, uint64_t mean, uint64_t ns, uint32_t c
 	return down < high - ns ? high - down : ns;
 }
 
+/* Word by word, for other threads may be at it. */
+static void set_name(struct rein_kmodel_row *r, const char *name)
+{
+	uint64_t word[REIN_KMODEL_NAME_LEN / sizeof(uint64_t)] = {0};
+	rein_a64 *to = (rein_a64 *)(void *)r->name;
+	strncpy((char *)word, name, sizeof(word) - 1);
+	for (size_t i = 0; i < sizeof(word) / sizeof(word[0]); i++)
+		rein_store_relaxed(&to[i], word[i]);
+	rein_store_release(&r->name_ready, 1);
+}
+
+/* A row that another kernel takes over meanwhile has a wrong name until it is timed. */
+void rein_kmodel_name(struct rein_kmodel *m, uint64_t key, const char *name)
+{
+	struct rein_kmodel_row *r = find_or_claim(m, key);
+	if (r && !rein_load_acquire(&r->name_ready))
+		set_name(r, name);
+}
+
 void rein_kmodel_sample(struct rein_kmodel *m, uint64_t key, uint64_t ns, const char *name)
 {
 	struct rein_kmodel_row *r = find_or_claim(m, key);
@@ -138,10 +157,8 @@ void rein_kmodel_sample(struct rein_kmodel *m, uint64_t key, uint64_t ns, const 
 	uint64_t high = rein_load_relaxed(&r->high_ns);
 	uint64_t min = rein_load_relaxed(&r->min_ns);
 	if (count == 0) {
-		if (name) {
-			strncpy(r->name, name, sizeof(r->name) - 1);
-			rein_store_release(&r->name_ready, 1);
-		}
+		if (name && !rein_load_acquire(&r->name_ready))
+			set_name(r, name);
 		mean = high = ns;
 		min = min && min < ns ? min : ns; /* a bound may be there */
 	} else if (count < ESTIMATE_SAMPLES) {

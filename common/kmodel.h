@@ -63,8 +63,11 @@ bool rein_kmodel_is_bound(const struct rein_kmodel *m, uint64_t key);
 /* How many samples there are. */
 uint32_t rein_kmodel_samples(const struct rein_kmodel *m, uint64_t key);
 
-/* Adds a sample. `name` may be NULL; it is copied on the row's first sample only. */
+/* Adds a sample. `name` may be NULL; it is copied on the row's first sample only, if it
+ * has none. */
 void rein_kmodel_sample(struct rein_kmodel *m, uint64_t key, uint64_t ns, const char *name);
+/* What the kernel is called, if that is not known yet; one thread at a time. */
+void rein_kmodel_name(struct rein_kmodel *m, uint64_t key, const char *name);
 
 /* Notes an upper bound: a span that may hold other processes' time. No effect after two samples. */
 void rein_kmodel_bound(struct rein_kmodel *m, uint64_t key, uint64_t ns);

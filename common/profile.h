@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #define REIN_PROFILE_DIR "/var/lib/rein"
+#define REIN_PROFILE_GLOB "profile-*.json"
 #define REIN_PROFILE_VERSION 1
 #define REIN_PROFILE_DRIVER_LEN 64
 

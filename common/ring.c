@@ -92,6 +92,8 @@ uint64_t rein_trace_key(const struct rein_trace_record *r)
 {
 	const uint32_t grid[3] = {(uint32_t)r->a, r->a >> 32 & 0xffff, (uint32_t)(r->a >> 48)};
 	const uint32_t block[3] = {r->b >> 32 & 0xfff, r->b >> 44 & 0xfff, (uint32_t)(r->b >> 56)};
+	if (r->kind == REIN_TRACE_GPU)
+		return r->func;
 	if (r->kind != REIN_TRACE_SUBMIT || !r->func)
 		return 0;
 	return rein_kmodel_key(r->func, grid, block, (uint32_t)r->b);

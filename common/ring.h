@@ -95,8 +95,8 @@ struct rein_trace_record {
 	 * gpu: as of the submission it belongs to, with `stream`; 0: unknown */
 	uint32_t number;
 	/* submit: the function or executable graph, a number without meaning but its identity,
-	 * which rein_trace_key() turns into the kernel-time model's key; requests: the request's
-	 * number */
+	 * which rein_trace_key() turns into the kernel-time model's key; gpu: that key, 0: unknown;
+	 * requests: the request's number */
 	uint64_t func;
 	/* submit, gpu: bytes of a copy; of a kernel the grid: x, y << 32, z << 48. request begin:
 	 * deadline */
@@ -126,7 +126,10 @@ struct rein_ring_head { /* the daemon's, before anybody else has it */
 struct rein_ring_area {
 	struct rein_ring_head head;
 	struct rein_ring ring[REIN_RING_COUNT];
-	uint64_t reserved[376];
+	/* the client: how far from the thread pointer each of its threads has its struct rein_doing
+	 * (doing.h), a signed number of bytes; 0: it has none */
+	rein_a64 doing;
+	uint64_t reserved[375];
 	struct rein_ring_cell cell[REIN_RING_COUNT][REIN_RING_CELLS];
 };
 
@@ -166,6 +169,13 @@ static inline void rein_ring_put(struct rein_ring_area *area, unsigned ring, con
 	rein_store_release(&r->head, number + 1);
 }
 
+/* So many numbers without a record: the reader counts them as lost. For that one thread. */
+static inline void rein_ring_skip(struct rein_ring_area *area, unsigned ring, uint64_t numbers)
+{
+	struct rein_ring *r = &area->ring[ring];
+	rein_store_release(&r->head, rein_load_relaxed(&r->head) + numbers);
+}
+
 /* The same into the shared ring, for any thread. */
 void rein_ring_put_shared(struct rein_ring_area *area, const uint64_t word[8]);
 
@@ -187,7 +197,8 @@ unsigned rein_ring_read(const struct rein_ring_area *area, unsigned ring,
 
 /* The identity of an entry point's name: 32-bit FNV-1a, the same in every build. */
 uint32_t rein_trace_entry(const char *name);
-/* A kernel launch's key in the kernel-time model; 0: it is none. */
+/* A kernel's or graph's key in the kernel-time model, of a submission or what the GPU did; 0: it is
+ * none. */
 uint64_t rein_trace_key(const struct rein_trace_record *r);
 
 #endif

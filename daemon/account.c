@@ -93,6 +93,8 @@ static void charge(struct rein_arbiter *a, struct rein_arbiter_device *d,
 	if (c->held)
 		c->drain_left_ns -= rein_min_ns(part_ns + 1, c->drain_left_ns);
 	c->policy.used_ns += part_ns;
+	if (c->tally)
+		c->tally->used_ns[d->gpu] += part_ns;
 	buckets_add(c, from_ns, to_ns, owners);
 	if (a->policy->ops->charge) {
 		a->policy->ops->charge(a->policy, &c->policy, to_ns, part_ns);

@@ -174,6 +174,7 @@ static void look_word(struct rein_arbiter *a, struct rein_arbiter_client *c, uin
 	if (waiting != c->policy.waiting || background != c->policy.background || can != c->can)
 		rein_device_mark(a, c);
 	c->can = can;
+	rein_recent_wait(a, c, now_ns);
 	c->policy.waiting = waiting;
 	c->policy.background = background;
 	rein_stall_progress(a, c, now_ns);

@@ -21,7 +21,7 @@ static const struct rein_policy_ops *policy_in(const struct rein_admit_set *set,
 	    [REIN_BAND_REALTIME] = &rein_policy_edf, [REIN_BAND_INTERACTIVE] = &rein_policy_prio};
 	if (set->ops != &rein_policy_classes)
 		return set->ops;
-	return set->params->inner[band] ? set->params->inner[band] : usual[band];
+	return set->params.inner[band] ? set->params.inner[band] : usual[band];
 }
 
 /* Does the policy keep a client to its budget, whatever it asks for? cbs does; edf only where no
@@ -61,6 +61,7 @@ static void do_measure(struct rein_arbiter *a, void *arg, uint64_t now_ns)
 		rein_arbiter_measured(c, &measured);
 		m->measured_ns = measured.cost_repeated_ns;
 		m->task.longest_ns = measured.longest_ns;
+		memcpy(m->longest_name, measured.longest_name, sizeof(m->longest_name));
 		for (unsigned k = 0; k < REIN_DEVICES_MAX; k++)
 			if (c->slot[k].seen && c->slot[k].device >= 0)
 				m->devices |= 1ull << c->slot[k].device;
@@ -78,12 +79,25 @@ static void unite_jobs(struct rein_admit_set *set)
 	}
 }
 
+void rein_admit_slices(const struct rein_gates_of *gates, struct rein_policy_params *params)
+{
+	for (unsigned i = 0; i <= gates->n; i++) {
+		const struct rein_gates *g = i < gates->n ? &gates->device[i].gates : &gates->other;
+		uint64_t ns = g->can & REIN_CAN_CONTEXT ? g->timeslice_us * REIN_US : 0;
+		uint64_t is_ns =
+		    params->timeslice_ns ? params->timeslice_ns : REIN_ADMISSION_TIMESLICE_NS;
+		if (ns && ns < is_ns)
+			params->timeslice_ns = ns;
+	}
+}
+
 bool rein_admit_gather(struct rein_server *s, struct rein_admit_set *set)
 {
 	*set = (struct rein_admit_set){.ops = s->policy,
-	                               .params = rein_config_params(s->config, s->policy),
+	                               .params = *rein_config_params(s->config, s->policy),
 	                               .room = s->n_clients + 1,
 	                               .explain_until_ns = rein_now_ns() + EXPLAIN_NS};
+	rein_admit_slices(&s->gates, &set->params);
 	set->member = calloc(set->room, sizeof(*set->member));
 	set->index = calloc(set->room, sizeof(*set->index));
 	set->task = calloc(set->room, sizeof(*set->task));
@@ -220,7 +234,7 @@ int rein_admit_set_ask(const struct rein_admit_set *set, unsigned candidate,
 {
 	rein_vitals_admits(true);
 	int err =
-	    rein_admission_ask(set->ops, set->params, set->task, set->n_group, candidate, out);
+	    rein_admission_ask(set->ops, &set->params, set->task, set->n_group, candidate, out);
 	rein_vitals_admits(false);
 	return err;
 }
@@ -234,7 +248,7 @@ static int bounds(struct rein_admit_set *set, uint64_t cap_ns)
 		set->backlog_ns[i] = own < cap_ns ? own : cap_ns;
 	}
 	rein_vitals_admits(true);
-	int result = set->ops->admit(set->params, set->task, set->n_group, &out);
+	int result = set->ops->admit(&set->params, set->task, set->n_group, &out);
 	rein_vitals_admits(false);
 	return result;
 }
@@ -288,20 +302,6 @@ static uint64_t cap_for_the_rest(struct rein_admit_set *set, bool *hopeless)
 
 /* ---------------------------------------------------------------- why */
 
-/* Its longest kernel's name, for people. */
-static void longest_kernel(const struct rein_client *c, char name[REIN_KMODEL_NAME_LEN + 8])
-{
-	struct rein_kmodel_entry row;
-	uint64_t most = 0;
-	snprintf(name, REIN_KMODEL_NAME_LEN + 8, "longest kernel");
-	for (unsigned i = 0; i < REIN_KMODEL_ROWS; i++)
-		if (rein_kmodel_read(&c->status->kmodel, i, &row) && row.high_ns > most) {
-			most = row.high_ns;
-			if (row.name[0])
-				snprintf(name, REIN_KMODEL_NAME_LEN + 8, "kernel %s", row.name);
-		}
-}
-
 static const char *name_of(const struct rein_admit_set *set, unsigned i)
 {
 	return set->task[i].name ? set->task[i].name : "?";
@@ -339,14 +339,14 @@ static bool blame_kernel(struct rein_admit_set *set, unsigned i, uint64_t cap_ns
 			else
 				high = middle;
 		}
-		char kernel[REIN_KMODEL_NAME_LEN + 8];
+		const char *kernel = set->member[set->index[k]].longest_name;
 		char is[REIN_TIME_TEXT_LEN], room[REIN_TIME_TEXT_LEN];
-		longest_kernel(c, kernel);
 		snprintf(why, len,
-		         "%s's %s of %s is longer than the %s that %s's deadline leaves; make it "
+		         "%s's %s%s of %s is longer than the %s that %s's deadline leaves; make it "
 		         "shorter, or the deadline later",
-		         name_of(set, k), kernel, rein_time_text(is, set->task[k].longest_ns),
-		         rein_time_text(room, low), name_of(set, i));
+		         name_of(set, k), *kernel ? "kernel " : "longest kernel", kernel,
+		         rein_time_text(is, set->task[k].longest_ns), rein_time_text(room, low),
+		         name_of(set, i));
 		return true;
 	}
 	return false;

@@ -15,10 +15,11 @@ struct rein_admit_member {
 	const struct rein_client *client; /* NULL: who asks and has not joined */
 	struct rein_task task;
 	uint64_t declared_ns,
-	    measured_ns;  /* of a request; a group's task[].cost_ns is what counts */
-	bool beyond;      /* measured more than declared, beyond doubt */
-	bool hopeless;    /* and more than its deadline */
-	uint64_t devices; /* by index on the board; 0: none declared yet */
+	    measured_ns; /* of a request; a group's task[].cost_ns is what counts */
+	char longest_name[REIN_KMODEL_NAME_LEN]; /* of its longest kernel; "": not known */
+	bool beyond;                             /* measured more than declared, beyond doubt */
+	bool hopeless;                           /* and more than its deadline */
+	uint64_t devices;                        /* by index on the board; 0: none declared yet */
 	/* what rein_admit_judge() found */
 	bool safe;
 	uint64_t response_ns;
@@ -28,7 +29,7 @@ struct rein_admit_member {
 
 struct rein_admit_set {
 	const struct rein_policy_ops *ops;
-	const struct rein_policy_params *params;
+	struct rein_policy_params params; /* with the shortest time slice of the profiles */
 	unsigned n, room;
 	unsigned measured; /* of the n, so far */
 	struct rein_admit_member *member;
@@ -40,6 +41,9 @@ struct rein_admit_set {
 	uint64_t *backlog_ns, *response_ns;
 };
 
+/* Who can be preempted may have a profile's short time slices (points.c): its remainder takes more
+ * turns on the device. Shorter is the careful side (policy/admission.h). */
+void rein_admit_slices(const struct rein_gates_of *gates, struct rein_policy_params *params);
 /* All clients as they are, with room for one more. false: out of memory. */
 bool rein_admit_gather(struct rein_server *s, struct rein_admit_set *out);
 void rein_admit_set_fini(struct rein_admit_set *set);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* arbiter.c: joining, changing and leaving, and what time brings. Demand words are active.c, stalls
  * stall.c, decisions decide.c, points points.c, devices device.c, jobs job.c, charging account.c,
- * figures measure.c.
+ * figures measure.c and recent.c.
  */
 #include "arbiter.h"
 
@@ -29,6 +29,12 @@ static bool may_be_late(const struct rein_arbiter *a, const struct rein_arbiter_
 	return true;
 }
 
+static bool wants_cupti(const struct rein_arbiter *a, const struct rein_arbiter_client *c)
+{
+	return a->traced && c->traceable &&
+	       (c->cupti || a->cupti_for == UINT32_MAX || a->cupti_for == c->policy.id);
+}
+
 void rein_client_notify(const struct rein_arbiter *a, struct rein_arbiter_client *c)
 {
 	uint32_t flags = c->gate_implicit ? REIN_CONTROL_GATE_IMPLICIT : 0;
@@ -36,10 +42,15 @@ void rein_client_notify(const struct rein_arbiter *a, struct rein_arbiter_client
 		flags |= REIN_CONTROL_IDLE_LATE;
 	else if (c->holding || c->rare)
 		flags |= REIN_CONTROL_NOTIFY_IDLE;
-	if (flags == c->flags)
+	if (wants_cupti(a, c))
+		flags |= REIN_CONTROL_CUPTI;
+	uint32_t changed = flags ^ c->flags;
+	if (!changed)
 		return;
 	c->flags = flags;
 	rein_store_release(&c->control->flags, flags);
+	if (changed & REIN_CONTROL_CUPTI && a->ring)
+		a->ring(c);
 }
 
 struct rein_arbiter *rein_arbiter_new(struct rein_board *board, const struct rein_policy_ops *ops,
@@ -125,6 +136,7 @@ void rein_arbiter_apply(struct rein_arbiter_client *c, const struct rein_arbiter
 	p->job = params->job ? params->job : p->id;
 	c->patience_ns = params->patience_ns;
 	c->gate_implicit = params->gate_implicit;
+	c->cupti = params->cupti;
 	c->sms = params->sms;
 }
 
@@ -185,10 +197,13 @@ int rein_arbiter_join(struct rein_arbiter *a, struct rein_arbiter_client *c, uin
 void rein_arbiter_leave(struct rein_arbiter *a, struct rein_arbiter_client *c, uint64_t now_ns)
 {
 	rein_account_client(a, c, now_ns);
+	rein_hold_end(a, c, now_ns);
 	rein_points_open(a, c);
 	rein_device_leave(a, c);
 	rein_job_leave(a, c);
 	policy_leave(a->policy, &c->policy, now_ns);
+	c->demand = 0;
+	rein_recent_wait(a, c, now_ns);
 	HASH_DEL(a->by_id, c);
 	a->client[c->position] = a->client[--a->n];
 	a->client[c->position]->position = c->position;
@@ -205,6 +220,7 @@ static struct rein_arbiter_params params_of(const struct rein_arbiter_client *c)
 	                                    .backlog_ns = p->backlog_ns,
 	                                    .patience_ns = c->patience_ns,
 	                                    .gate_implicit = c->gate_implicit,
+	                                    .cupti = c->cupti,
 	                                    .sms = c->sms,
 	                                    .latency_nice = p->latency_nice,
 	                                    .band = p->band,
@@ -298,8 +314,10 @@ static uint64_t step_client(struct rein_arbiter *a, struct rein_arbiter_client *
                             uint64_t now_ns)
 {
 	uint64_t next = rein_active_linger(a, c, now_ns);
-	if (tick)
+	if (tick) {
 		rein_device_look(a, c, now_ns);
+		rein_recent_tick(c, now_ns);
+	}
 	next = rein_min_ns(next, rein_points_step(a, c, tick, now_ns));
 	return rein_min_ns(next, rein_stall_look(a, c, tick, now_ns));
 }
@@ -353,10 +371,18 @@ void rein_arbiter_set_traced(struct rein_arbiter *a, bool traced, uint64_t now_n
 {
 	a->traced = traced;
 	for (unsigned i = 0; i < a->n; i++) {
+		rein_hold_end(a, a->client[i], now_ns);
 		rein_client_notify(a, a->client[i]);
 		rein_device_mark(a, a->client[i]);
 	}
 	rein_decide(a, now_ns);
+}
+
+void rein_arbiter_set_cupti(struct rein_arbiter *a, uint32_t client)
+{
+	a->cupti_for = client;
+	for (unsigned i = 0; i < a->n; i++)
+		rein_client_notify(a, a->client[i]);
 }
 
 void rein_arbiter_open_all(struct rein_arbiter *a)

@@ -109,14 +109,55 @@ struct rein_arbiter_slot { /* one declared device of one client */
 	} written;
 };
 
+struct rein_hold {       /* of one client, by all gates that `mode` has */
+	uint32_t mode;   /* enum rein_hold_mode; REIN_HOLD_NONE: it is not held */
+	uint32_t holder; /* client id; 0: its own budget */
+	uint64_t since_ns;
+};
+
 #define REIN_MEASURED_COSTS 64
+
+#define REIN_RECENT_HALF_NS 5000000000ull
+#define REIN_RECENT_HOLDERS 4
+
+/* What happened to a client lately (recent.c). */
+struct rein_recent_holder {
+	uint32_t id; /* 0: nobody, or its own budget */
+	pid_t pid;
+	uint64_t ns;
+	char name[REIN_NAME_LEN];
+};
+struct rein_recent_half {
+	uint64_t begun_ns; /* 0: nothing has happened yet */
+	uint64_t wait_ns;
+	struct rein_recent_holder by[REIN_RECENT_HOLDERS];
+	struct rein_histogram response;
+};
+struct rein_recent {
+	struct rein_recent_half half[2];
+	unsigned newest;
+	/* of the wait that goes on (at_gate) */
+	uint64_t wait_since_ns, counted_ns;
+	struct rein_recent_holder holder;
+};
+
+/* Figures of one class since the daemon's start, whoever came and went. The session owns them, the
+ * arbiter's thread counts. */
+struct rein_tally {
+	struct rein_histogram response; /* release to end */
+	struct rein_histogram wait;     /* at the closed gate */
+	uint64_t preemptions, met, missed;
+	uint64_t used_ns[REIN_BOARD_DEVICES_MAX + 1]; /* by rein_arbiter.gpu; the last: others */
+};
 
 struct rein_arbiter_history {   /* of one client's requests */
 	uint64_t begun_used_ns; /* charged to it before its current request */
 	uint64_t cost_ns[REIN_MEASURED_COSTS];
 	uint64_t requests; /* that ended */
 	uint64_t longest_ns;
+	char longest_name[REIN_KMODEL_NAME_LEN]; /* of that kernel; "": not known */
 	uint64_t met, missed, late_max_ns;
+	uint64_t preemptions; /* its gate closed while it had work to do */
 	struct rein_histogram response;
 };
 
@@ -125,14 +166,16 @@ struct rein_arbiter_client {
 	struct rein_policy_client policy; /* id, rein_arbiter_apply(); the rest is ours */
 	uint64_t patience_ns;
 	bool gate_implicit; /* tells its shim so */
-	uint32_t sms;       /* as in sms.h */
+	bool cupti;         /* the same: its true GPU times, while events are recorded */
 	bool traceable;     /* it has rings for records */
+	uint32_t sms;       /* as in sms.h */
 	uid_t uid;
 	pid_t pid;
 	char name[REIN_NAME_LEN];
 	struct rein_control *control;
 	const struct rein_status *status;
 	struct rein_points *points; /* NULL: it has none */
+	struct rein_tally *tally;   /* of its class; NULL: none */
 
 	/* the arbiter's own */
 	uint32_t demand; /* the word as last read */
@@ -145,6 +188,7 @@ struct rein_arbiter_client {
 	bool live;              /* active, linger included */
 	bool stalled;
 	bool held;
+	bool at_gate;          /* a thread of it waits there, as recent.c counts */
 	uint32_t mode;         /* enum rein_hold_mode: how it is held */
 	uint32_t can;          /* REIN_CAN_*, as it said last */
 	bool points_closed;    /* as far as it is up to us */
@@ -154,8 +198,8 @@ struct rein_arbiter_client {
 	bool holding;     /* somebody is held for it */
 	bool rare;        /* its requests are far apart */
 	bool quick;       /* its words follow each other closely */
-	uint64_t word_ns; /* when it last said that it is active */
 	uint32_t flags;   /* REIN_CONTROL_* as last written */
+	uint64_t word_ns; /* when it last said that it is active */
 	uint64_t progress_ns;
 	uint64_t relief_ns; /* stalled: when the next exemption of the others is due */
 	uint64_t submissions, requests, heartbeats;
@@ -164,27 +208,30 @@ struct rein_arbiter_client {
 	uint64_t breath_ns; /* slow: when the next breath of the others is due; 0: not slow */
 	uint64_t exempt_until_ns;
 	uint32_t exempt_for; /* the stalled client's id; 0: not exempt */
+	unsigned position;   /* in the arbiter's list */
 	unsigned n_devices;
 	unsigned slots; /* those beyond were never declared */
 	struct rein_arbiter_slot slot[REIN_DEVICES_MAX];
 	struct rein_arbiter_client *mate; /* the next of its job, round to itself */
 	uint64_t devices, job_devices;    /* it uses, its job uses: bit i: the arbiter's device i */
 	uint64_t held_on;                 /* where the policy holds it, as asked last */
-	bool to_hold;                     /* within a decision: what will be written */
 	uint32_t to_hold_for;
+	bool to_hold;     /* within a decision: what will be written */
 	uint64_t lost_on; /* within a decision: the device that holds its job for certain; 0 */
 	struct rein_arbiter_history history;
+	struct rein_recent recent;
+	struct rein_hold noted; /* as it was told last (hold.c) */
 	uint64_t closed_ns;     /* when it was last held, and what of its work the GPU may have */
 	uint64_t drain_left_ns; /* had left then and not finished since (account.c) */
 	uint64_t bucket[REIN_SHARE_BUCKETS];
 	uint64_t bucket_index;
-	unsigned position; /* in the arbiter's list */
 	UT_hash_handle hh; /* by id */
 };
 
 struct rein_arbiter_device {
 	uint8_t uuid[16];
-	int index; /* on the board */
+	int index;    /* on the board */
+	unsigned gpu; /* in rein_arbiter.gpu */
 	struct rein_gates gates;
 	int top_prio;       /* of its clients, when the policy was asked last */
 	unsigned timed;     /* of them that have a deadline or a period */
@@ -209,17 +256,24 @@ struct rein_arbiter {
 	void (*ring)(struct rein_arbiter_client *c); /* its doorbell, from our end; NULL: nobody */
 	void (*say)(void *arg, const char *line);
 	void *say_arg;
+	/* A hold that was, until then, or a piece of one; NULL: nobody wants to know. */
+	void (*note_hold)(void *arg, uint32_t client, const struct rein_hold *h, uint64_t until_ns);
+	void *note_arg;
 	unsigned n;
 	struct rein_arbiter_client *client[REIN_CLIENTS_MAX];
 	struct rein_arbiter_client *by_id;
 	struct rein_arbiter_device *device[REIN_BOARD_DEVICES_MAX]; /* NULL: free */
 	struct rein_arbiter_device *by_uuid;
-	bool dirty;       /* some device is */
-	bool traced;      /* whoever is traceable is to write records */
-	bool opened;      /* rein_arbiter_open_all() was called: nothing is decided any more */
-	uint64_t tick_ns; /* next look at progress, leases and accounts */
-	unsigned wide;    /* clients whose job uses several devices */
-	unsigned turn;    /* whose kernel times are looked at next */
+	bool dirty;         /* some device is */
+	bool traced;        /* whoever is traceable is to write records */
+	uint32_t cupti_for; /* and this client true GPU times too; UINT32_MAX: all; 0: nobody */
+	bool opened;        /* rein_arbiter_open_all() was called: nothing is decided any more */
+	uint64_t tick_ns;   /* next look at progress, leases and accounts */
+	unsigned wide;      /* clients whose job uses several devices */
+	unsigned turn;      /* whose kernel times are looked at next */
+	/* the UUIDs of all devices since the start, as far as there is room: for tallies */
+	unsigned n_gpus;
+	uint8_t gpu[REIN_BOARD_DEVICES_MAX][16];
 	uint64_t decisions;
 	struct rein_policy_verdict verdict[REIN_CLIENTS_MAX]; /* scratch */
 };
@@ -242,7 +296,7 @@ struct rein_arbiter_params {
 	int prio;
 	uint32_t weight, linger_us, backlog_launches;
 	uint64_t backlog_ns, patience_ns;
-	bool gate_implicit;
+	bool gate_implicit, cupti;
 	int latency_nice;
 	enum rein_band band;
 	bool declared, budget_hard;
@@ -283,6 +337,9 @@ void rein_arbiter_set_gates(struct rein_arbiter *a, const struct rein_gates_of *
 
 /* Whether those that can are to write event records (common/ring.h). */
 void rein_arbiter_set_traced(struct rein_arbiter *a, bool traced, uint64_t now_ns);
+/* Who is to give true GPU times besides those whose class says so: a client, UINT32_MAX: all, 0:
+ * nobody. Nobody does while no events are recorded. */
+void rein_arbiter_set_cupti(struct rein_arbiter *a, uint32_t client);
 
 /* Opens every gate for good; used before the daemon ends. */
 void rein_arbiter_open_all(struct rein_arbiter *a);
@@ -296,13 +353,32 @@ struct rein_measured {
 	uint64_t cost_ns; /* GPU time of its requests: greatest of the last 64; 0: none yet */
 	/* what REIN_MEASURED_REPEATED of those reach: no accident, as warming up is; 0: none yet */
 	uint64_t cost_repeated_ns;
-	uint64_t longest_ns;  /* longest kernel known of it (a high quantile), in bounds; 0: none */
-	uint64_t met, missed; /* requests with a deadline: in time, late */
+	uint64_t longest_ns; /* longest kernel known of it (a high quantile), in bounds; 0: none */
+	char longest_name[REIN_KMODEL_NAME_LEN]; /* printable; "": not known */
+	uint64_t met, missed;                    /* requests with a deadline: in time, late */
 	uint64_t late_max_ns;
 	uint64_t response_p99_ns; /* release to end, without linger; 0: none yet */
 };
 /* On the arbiter's thread. */
 void rein_arbiter_measured(const struct rein_arbiter_client *c, struct rein_measured *out);
+/* Of the last REIN_RECENT_HALF_NS to twice that. On the arbiter's thread. */
+struct rein_recent_figures {
+	uint64_t window_ns;                /* what it covers */
+	uint64_t requests;                 /* that ended in it */
+	uint64_t response_p99_ns;          /* 0: none ended */
+	uint64_t wait_ns;                  /* a thread of it waited at the closed gate */
+	struct rein_recent_holder culprit; /* for whose sake most of it; id 0: nobody's */
+};
+void rein_arbiter_recent(struct rein_arbiter_client *c, uint64_t now_ns,
+                         struct rein_recent_figures *out);
+/* Totals since the client joined; most of them its own word. On the arbiter's thread, or after it
+ * has left. */
+struct rein_counts {
+	uint64_t submissions, requests, gate_waits, gate_wait_ns, backlog_waits, backlog_wait_ns;
+	uint64_t lapses, points, context_holds;
+	uint64_t used_ns, preemptions, missed;
+};
+void rein_arbiter_counts(const struct rein_arbiter_client *c, struct rein_counts *out);
 /* NULL if there is none. */
 struct rein_arbiter_client *rein_arbiter_find(struct rein_arbiter *a, uint32_t id);
 /* Whose arrival the arbiter is quick about: spins for, never mutes. */

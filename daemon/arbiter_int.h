@@ -31,6 +31,13 @@ void rein_job_leave(struct rein_arbiter *a, struct rein_arbiter_client *c);
 /* The devices of its members changed. */
 void rein_job_refresh(struct rein_arbiter *a, struct rein_arbiter_client *c);
 
+/* recent.c */
+/* What makes a wait, its gate or its demand word, may have changed. */
+void rein_recent_wait(struct rein_arbiter *a, struct rein_arbiter_client *c, uint64_t now_ns);
+void rein_recent_tick(struct rein_arbiter_client *c, uint64_t now_ns);
+/* A request of it took so long. */
+void rein_recent_response(struct rein_arbiter_client *c, uint64_t ns, uint64_t now_ns);
+
 /* measure.c */
 void rein_measure_begin(struct rein_arbiter_client *c);
 /* Its request ended then. */
@@ -89,6 +96,11 @@ uint64_t rein_points_step(struct rein_arbiter *a, struct rein_arbiter_client *c,
 /* What is allowed on a device that is new, or for all; and tells a client what its profile says. */
 void rein_points_device(const struct rein_arbiter *a, struct rein_arbiter_device *d);
 void rein_points_publish(const struct rein_arbiter *a, struct rein_arbiter_client *c);
+
+/* hold.c: its hold began, ended or changed; goes on; is to be told of as far as it has come. */
+void rein_hold_note(const struct rein_arbiter *a, struct rein_arbiter_client *c, uint64_t now_ns);
+void rein_hold_tick(const struct rein_arbiter *a, struct rein_arbiter_client *c, uint64_t now_ns);
+void rein_hold_end(const struct rein_arbiter *a, struct rein_arbiter_client *c, uint64_t now_ns);
 
 /* account.c: charges the time since the last look, with the state as it was until now. Call it
  * before any change of who is active or held. */

@@ -47,9 +47,11 @@ struct rein_client {
 	/* until they are sent; ring: the end to write; rings, points: -1 for who takes none */
 	int control_fd, status_fd, ring_fd, rings_fd, points_fd;
 	struct rein_control *control;
-	struct rein_status *status; /* mapped read-only */
-	struct rein_points *points; /* NULL: none */
-	struct rein_source *source; /* the collector's; NULL: its events are not recorded */
+	struct rein_status *status;   /* mapped read-only */
+	struct rein_points *points;   /* NULL: none */
+	struct rein_metrics_row *row; /* where its counts go when it leaves; NULL: none */
+	struct rein_counts counted;   /* of its counts, what other rows have */
+	struct rein_source *source;   /* the collector's; NULL: its events are not recorded */
 	uint64_t joined_ns;
 };
 

@@ -20,6 +20,7 @@
 #include "../common/util.h"
 #include "../policy/policy.h"
 #include "hash.h"
+#include "metrics_at.h"
 
 #define REIN_CONFIG_FILE "/etc/rein/rein.conf"
 #define REIN_CONFIG_DIR "/etc/rein/rein.conf.d"
@@ -46,6 +47,7 @@ struct rein_class {
 	uint32_t linger_us;
 	uint64_t patience_ns; /* how long others are held for it while it makes no progress */
 	bool gate_implicit;   /* its allocations, frees and module loads pass the gate too */
+	bool cupti;           /* true GPU times, while events are recorded */
 	const char *file;     /* where it begins, for messages; NULL: nowhere */
 	int line;
 	UT_hash_handle hh; /* by name; iteration is in order of definition */
@@ -68,6 +70,9 @@ struct rein_config {
 	bool has_mode;
 	enum rein_mode mode;
 	bool events; /* event records are written and kept */
+	bool no_bpf; /* and nothing beyond what clients write */
+	struct rein_metrics_at metrics;
+	char metrics_text[160]; /* as it was said */
 	bool has_gates;
 	uint32_t gates;     /* REIN_CAN_*: besides the launch gate no other may hold (profile.h) */
 	uint64_t ageing_ns; /* of [daemon]: as [policy prio] and [policy classes] have it */

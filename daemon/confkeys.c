@@ -93,6 +93,13 @@ static void daemon_events(struct rein_reading *r, const char *value)
 		rein_reading_fail(r, "unknown events '%s'; accepted: on, off", value);
 }
 
+static void daemon_bpf(struct rein_reading *r, const char *value)
+{
+	r->config->no_bpf = strcmp(value, "off") == 0;
+	if (!r->config->no_bpf && strcmp(value, "on") != 0)
+		rein_reading_fail(r, "unknown bpf '%s'; accepted: on, off", value);
+}
+
 /* "launch, queue, context" or fewer; the launch gate always is. */
 static void daemon_gates(struct rein_reading *r, const char *value)
 {
@@ -117,6 +124,15 @@ static void daemon_gates(struct rein_reading *r, const char *value)
 	}
 	r->config->gates = gates;
 	r->config->has_gates = true;
+}
+
+static void daemon_metrics(struct rein_reading *r, const char *value)
+{
+	char why[320];
+	if (rein_metrics_at_parse(value, &r->config->metrics, why, sizeof(why)))
+		rein_reading_fail(r, "bad metrics: %s", why);
+	else
+		snprintf(r->config->metrics_text, sizeof(r->config->metrics_text), "%s", value);
 }
 
 static void daemon_mode(struct rein_reading *r, const char *value)
@@ -232,6 +248,13 @@ static void class_gate(struct rein_reading *r, const char *value)
 	r->class->gate_implicit = strcmp(value, "implicit") == 0;
 	if (!r->class->gate_implicit && strcmp(value, "work") != 0)
 		rein_reading_fail(r, "unknown gate '%s'; accepted: work, implicit", value);
+}
+
+static void class_cupti(struct rein_reading *r, const char *value)
+{
+	r->class->cupti = strcmp(value, "on") == 0;
+	if (!r->class->cupti && strcmp(value, "off") != 0)
+		rein_reading_fail(r, "unknown cupti '%s'; accepted: on, off", value);
 }
 
 static void rule_exe(struct rein_reading *r, const char *value)
@@ -408,9 +431,10 @@ struct key {
 };
 
 static const struct key daemon_keys[] = {
-    {"policy", daemon_policy, NULL}, {"mode", daemon_mode, NULL},
-    {"events", daemon_events, NULL}, {"gates", daemon_gates, NULL},
-    {"ageing", daemon_ageing, NULL}, {NULL, NULL, NULL}};
+    {"policy", daemon_policy, NULL},   {"mode", daemon_mode, NULL},
+    {"events", daemon_events, NULL},   {"gates", daemon_gates, NULL},
+    {"ageing", daemon_ageing, NULL},   {"bpf", daemon_bpf, NULL},
+    {"metrics", daemon_metrics, NULL}, {NULL, NULL, NULL}};
 static const struct key class_keys[] = {{"priority", class_priority, NULL},
                                         {"weight", class_weight, NULL},
                                         {"latency_nice", class_latency_nice, NULL},
@@ -425,6 +449,7 @@ static const struct key class_keys[] = {{"priority", class_priority, NULL},
                                         {"patience", class_patience, NULL},
                                         {"gate", class_gate, NULL},
                                         {"sms", class_sms, NULL},
+                                        {"cupti", class_cupti, NULL},
                                         {NULL, NULL, NULL}};
 static const struct key rule_keys[] = {{"exe", rule_exe, NULL},
                                        {"user", rule_user, NULL},

@@ -59,6 +59,7 @@ void rein_conn_close(struct rein_server *s, struct rein_conn *c, const char *why
 			rein_info("left: id=%u pid=%d name=%s: %s",
 			          c->client->member.arbiter.policy.id, (int)c->who.pid,
 			          c->client->member.arbiter.name, why);
+		rein_metrics_leave(s, c->client);
 		rein_client_free(c->client);
 		c->client = NULL;
 		s->admit.dirty = true;
@@ -124,8 +125,8 @@ static void adopt(struct rein_server *s, int fd, bool control)
 	}
 	c->control = control;
 	c->fd = fd;
-	c->on_socket = (struct rein_watch){REIN_WATCH_SOCKET, c};
-	c->on_process = (struct rein_watch){REIN_WATCH_PROCESS, c};
+	c->on_socket = (struct rein_watch){REIN_WATCH_SOCKET, {c}};
+	c->on_process = (struct rein_watch){REIN_WATCH_PROCESS, {c}};
 	c->since_ns = rein_now_ns();
 	int err = rein_identity_get(&c->who, fd, &c->pidfd);
 	if (!err && !has_room(s, c)) {
@@ -156,26 +157,30 @@ static void adopt(struct rein_server *s, int fd, bool control)
 	DL_APPEND(s->conns, c);
 }
 
+int rein_conn_take(struct rein_server *s, int listening)
+{
+	int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd >= 0 || (errno != EMFILE && errno != ENFILE) || s->spare_fd < 0)
+		return fd;
+	/* No descriptor left: give up the spare one to turn the caller away, else it would stay in
+	 * the queue and this event would come for ever. */
+	close(s->spare_fd);
+	fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd >= 0)
+		close(fd);
+	s->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (rein_server_may_log(s))
+		rein_warn("out of file descriptors: a connection was turned away");
+	return -1; /* who else waits is another event */
+}
+
 void rein_conn_accept(struct rein_server *s, bool control)
 {
-	int listening = control ? s->control_fd : s->client_fd;
-	for (unsigned i = 0; i < ACCEPTS_PER_EVENT; i++) {
-		int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd >= 0) {
-			adopt(s, fd, control);
-			continue;
-		}
-		if ((errno != EMFILE && errno != ENFILE) || s->spare_fd < 0)
-			return;
-		/* No descriptor left: give up the spare one to turn the caller away, else it
-		 * would stay in the queue and this event would come for ever. */
-		close(s->spare_fd);
-		fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = 0;
+	for (unsigned i = 0; i < ACCEPTS_PER_EVENT && fd >= 0; i++) {
+		fd = rein_conn_take(s, control ? s->control_fd : s->client_fd);
 		if (fd >= 0)
-			close(fd);
-		s->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-		if (rein_server_may_log(s))
-			rein_warn("out of file descriptors: a connection was turned away");
+			adopt(s, fd, control);
 	}
 }
 
@@ -253,8 +258,10 @@ static int join(struct rein_server *s, struct rein_conn *c, const struct rein_ms
 	client->reservation = *r;
 	rein_client_apply(client, g);
 	client->member.pid_fd = c->pidfd;
+	rein_metrics_join(s, client);
 	err = rein_loop_join(s->loop, &client->member, g->text, sizeof(g->text));
 	if (err) {
+		rein_metrics_leave(s, client);
 		rein_client_free(client);
 		return err;
 	}

@@ -9,6 +9,7 @@
 
 #include "../common/clock.h"
 #include "../common/log.h"
+#include "../common/rm.h"
 #include "../common/sms.h"
 #include "../common/version.h"
 #include "server.h"
@@ -56,27 +57,39 @@ static const char *policy_why(const struct rein_server *s)
 	return s->policy == s->options->policy ? rein_supervise_why() : "";
 }
 
-/* Which gates may hold a program. */
-static json_t *gates_json(uint32_t can)
+/* What may keep a program from the GPU. By recipe TIMESLICE its contexts are not held: its turns
+ * are short. */
+enum { GATE_QUEUE = 1, GATE_CONTEXT = 2, GATE_TIMESLICE = 4 };
+
+static unsigned gates_of(const struct rein_gates *g)
 {
+	unsigned gates = g->can & REIN_CAN_QUEUE ? GATE_QUEUE : 0;
+	if (g->can & REIN_CAN_CONTEXT)
+		gates |=
+		    g->context_recipe == REIN_RM_RECIPE_TIMESLICE ? GATE_TIMESLICE : GATE_CONTEXT;
+	return gates;
+}
+
+static json_t *gates_json(unsigned gates)
+{
+	static const char *const names[] = {"queue", "context", "timeslice"};
 	json_t *list = json_pack("[s]", "launch");
-	if (can & REIN_CAN_QUEUE)
-		json_array_append_new(list, json_string("queue"));
-	if (can & REIN_CAN_CONTEXT)
-		json_array_append_new(list, json_string("context"));
+	for (unsigned i = 0; i < REIN_ARRAY_LEN(names); i++)
+		if (gates >> i & 1)
+			json_array_append_new(list, json_string(names[i]));
 	return list;
 }
 
 /* Those of any GPU. */
 static json_t *all_gates_json(const struct rein_gates_of *g, bool *calibrated)
 {
-	uint32_t can = g->other.can;
+	unsigned gates = gates_of(&g->other);
 	*calibrated = g->other.proven;
 	for (unsigned i = 0; i < g->n; i++) {
-		can |= g->device[i].gates.can;
+		gates |= gates_of(&g->device[i].gates);
 		*calibrated |= g->device[i].gates.proven;
 	}
-	return gates_json(can);
+	return gates_json(gates);
 }
 
 static json_t *op_status(struct rein_server *s, const json_t *request)
@@ -93,8 +106,8 @@ static json_t *op_status(struct rein_server *s, const json_t *request)
 		                      json_pack("{s:s, s:i, s:i, s:o, s:b}", "uuid", uuid,
 		                                "clients", (int)snap->device[i].clients, "active",
 		                                (int)snap->device[i].active, "gates",
-		                                gates_json(snap->device[i].gates.can), "calibrated",
-		                                snap->device[i].gates.proven));
+		                                gates_json(gates_of(&snap->device[i].gates)),
+		                                "calibrated", snap->device[i].gates.proven));
 	}
 	struct rein_loop_stats stats;
 	rein_loop_stats(s->loop, &stats);
@@ -102,7 +115,7 @@ static json_t *op_status(struct rein_server *s, const json_t *request)
 	json_t *gates = all_gates_json(&s->gates, &calibrated);
 	return json_pack(
 	    "{s:b, s:i, s:i, s:s, s:f, s:s, s:s, s:s, s:s, s:o, s:i, s:i, s:I, s:I, "
-	    "s:I, s:o, s:o, s:b}",
+	    "s:I, s:o, s:o, s:b, s:s}",
 	    "ok", 1, "pid", (int)rein_supervise_pid(), "worker_pid", (int)getpid(), "version",
 	    REIN_VERSION, "uptime_s", (double)(rein_now_ns() - s->started_ns) / 1e9, "policy",
 	    s->policy->name, "policy_why", policy_why(s), "mode",
@@ -110,7 +123,8 @@ static json_t *op_status(struct rein_server *s, const json_t *request)
 	    files_json(s->config), "clients", (int)s->n_clients, "clients_max", REIN_CLIENTS_MAX,
 	    "decisions", (json_int_t)stats.decisions, "decide_p50_ns",
 	    (json_int_t)stats.decide_p50_ns, "decide_p99_ns", (json_int_t)stats.decide_p99_ns,
-	    "devices", devices, "gates", gates, "calibrated", calibrated);
+	    "devices", devices, "gates", gates, "calibrated", calibrated, "metrics",
+	    s->metrics.fd >= 0 ? s->config->metrics_text : "off");
 }
 
 /* ---------------------------------------------------------------- clients */
@@ -191,6 +205,32 @@ static json_t *measured_json(const struct rein_measured *m)
 	                 ms_json(m->cost_ns), "longest_ms", ms_json(m->longest_ns));
 }
 
+/* The last seconds; p99 and culprit null: no request ended, it waited for nobody. */
+static json_t *recent_json(const struct rein_recent_figures *r)
+{
+	const struct rein_recent_holder *h = &r->culprit;
+	json_t *culprit =
+	    h->id ? json_pack("{s:I, s:i, s:s, s:f}", "id", (json_int_t)h->id, "pid", (int)h->pid,
+	                      "name", h->name, "wait_ms", (double)h->ns / 1e6)
+		  : json_null();
+	return json_pack("{s:f, s:I, s:o, s:f, s:f, s:o}", "window_s", (double)r->window_ns / 1e9,
+	                 "requests", (json_int_t)r->requests, "p99_ms", ms_json(r->response_p99_ns),
+	                 "gate_wait_ms", (double)r->wait_ns / 1e6, "gate_wait_share",
+	                 r->window_ns ? (double)r->wait_ns / (double)r->window_ns : 0.0, "culprit",
+	                 culprit);
+}
+
+/* What it says of its true GPU times. */
+static const char *cupti_text(uint32_t state)
+{
+	static const char *const states[] = {[REIN_CUPTI_OFF] = "off",
+	                                     [REIN_CUPTI_STARTING] = "starting",
+	                                     [REIN_CUPTI_ON] = "on",
+	                                     [REIN_CUPTI_TAKEN] = "taken",
+	                                     [REIN_CUPTI_FAILED] = "failed"};
+	return state < REIN_ARRAY_LEN(states) ? states[state] : "off";
+}
+
 static json_t *client_json(struct rein_server *s, const struct rein_snapshot *snap,
                            const struct rein_snapshot_client *c)
 {
@@ -210,23 +250,27 @@ static json_t *client_json(struct rein_server *s, const struct rein_snapshot *sn
 	                                    [REIN_HOLD_QUEUE] = "queue",
 	                                    [REIN_HOLD_CONTEXT] = "context"};
 	json_t *counts = json_pack(
-	    "{s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:f, s:I, s:f, s:f, s:o, s:o}", "gate",
-	    modes[c->mode], "points", (json_int_t)c->points, "context_holds",
-	    (json_int_t)c->context_holds, "submissions", (json_int_t)c->submissions, "requests",
-	    (json_int_t)c->requests, "gate_waits", (json_int_t)c->gate_waits, "gate_wait_ms",
-	    (double)c->gate_wait_ns / 1e6, "backlog_waits", (json_int_t)c->backlog_waits,
-	    "backlog_wait_ms", (double)c->backlog_wait_ns / 1e6, "lapses", (json_int_t)c->lapses,
-	    "used_ms", (double)c->used_ns / 1e6, "share", c->share, "held_for",
-	    holder_json(s, c->holder), "declared", declared_json(c));
+	    "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:f, s:I, s:f, s:f, s:o, s:o, s:o}",
+	    "gate", modes[c->mode], "points", (json_int_t)c->n.points, "context_holds",
+	    (json_int_t)c->n.context_holds, "preemptions", (json_int_t)c->n.preemptions,
+	    "submissions", (json_int_t)c->n.submissions, "requests", (json_int_t)c->n.requests,
+	    "gate_waits", (json_int_t)c->n.gate_waits, "gate_wait_ms",
+	    (double)c->n.gate_wait_ns / 1e6, "backlog_waits", (json_int_t)c->n.backlog_waits,
+	    "backlog_wait_ms", (double)c->n.backlog_wait_ns / 1e6, "lapses",
+	    (json_int_t)c->n.lapses, "used_ms", (double)c->n.used_ns / 1e6, "share", c->share,
+	    "held_for", holder_json(s, c->holder), "declared", declared_json(c), "recent",
+	    recent_json(&c->recent));
 	json_t *timing =
-	    json_pack("{s:i, s:s, s:s, s:f, s:f, s:f, s:o, s:o}", "latency_nice", c->latency_nice,
-	              "band", rein_band_name(c->band), "job", k->job, "backlog_us",
+	    json_pack("{s:i, s:s, s:s, s:f, s:f, s:f, s:s, s:o, s:o}", "latency_nice",
+	              c->latency_nice, "band", rein_band_name(c->band), "job", k->job, "backlog_us",
 	              (double)c->backlog_ns / 1e3, "delays_ms", (double)c->delay_ns / 1e6,
-	              "longest_kernel_ms", (double)c->longest_ns / 1e6, "reservation",
-	              reservation_json(k), "measured", measured_json(&c->measured));
+	              "longest_kernel_ms", (double)c->measured.longest_ns / 1e6, "longest_kernel",
+	              c->measured.longest_name, "reservation", reservation_json(k), "measured",
+	              measured_json(&c->measured));
 	char sms[REIN_SMS_TEXT_LEN];
-	json_t *slice = json_pack("{s:s, s:I, s:I}", "sms", rein_sms_text(sms, c->sms), "sms_now",
-	                          (json_int_t)c->sms_now, "sms_of", (json_int_t)c->sms_of);
+	json_t *slice = json_pack("{s:s, s:I, s:I, s:s}", "sms", rein_sms_text(sms, c->sms),
+	                          "sms_now", (json_int_t)c->sms_now, "sms_of",
+	                          (json_int_t)c->sms_of, "cupti", cupti_text(c->cupti));
 	json_object_update(o, slice);
 	json_decref(slice);
 	json_object_update(o, counts);
@@ -460,14 +504,15 @@ static json_t *class_json(const struct rein_class *c)
 	enum rein_band band = rein_config_band(c, &c->timing, c->prio);
 	char sms[REIN_SMS_TEXT_LEN];
 	return json_pack(
-	    "{s:s, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:s, s:f, s:i, s:i, s:f, s:b, s:s}", "name",
-	    c->name, "prio", c->prio, "weight", (int)c->weight, "latency_nice", c->latency_nice,
-	    "band", rein_band_name(band), "deadline_ms", ms_json(c->timing.deadline_ns),
-	    "period_ms", ms_json(c->timing.period_ns), "budget_ms", ms_json(c->timing.budget_ns),
-	    "budget_mode", c->budget_hard ? "hard" : "soft", "backlog_us",
-	    (double)c->backlog_ns / 1e3, "backlog_launches", (int)c->backlog_launches, "linger_us",
-	    (int)c->linger_us, "patience_ms", (double)c->patience_ns / 1e6, "gate_implicit",
-	    c->gate_implicit, "sms", rein_sms_text(sms, c->sms));
+	    "{s:s, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:s, s:f, s:i, s:i, s:f, s:b, s:s, s:b}",
+	    "name", c->name, "prio", c->prio, "weight", (int)c->weight, "latency_nice",
+	    c->latency_nice, "band", rein_band_name(band), "deadline_ms",
+	    ms_json(c->timing.deadline_ns), "period_ms", ms_json(c->timing.period_ns), "budget_ms",
+	    ms_json(c->timing.budget_ns), "budget_mode", c->budget_hard ? "hard" : "soft",
+	    "backlog_us", (double)c->backlog_ns / 1e3, "backlog_launches", (int)c->backlog_launches,
+	    "linger_us", (int)c->linger_us, "patience_ms", (double)c->patience_ns / 1e6,
+	    "gate_implicit", c->gate_implicit, "sms", rein_sms_text(sms, c->sms), "cupti",
+	    c->cupti);
 }
 
 static json_t *op_classes(struct rein_server *s, const json_t *request)
@@ -497,23 +542,57 @@ static json_t *op_reload(struct rein_server *s, const json_t *request)
 	return json_pack("{s:b, s:o}", "ok", 1, "config", files_json(s->config));
 }
 
+/* Whose true GPU times `trace` asks for; 0: nobody's. false: *out is an error answer. */
+static bool cupti_of(struct rein_server *s, const json_t *request, uint32_t *client, json_t **out)
+{
+	json_int_t pid = 0;
+	if (!json_is_true(json_object_get(request, "cupti")))
+		return true;
+	if (!integer_of(request, "pid", 1, INT32_MAX, &pid, out))
+		return false;
+	const struct rein_client *c = pid ? client_by(s, 0, (pid_t)pid) : NULL;
+	if (!json_object_get(request, "record_ms"))
+		*out = no(EINVAL, "cupti needs record_ms: it tells of what comes");
+	else if (pid && !c)
+		*out = no(ESRCH, "no client with pid %lld", (long long)pid);
+	*client = c ? c->member.arbiter.policy.id : UINT32_MAX;
+	return *out == NULL;
+}
+
+/* What is seen by BPF, and what is not: not seen is not the same as nothing to see. */
+static json_t *watch_json(const struct rein_lookout_report *w)
+{
+	return json_pack("{s:b, s:b, s:I, s:I, s:s}", "offcpu", w->sees & REIN_SEES_OFFCPU,
+	                 "outsiders", w->sees & REIN_SEES_OUTSIDERS, "uprobes",
+	                 (json_int_t)w->probed, "uprobe_ns", (json_int_t)w->cost_ns, "why", w->why);
+}
+
 /* What was recorded is in the files when this answers; with record_ms, and from now on for so long.
  */
 static json_t *op_trace(struct rein_server *s, const json_t *request)
 {
 	json_int_t record_ms = 0;
 	json_t *bad = NULL;
+	uint32_t cupti_for = 0;
 	struct rein_collector_stats stats;
-	if (!integer_of(request, "record_ms", 1, TRACE_MAX_MS, &record_ms, &bad))
+	if (!integer_of(request, "record_ms", 1, TRACE_MAX_MS, &record_ms, &bad) ||
+	    !cupti_of(s, request, &cupti_for, &bad))
 		return bad;
+	bool uprobes = json_is_true(json_object_get(request, "uprobes"));
+	if (uprobes && !record_ms)
+		return no(EINVAL, "uprobes goes with record_ms, for so long");
+	if (uprobes)
+		rein_trace_probe(s, (uint64_t)record_ms * REIN_MS);
 	if (record_ms)
 		rein_trace_for(s, (uint64_t)record_ms * REIN_MS);
+	if (cupti_for)
+		rein_trace_cupti_for(s, (uint64_t)record_ms * REIN_MS, cupti_for);
 	rein_collector_sync(s->collector);
 	rein_collector_stats(s->collector, &stats);
-	return json_pack("{s:b, s:b, s:b, s:b, s:I, s:I, s:I}", "ok", 1, "recording",
+	return json_pack("{s:b, s:b, s:b, s:b, s:I, s:I, s:I, s:o}", "ok", 1, "recording",
 	                 stats.recording, "failing", stats.failing, "configured", s->config->events,
 	                 "records", (json_int_t)stats.records, "lost", (json_int_t)stats.lost,
-	                 "bytes", (json_int_t)stats.bytes);
+	                 "bytes", (json_int_t)stats.bytes, "bpf", watch_json(&stats.lookout));
 }
 
 static json_t *op_stop(struct rein_server *s, const json_t *request)

@@ -102,7 +102,6 @@ static void ask(struct rein_arbiter *a, struct rein_arbiter_device *d, uint64_t 
 		ask_for[i] = &c->policy;
 		c->policy.active = is_active_on(c, d->index);
 	}
-	rein_points_rank(d, now_ns);
 	memset(a->verdict, 0, d->n * sizeof(a->verdict[0]));
 	d->next_ns = a->policy->ops->decide(a->policy, ask_for, a->verdict, d->n, now_ns);
 	if (d->next_ns < now_ns + REIN_ARBITER_ASK_NS)
@@ -177,6 +176,9 @@ void rein_decide_ask(struct rein_arbiter *a, uint64_t now_ns)
 	uint64_t dirty = spread(a, dirty_devices(a));
 	for (unsigned i = 0; a->wide && i < a->n; i++)
 		a->client[i]->lost_on = 0;
+	for (unsigned i = 0; i < REIN_BOARD_DEVICES_MAX; i++)
+		if (dirty >> i & 1) /* all first: whose contexts are sliced goes by each of them */
+			rein_points_rank(a->device[i], now_ns);
 	for (unsigned round = 0; round < ROUNDS_MAX; round++) {
 		for (unsigned i = 0; a->wide && i < a->n; i++)
 			if (rein_client_wide(a->client[i]))
@@ -311,9 +313,16 @@ static void apply_client(struct rein_arbiter *a, struct rein_arbiter_client *c, 
 	c->mode = held ? rein_points_mode(a, c, now_ns) : REIN_HOLD_NONE;
 	if (held && !c->held)
 		rein_account_close(c, now_ns);
+	if (held && !c->held && rein_client_working(c)) {
+		c->history.preemptions++;
+		if (c->tally)
+			c->tally->preemptions++;
+	}
 	c->held = c->policy.held = held;
 	c->holder = held ? c->to_hold_for : 0;
+	rein_recent_wait(a, c, now_ns);
 	write_client(a, c, gate, now_ns);
+	rein_hold_note(a, c, now_ns);
 	if (held && a->tick_ns > now_ns + REIN_ARBITER_TICK_NS)
 		a->tick_ns = now_ns + REIN_ARBITER_TICK_NS;
 }
@@ -371,12 +380,14 @@ void rein_decide_renew(struct rein_arbiter *a, uint64_t now_ns)
 			if (c->slot[k].written.gate & REIN_GATE_CLOSED)
 				rein_store_relaxed(&c->control->verdict[k].lease_until_ns,
 				                   now_ns + REIN_LEASE_NS);
+		rein_hold_tick(a, c, now_ns);
 		uint32_t mode = c->held ? rein_points_mode(a, c, now_ns) : c->mode;
 		if (mode == c->mode)
 			continue;
 		c->mode = mode;
 		rein_account_harder(c);
 		write_client(a, c, gate_of(a, c), now_ns);
+		rein_hold_note(a, c, now_ns);
 	}
 }
 

@@ -21,6 +21,17 @@ static int device_free_index(const struct rein_arbiter *a, uid_t uid)
 	return uid && same_user >= REIN_DEVICES_MAX ? -1 : index;
 }
 
+/* Its place in the list of all that there were; REIN_BOARD_DEVICES_MAX: there is no more room. */
+static unsigned gpu_of(struct rein_arbiter *a, const uint8_t uuid[16])
+{
+	unsigned i = 0;
+	while (i < a->n_gpus && memcmp(a->gpu[i], uuid, 16) != 0)
+		i++;
+	if (i == a->n_gpus && i < REIN_BOARD_DEVICES_MAX)
+		memcpy(a->gpu[a->n_gpus++], uuid, 16);
+	return i;
+}
+
 static int device_get(struct rein_arbiter *a, const uint8_t uuid[16], uid_t uid, uint64_t now_ns)
 {
 	struct rein_arbiter_device *d = NULL;
@@ -36,6 +47,7 @@ static int device_get(struct rein_arbiter *a, const uint8_t uuid[16], uid_t uid,
 		return -1;
 	memcpy(d->uuid, uuid, 16);
 	d->index = index;
+	d->gpu = gpu_of(a, uuid);
 	d->uid = uid;
 	d->charged_ns = now_ns;
 	d->next_ns = UINT64_MAX;

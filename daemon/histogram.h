@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 struct rein_histogram {
-	uint64_t total;
+	uint64_t total, sum_ns;
 	uint64_t count[256];
 };
 
@@ -23,6 +23,24 @@ static inline void rein_histogram_add(struct rein_histogram *h, uint64_t ns)
 {
 	h->count[rein_histogram_bucket(ns)]++;
 	h->total++;
+	h->sum_ns += ns;
+}
+
+static inline void rein_histogram_merge(struct rein_histogram *to, const struct rein_histogram *h)
+{
+	to->total += h->total;
+	to->sum_ns += h->sum_ns;
+	for (unsigned i = 0; h->total && i < 256; i++)
+		to->count[i] += h->count[i];
+}
+
+/* How many took less than 2^log2 ns, exactly; log2 ≥ 2. */
+static inline uint64_t rein_histogram_below(const struct rein_histogram *h, unsigned log2)
+{
+	uint64_t n = 0;
+	for (unsigned i = 0; i < log2 * 4; i++)
+		n += h->count[i];
+	return n;
 }
 
 /* The upper end of the bucket in which the quantile lies; 0 if there is nothing. */

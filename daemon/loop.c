@@ -490,6 +490,7 @@ static void do_stats(struct rein_arbiter *a, void *arg, uint64_t now_ns)
 	s->out->decisions = a->decisions;
 	s->out->decide_p50_ns = rein_histogram_quantile(&s->l->decide, 500);
 	s->out->decide_p99_ns = rein_histogram_quantile(&s->l->decide, 990);
+	s->out->decide = s->l->decide;
 }
 
 void rein_loop_stats(struct rein_loop *l, struct rein_loop_stats *out)

@@ -72,6 +72,7 @@ enum rein_mode rein_loop_mode(struct rein_loop *l);
 struct rein_loop_stats {
 	uint64_t decisions;
 	uint64_t decide_p50_ns, decide_p99_ns; /* from reading the words to gates written */
+	struct rein_histogram decide;
 };
 void rein_loop_stats(struct rein_loop *l, struct rein_loop_stats *out);
 

@@ -19,6 +19,9 @@
  * Only where no second such client has worked within ALONE_NS: two that run at once would hand the
  * GPU to each other at each slice, and a change of contexts takes longer than a short slice lasts.
  *
+ * Several GPUs. A shim has one recipe and one time slice for all its contexts (rein_control,
+ * verdict[0]). Where the profiles of the GPUs that a client uses differ, it has none.
+ *
  * Pulses. A GPU may report an error on a wait of about 2 s, unless it was proven not to; so points
  * that were closed for REIN_ARBITER_PULSE_EVERY_NS open for REIN_ARBITER_PULSE_NS. The launch gate
  * stays closed: what runs is the queue's next few points.
@@ -94,11 +97,35 @@ uint64_t rein_points_every(const struct rein_arbiter *a, const struct rein_arbit
 	return every_ns > least_ns ? every_ns : least_ns;
 }
 
+/* How all its contexts are held; OFF: they cannot be, or not alike. */
+static uint32_t recipe_of(const struct rein_arbiter *a, const struct rein_arbiter_client *c)
+{
+	uint32_t recipe = REIN_RM_RECIPE_OFF;
+	bool first = true, alike = true;
+	for (unsigned i = 0; i < c->slots && alike; i++) {
+		const struct rein_gates *g = gates_of(a, c, i);
+		uint32_t own = g->can & REIN_CAN_CONTEXT ? g->context_recipe : REIN_RM_RECIPE_OFF;
+		if (!c->slot[i].seen)
+			continue;
+		alike = first || own == recipe;
+		recipe = own;
+		first = false;
+	}
+	return alike ? recipe : REIN_RM_RECIPE_OFF;
+}
+
 uint32_t rein_points_timeslice(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
                                const struct rein_arbiter_device *d, uint32_t wish_us)
 {
-	if (wish_us || d->outranked > 1 || !is_outranked(c, d) || !can(a, c, REIN_CAN_CONTEXT))
+	if (wish_us || !can(a, c, REIN_CAN_CONTEXT) || !recipe_of(a, c))
 		return wish_us;
+	for (unsigned i = 0; i < c->slots; i++) {
+		const struct rein_arbiter_slot *s = &c->slot[i];
+		const struct rein_arbiter_device *e = s->device >= 0 ? a->device[s->device] : d;
+		if (s->seen && (e->gates.timeslice_us != d->gates.timeslice_us ||
+		                e->outranked > 1 || !is_outranked(c, e)))
+			return 0;
+	}
 	return d->gates.timeslice_us;
 }
 
@@ -147,11 +174,9 @@ static uint64_t worth_holding_ns(const struct rein_arbiter *a, const struct rein
 /* By recipe TIMESLICE nothing is held. */
 static bool can_hold_contexts(const struct rein_arbiter *a, const struct rein_arbiter_client *c)
 {
-	bool all = can(a, c, REIN_CAN_CONTEXT);
-	for (unsigned i = 0; i < c->slots && all; i++)
-		all = !c->slot[i].seen ||
-		      gates_of(a, c, i)->context_recipe != REIN_RM_RECIPE_TIMESLICE;
-	return all;
+	uint32_t recipe = recipe_of(a, c);
+	return can(a, c, REIN_CAN_CONTEXT) && recipe != REIN_RM_RECIPE_OFF &&
+	       recipe != REIN_RM_RECIPE_TIMESLICE;
 }
 
 /* What the launch gate and points cannot stop soon. */
@@ -283,16 +308,14 @@ void rein_points_device(const struct rein_arbiter *a, struct rein_arbiter_device
 
 void rein_points_publish(const struct rein_arbiter *a, struct rein_arbiter_client *c)
 {
-	uint32_t recipe = 0, cost_ns = 0;
+	uint32_t cost_ns = 0;
 	for (unsigned i = 0; i < c->slots; i++) {
 		const struct rein_gates *g = gates_of(a, c, i);
-		if (!c->slot[i].seen)
-			continue;
-		recipe = recipe ? recipe : g->can & REIN_CAN_CONTEXT ? g->context_recipe : 0;
-		cost_ns = g->point_cost_ns > cost_ns ? g->point_cost_ns : cost_ns;
+		if (c->slot[i].seen)
+			cost_ns = g->point_cost_ns > cost_ns ? g->point_cost_ns : cost_ns;
 	}
 	rein_store_release(&c->control->point_cost_ns, cost_ns);
-	rein_store_release(&c->control->context_recipe, recipe);
+	rein_store_release(&c->control->context_recipe, recipe_of(a, c));
 }
 
 void rein_arbiter_set_gates(struct rein_arbiter *a, const struct rein_gates_of *gates,

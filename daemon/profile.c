@@ -181,7 +181,7 @@ void rein_profile_read(struct rein_gates_of *out, const struct rein_config *conf
 	}
 	rein_profile_driver(driver);
 	glob_t found;
-	if (glob(REIN_PROFILE_DIR "/profile-*.json", 0, NULL, &found) == 0)
+	if (glob(REIN_PROFILE_DIR "/" REIN_PROFILE_GLOB, 0, NULL, &found) == 0)
 		for (size_t i = 0; i < found.gl_pathc; i++)
 			read_one(out, config, found.gl_pathv[i], driver, say);
 	globfree(&found);

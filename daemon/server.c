@@ -131,8 +131,10 @@ int rein_server_regrant(struct rein_server *s, struct rein_client *c, bool stric
 		result = tell(s, c, &g, err, err_len);
 	if (result)
 		*r = old;
-	else
+	else if (strcmp(c->class_name, g.class->name) != 0) {
 		snprintf(c->class_name, sizeof(c->class_name), "%s", g.class->name);
+		rein_metrics_move(s, c);
+	}
 	s->admit.dirty = true;
 	return result;
 }
@@ -170,6 +172,7 @@ int rein_server_reload(struct rein_server *s, char *err, size_t err_len)
 	}
 	rein_loop_set_mode(s->loop, mode_of(s, fresh));
 	rein_trace_apply(s);
+	rein_metrics_apply(s);
 	apply_gates(s);
 	for (struct rein_conn *c = s->conns; c; c = c->next) {
 		char why[160] = "";
@@ -287,7 +290,7 @@ int rein_server_start(struct rein_server *s, const struct rein_options *o, char 
 	memset(s, 0, sizeof(*s));
 	s->options = o;
 	s->board_fd = s->lock_fd = s->epoll_fd = s->signal_fd = -1;
-	s->client_fd = s->control_fd = -1;
+	s->client_fd = s->control_fd = s->metrics.fd = -1;
 	s->started_ns = s->empty_since_ns = rein_now_ns();
 	s->watchdog_ns = rein_notify_watchdog_ns();
 	s->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -318,6 +321,8 @@ int rein_server_start(struct rein_server *s, const struct rein_options *o, char 
 		result = watch_all(s);
 		if (result)
 			snprintf(err, err_len, "cannot watch the sockets: %s", strerror(-result));
+		else
+			rein_metrics_apply(s);
 	}
 out:
 	if (result < 0) {
@@ -343,6 +348,8 @@ void rein_server_stop(struct rein_server *s)
 		free(c);
 	}
 	rein_conn_bury(s);
+	rein_metrics_stop(s);
+	rein_metrics_free(s);
 	if (s->collector)
 		rein_collector_stop(s->collector);
 	if (s->lock_fd >= 0)
@@ -400,6 +407,12 @@ static void on_event(struct rein_server *s, const struct rein_watch *w)
 	case REIN_WATCH_PROCESS:
 		rein_conn_close(s, w->conn, "its process ended");
 		break;
+	case REIN_WATCH_METRICS:
+		rein_metrics_accept(s);
+		break;
+	case REIN_WATCH_SCRAPE:
+		rein_metrics_event(s, w->scrape);
+		break;
 	}
 }
 
@@ -408,6 +421,7 @@ static void on_tick(struct rein_server *s, uint64_t now_ns)
 	uint64_t idle_ns = s->options->exit_idle_ns;
 	rein_conn_timeouts(s, now_ns);
 	rein_trace_tick(s, now_ns);
+	rein_metrics_tick(s, now_ns);
 	if (s->n_clients)
 		rein_loop_watch(s->loop, now_ns);
 	if (s->watchdog_ns && now_ns - s->notified_ns >= s->watchdog_ns / 2) {
@@ -428,8 +442,8 @@ static int tick_ms(const struct rein_server *s)
 		ms = s->watchdog_ns / (2 * REIN_MS);
 	if (s->n_clients && REIN_LOOP_WATCH_NS / REIN_MS < ms)
 		ms = REIN_LOOP_WATCH_NS / REIN_MS;
-	bool needed =
-	    s->watchdog_ns || s->n_client_conns || s->options->exit_idle_ns || s->trace_until_ns;
+	bool needed = s->watchdog_ns || s->n_client_conns || s->options->exit_idle_ns ||
+	              s->trace_until_ns || s->metrics.n_scrapes;
 	return needed ? (int)(ms ? ms : 1) : -1;
 }
 

@@ -12,6 +12,7 @@
 
 #include "admit.h"
 #include "client.h"
+#include "metrics.h"
 #include "options.h"
 
 #define REIN_USER_CLIENTS_MAX 256 /* of one user other than root */
@@ -25,13 +26,18 @@ enum rein_watch_kind {
 	REIN_WATCH_CONTROLS,
 	REIN_WATCH_SIGNALS,
 	REIN_WATCH_SAY,
-	REIN_WATCH_SOCKET, /* a connection */
-	REIN_WATCH_PROCESS /* its pidfd */
+	REIN_WATCH_SOCKET,  /* a connection */
+	REIN_WATCH_PROCESS, /* its pidfd */
+	REIN_WATCH_METRICS, /* listening for scrapers */
+	REIN_WATCH_SCRAPE   /* one of them */
 };
 
 struct rein_watch {
 	enum rein_watch_kind kind;
-	struct rein_conn *conn;
+	union {
+		struct rein_conn *conn;
+		struct rein_scrape *scrape;
+	};
 };
 
 struct rein_conn {
@@ -52,15 +58,19 @@ struct rein_server {
 	struct rein_loop *loop;
 	struct rein_collector *collector;
 	uint64_t trace_until_ns; /* recorded until then even if not configured; 0: not */
+	uint64_t probe_until_ns; /* and processes without the shim probed until then; 0: not */
+	uint64_t cupti_until_ns; /* with true GPU times of cupti_for (rein_arbiter_set_cupti()) */
+	uint32_t cupti_for;
 	struct rein_board *board;
 	int board_fd, lock_fd, epoll_fd, signal_fd, spare_fd;
 	int client_fd, control_fd; /* listening */
-	struct rein_watch on_clients, on_controls, on_signals, on_say;
+	struct rein_watch on_clients, on_controls, on_signals, on_say, on_metrics;
 	struct rein_conn *conns, *graveyard;
 	unsigned n_clients, n_client_conns, n_control_conns;
 	uint32_t next_id;
 	const struct rein_policy_ops *policy; /* in use */
 	struct rein_admit admit;
+	struct rein_metrics metrics;
 	uint64_t started_ns, empty_since_ns, watchdog_ns, notified_ns;
 	uint64_t log_second;
 	unsigned log_lines;
@@ -96,12 +106,18 @@ bool rein_server_may_log(struct rein_server *s);
 REIN_MUST_CHECK int rein_trace_start(struct rein_server *s, char *err, size_t err_len);
 void rein_trace_apply(struct rein_server *s);
 void rein_trace_for(struct rein_server *s, uint64_t ns);
+/* Processes without the shim are probed for so long from now, at least. */
+void rein_trace_probe(struct rein_server *s, uint64_t ns);
+/* With true GPU times of one client, or of all (UINT32_MAX). */
+void rein_trace_cupti_for(struct rein_server *s, uint64_t ns, uint32_t client);
 void rein_trace_tick(struct rein_server *s, uint64_t now_ns);
 /* A client that has joined and whose descriptors are not sent yet. */
 void rein_trace_join(struct rein_server *s, struct rein_client *c);
 
 /* conn.c: connections */
 void rein_conn_accept(struct rein_server *s, bool control);
+/* The next one that waits at a listening socket; negative: there is none. */
+int rein_conn_take(struct rein_server *s, int listening);
 void rein_conn_event(struct rein_server *s, struct rein_conn *c);
 /* The process ended or the socket hung up: the client leaves. */
 void rein_conn_close(struct rein_server *s, struct rein_conn *c, const char *why);

@@ -14,7 +14,7 @@ void rein_uuid_text(char text[REIN_UUID_LEN], const uint8_t uuid[16])
 		    sprintf(p, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
 }
 
-static void copy_client(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
+static void copy_client(const struct rein_arbiter *a, struct rein_arbiter_client *c,
                         const int *place, struct rein_snapshot_client *out, uint64_t now_ns)
 {
 	const struct rein_status *st = c->status;
@@ -29,22 +29,15 @@ static void copy_client(const struct rein_arbiter *a, const struct rein_arbiter_
 	rein_arbiter_measured(c, &out->measured);
 	out->held = c->held;
 	out->mode = c->mode;
-	out->points = rein_load_relaxed(&st->points);
-	out->context_holds = c->points ? rein_load_relaxed(&c->points->context_holds) : 0;
+	rein_arbiter_counts(c, &out->n);
+	rein_arbiter_recent(c, now_ns, &out->recent);
 	out->sms = c->sms;
 	out->sms_now = c->points ? rein_load_relaxed(&c->points->sms) : 0;
 	out->sms_of = c->points ? rein_load_relaxed(&c->points->sms_of) : 0;
+	out->cupti = c->points ? rein_load_relaxed(&c->points->cupti) : 0;
 	out->waiting = c->demand & REIN_DEMAND_WAITING;
 	out->working = c->demand & REIN_DEMAND_ACTIVE;
-	out->used_ns = c->policy.used_ns;
 	out->share = rein_arbiter_share(c, now_ns);
-	out->submissions = rein_load_relaxed(&st->total.submissions);
-	out->requests = rein_load_relaxed(&st->total.requests);
-	out->gate_waits = rein_load_relaxed(&st->total.gate_waits);
-	out->gate_wait_ns = rein_load_relaxed(&st->total.gate_wait_ns);
-	out->backlog_waits = rein_load_relaxed(&st->total.backlog_waits);
-	out->backlog_wait_ns = rein_load_relaxed(&st->total.backlog_wait_ns);
-	out->lapses = rein_load_relaxed(&st->total.lapses);
 	uint32_t flags = rein_load_relaxed(&st->request_flags);
 	out->declares = flags & REIN_REQUEST_DECLARED;
 	out->background = flags & REIN_REQUEST_BACKGROUND;
@@ -52,7 +45,6 @@ static void copy_client(const struct rein_arbiter *a, const struct rein_arbiter_
 	out->late = rein_load_relaxed(&st->late);
 	out->arrival_ns = rein_load_relaxed(&st->arrival_ns);
 	out->deadline_ns = rein_load_relaxed(&st->deadline_ns);
-	out->longest_ns = c->history.longest_ns;
 	out->delay_ns = rein_points_delay(a, c, now_ns);
 	for (unsigned i = 0; i < REIN_DEVICES_MAX; i++) {
 		const struct rein_arbiter_slot *slot = &c->slot[i];

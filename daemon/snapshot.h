@@ -18,15 +18,14 @@ struct rein_snapshot_client {
 	uint64_t backlog_ns; /* in effect */
 	struct rein_measured measured;
 	bool held, waiting, working, metered;
-	uint32_t mode;                 /* enum rein_hold_mode: how it is held now */
-	uint32_t points;               /* that its shim has put into its streams */
-	uint32_t context_holds;        /* how often it was off the GPU */
-	uint64_t delay_ns, longest_ns; /* rein_points_delay(); its longest known kernel */
-	uint32_t sms;                  /* that it is to have, as in sms.h */
+	uint32_t mode;            /* enum rein_hold_mode: how it is held now */
+	uint64_t delay_ns;        /* rein_points_delay() */
+	uint32_t sms;             /* that it is to have, as in sms.h */
 	uint32_t sms_now, sms_of; /* that it has, 0: all; and how many there are, 0: not known */
 	uint64_t devices;         /* bit i: device[i] of the snapshot */
-	uint64_t submissions, requests, gate_waits, gate_wait_ns, backlog_waits, backlog_wait_ns;
-	uint64_t lapses, used_ns;
+	uint32_t cupti;           /* enum rein_cupti_state, as it says */
+	struct rein_counts n;
+	struct rein_recent_figures recent;
 	/* what it declares: requests open now, the oldest one's arrival and the earliest deadline
 	 * (0: none), how many ended late */
 	bool declares, background;

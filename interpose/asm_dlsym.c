@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * asm_dlsym.c: the exported dlsym and dlvsym. glibc reads its caller's address to know whose "next"
+ * asm_dlsym.c: what librein.so exports by version: dlsym and dlvsym, and three functions of CUPTI.
+ *
+ * dlsym and dlvsym. glibc reads its caller's address to know whose "next"
  * RTLD_NEXT means, so a wrapper that calls it would answer for ourselves. These entries ask
  * resolve.c with a call and then jump, with the caller's registers and return address as they were.
  *
  * The decision is a pair: where to jump, or 0 and the result.
  *
  * Both carry libc's own versions (GLIBC_2.2.5 or 2.17 of libdl, GLIBC_2.34 of libc), so that
- * dlvsym(…, "dlsym", "GLIBC_2.2.5") of another interposer finds them too. Kept out of the
- * archives: a unit test must keep its own dlsym.
+ * dlvsym(…, "dlsym", "GLIBC_2.2.5") of another interposer finds them too.
+ *
+ * Those of CUPTI are for programs that are linked with it (agent.h). They are there by CUPTI's
+ * versions only, and not by default: who asks dlsym(RTLD_DEFAULT) whether there is a CUPTI does not
+ * find them.
+ *
+ * Kept out of the archives: a unit test must keep its own dlsym.
  */
+#include "agent.h"
+
 #if defined(__x86_64__)
 
 #define OLD_VERSION "GLIBC_2.2.5"
@@ -78,3 +87,19 @@
 
 ENTRY("dlsym");
 ENTRY("dlvsym");
+
+#define CLAIM(n, which, name)                                                                      \
+	int rein_##which##_##n(void *a, void *b, void *c, void *d);                                \
+	__attribute__((visibility("default"))) int rein_##which##_##n(void *a, void *b, void *c,   \
+	                                                              void *d)                     \
+	{                                                                                          \
+		return rein_agent_linked("libcupti.so." #n, REIN_AGENT_##which, a, b, c, d);       \
+	}                                                                                          \
+	__asm__(".symver rein_" #which "_" #n ", " name "@libcupti.so." #n)
+
+CLAIM(12, SUBSCRIBE, "cuptiSubscribe");
+CLAIM(12, SUBSCRIBE_2, "cuptiSubscribe_v2");
+CLAIM(12, BUFFERS, "cuptiActivityRegisterCallbacks");
+CLAIM(13, SUBSCRIBE, "cuptiSubscribe");
+CLAIM(13, SUBSCRIBE_2, "cuptiSubscribe_v2");
+CLAIM(13, BUFFERS, "cuptiActivityRegisterCallbacks");

@@ -12,10 +12,12 @@
 
 #include "../common/futex.h"
 #include "../common/wire.h"
+#include "agent.h"
 #include "demand.h"
 #include "helper.h"
 #include "ours.h"
 #include "point.h"
+#include "probe.h"
 #include "slice.h"
 #include "rmgate.h"
 #include "stream.h"
@@ -178,6 +180,7 @@ static void map_rings(int fd)
 		return;
 	bool ticks = rings->head.offers & REIN_RING_OFFERS_TICKS && rein_ticks_allowed();
 	rein_store_relaxed(&rein_trace_clock, ticks ? REIN_TRACE_TICKS : 0);
+	rein_store_relaxed(&rings->doing, (uint64_t)rein_doing_offset());
 	(void)put_object(REIN_RINGS, sizeof(*rings), PROT_READ | PROT_WRITE, fd);
 	drop(rings, sizeof(*rings));
 }
@@ -217,6 +220,7 @@ int rein_attach_map(const int *fds, unsigned n_fds)
 		rein_point_join(fds[REIN_FD_POINTS]);
 	rein_point_publish();
 	rein_slice_publish();
+	rein_agent_publish();
 	rein_rmgate_joined();
 	publish_devices();
 	rein_demand_publish();
@@ -243,6 +247,7 @@ void rein_attach_unmap(void)
 	(void)put_zeros(REIN_RINGS, sizeof(struct rein_ring_area));
 	drop(alias, sizeof(*alias));
 	alias = NULL;
+	rein_agent_wake();
 }
 
 bool rein_attach_on(void)

@@ -5,6 +5,7 @@
 #include "../common/log.h"
 #include "helper.h"
 #include "point.h"
+#include "probe.h"
 
 #define LAUNCHES_MAX (REIN_MARKS * 3 / 4) /* the wait is for room, hardly ever for a mark */
 #define SLEEP_MIN_NS (20 * REIN_US)
@@ -53,7 +54,7 @@ static uint64_t bytes_ns(uint64_t bytes)
 }
 
 /* The model's key; 0 where no model applies. */
-static uint64_t key_of(const struct rein_work *w)
+uint64_t rein_backlog_key(const struct rein_work *w)
 {
 	unsigned class_id = rein_entries[w->entry].class_id;
 	if (!w->func || (class_id != REIN_CLASS_LAUNCH && class_id != REIN_CLASS_GRAPH))
@@ -512,7 +513,7 @@ static void weigh(struct rein_ticket *t)
 	uint64_t limit_ns, limit_count;
 	limits(t->row, &limit_ns, &limit_count);
 	t->stream = where(t);
-	t->key = key_of(t->work);
+	t->key = rein_backlog_key(t->work);
 	t->estimate_ns = estimate(t->work, t->key);
 	t->known = t->estimate_ns != 0;
 	t->every_ns = rein_point_every(t->row);
@@ -561,6 +562,7 @@ bool rein_backlog_enter(struct rein_ticket *t, uint32_t gate)
 	if (enter_at_once(t))
 		return entered(t);
 	uint64_t began = rein_now_ns();
+	rein_block(REIN_PHASE_BACKLOG, 0);
 	rein_add_seqcst(&waiting, 1);
 	if (t->every_ns)
 		mark_the_last(t);
@@ -569,6 +571,7 @@ bool rein_backlog_enter(struct rein_ticket *t, uint32_t gate)
 	in_line(t, false);
 	no_longer_first(t);
 	rein_add_seqcst(&waiting, (uint32_t)-1);
+	rein_resume(REIN_PHASE_BACKLOG, rein_now_ns() - began, t->lapsed);
 	count_wait(t, began, t->lapsed);
 	return room && entered(t);
 }
@@ -593,7 +596,7 @@ void rein_backlog_unmetered(struct rein_ticket *t)
 	if (REIN_LIKELY(!(rein_load_relaxed(&rein_attention) & REIN_ATT_SAMPLE)) ||
 	    !(rein_and_seqcst(&rein_attention, ~REIN_ATT_SAMPLE) & REIN_ATT_SAMPLE))
 		return;
-	t->key = key_of(t->work);
+	t->key = rein_backlog_key(t->work);
 	t->mark = t->key ? rein_mark_take() : NULL;
 	if (!t->mark)
 		return;

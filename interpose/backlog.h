@@ -34,6 +34,9 @@
 /* How long nothing may complete before a wait is given up: two leases; tests change it. */
 extern uint64_t rein_backlog_patience_ns;
 
+/* The kernel-time model's key of a kernel or graph launch; 0: no model applies. */
+uint64_t rein_backlog_key(const struct rein_work *w);
+
 /* Waits for room while the gate word is `gate`; reserves. False: the word changed first. */
 bool rein_backlog_enter(struct rein_ticket *t, uint32_t gate);
 /* Gives a reservation back unused. */

@@ -141,11 +141,17 @@ uint64_t rein_event_look(CUevent event)
 	return rein_load_seqcst(word);
 }
 
+struct rein_row *rein_event_proves(uint64_t word, uint64_t *target)
+{
+	unsigned number = (unsigned)(word >> TARGET_BITS) - 1;
+	*target = word & ((1ull << TARGET_BITS) - 1);
+	return word && number < REIN_ROWS ? rein_row_at(number) : NULL;
+}
+
 void rein_event_done(CUevent event, uint64_t word)
 {
-	if (!word || rein_event_look(event) != word)
-		return;
-	unsigned number = (unsigned)(word >> TARGET_BITS) - 1;
-	if (number < REIN_ROWS)
-		rein_row_complete(rein_row_at(number), word & ((1ull << TARGET_BITS) - 1));
+	uint64_t target;
+	struct rein_row *row = rein_event_proves(word, &target);
+	if (row && rein_event_look(event) == word)
+		rein_row_complete(row, target);
 }

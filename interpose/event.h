@@ -38,5 +38,7 @@ unsigned rein_event_kinds(CUevent event);
 uint64_t rein_event_look(CUevent event);
 /* The event has completed, and it is still the one looked at: completes what it proves. */
 void rein_event_done(CUevent event, uint64_t word);
+/* What that is: all of this row up to *target; NULL: nothing. */
+struct rein_row *rein_event_proves(uint64_t word, uint64_t *target);
 
 #endif

@@ -348,6 +348,7 @@ def traced_hook(s, stream, lines):
     """Between the fast half and the slow one: with a record."""
     done = ("rein_submit_fast_done(t.row)" if "nowork" in s.options
             else "rein_submit_traced_done(&t, &w, r)")
+    what = "NULL" if "nowork" in s.options else "&w"
     work = "" if "nowork" in s.options else f"""
 	const struct rein_work w = {{
 		{lines},
@@ -357,7 +358,7 @@ TRACED static {s.prototype("traced_")}
 {{
 	CUstream target = {stream};{work}
 	struct rein_traced t;
-	if (REIN_UNLIKELY(!rein_submit_traced(&t, target, {s.option_bits()})))
+	if (REIN_UNLIKELY(!rein_submit_traced(&t, target, {s.option_bits()}, {what})))
 		return {s.call("slow_" + s.name)};
 	CUresult r = {s.call("real." + s.name)};
 	{done};
@@ -544,16 +545,20 @@ def cuda_versions_h(rows, unsure):
 
 # what an application (include/rein.h) and NVTX look up by name
 API = "\trein_api;\n\tInitializeInjectionNvtx2;\n"
+# by which a program makes CUPTI its own (interpose/agent.h)
+CUPTI = "\tcuptiSubscribe;\n\tcuptiSubscribe_v2;\n\tcuptiActivityRegisterCallbacks;\n"
 
 
 def exports_map(header, symbols):
-    """dlsym keeps libc's versions, so that dlvsym() by those finds ours too; ioctl its only one."""
+    """dlsym keeps libc's versions, so that dlvsym() by those finds ours too; ioctl its only one.
+    Programs that are linked with CUPTI look for its functions by its versions."""
     arm = "#define __aarch64__ " in header.compiler("", "-E", "-dM")
     old = "GLIBC_2.17" if arm else "GLIBC_2.2.5"
     names = "".join(f"\t{n};\n" for n, s in symbols.items() if s.hooked())
     return (f"REIN {{\nglobal:\n{names}{API}local:\n\t*;\n}};\n"
             f"{old} {{\nglobal:\n\tdlsym;\n\tdlvsym;\n\tioctl;\n}};\n"
-            f"GLIBC_2.34 {{\nglobal:\n\tdlsym;\n\tdlvsym;\n}} {old};\n")
+            f"GLIBC_2.34 {{\nglobal:\n\tdlsym;\n\tdlvsym;\n}} {old};\n" +
+            "".join(f"libcupti.so.{n} {{\nglobal:\n{CUPTI}}};\n" for n in (12, 13)))
 
 
 def standin_map(symbols):

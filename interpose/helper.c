@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 
 #include "../common/futex.h"
+#include "agent.h"
 #include "attach.h"
 #include "backlog.h"
 #include "demand.h"
@@ -28,7 +29,7 @@
 #define FOR_EVER (~0ull >> 1)
 
 static rein_a32 inhibited; /* how many forbid driver calls now */
-static rein_a32 in_call;   /* 1: the helper is in the driver, or about to look at `inhibited` */
+static rein_a32 in_call;   /* threads of ours in the driver, or about to look at `inhibited` */
 static rein_a32 dozing;    /* 1: asleep until woken; the futex */
 static rein_a32 stopped;
 
@@ -42,14 +43,15 @@ bool rein_helper_inhibited(void)
 void rein_helper_inhibit(void)
 {
 	uint64_t until = 0;
+	uint32_t calls;
 	rein_add_seqcst(&inhibited, 1);
-	while (rein_load_seqcst(&in_call)) {
+	while ((calls = rein_load_seqcst(&in_call)) != 0) {
 		uint64_t now = rein_now_ns();
 		if (!until)
 			until = now + INHIBIT_WAIT_NS;
 		if (now >= until)
 			break;
-		rein_futex_wait(&in_call, 1, until);
+		rein_futex_wait(&in_call, calls, until);
 	}
 }
 
@@ -69,19 +71,19 @@ bool rein_helper_on(void)
 	return rein_attach_on() && !rein_load_acquire(&stopped);
 }
 
-static void leave_call(void)
+void rein_helper_call_end(void)
 {
-	(void)rein_swap_seqcst(&in_call, 0);
+	rein_add_seqcst(&in_call, (uint32_t)-1);
 	if (rein_load_seqcst(&inhibited))
 		rein_futex_wake_all(&in_call);
 }
 
-static bool enter_call(void)
+bool rein_helper_call_begin(void)
 {
-	(void)rein_swap_seqcst(&in_call, 1);
+	rein_add_seqcst(&in_call, 1);
 	if (!rein_load_seqcst(&inhibited) && !rein_capture_any())
 		return true;
-	leave_call();
+	rein_helper_call_end();
 	return false;
 }
 
@@ -111,7 +113,7 @@ static bool look_at_row(struct rein_row *row)
 {
 	if (rein_load_acquire(&row->flags) & REIN_ROW_GONE)
 		return rein_row_complete(row, rein_load_seqcst(&row->returned));
-	if (!askable(row) || !enter_call())
+	if (!askable(row) || !rein_helper_call_begin())
 		return false;
 	bool news = false;
 	if (askable(row)) { /* not destroyed before we were in the call */
@@ -120,7 +122,7 @@ static bool look_at_row(struct rein_row *row)
 		if (r == CUDA_SUCCESS || rein_sync_is_fatal(r))
 			news = rein_row_complete(row, target);
 	}
-	leave_call();
+	rein_helper_call_end();
 	return news;
 }
 
@@ -180,7 +182,7 @@ static void nap(uint64_t ns)
 static void doze(void)
 {
 	(void)rein_swap_seqcst(&dozing, 1);
-	while (!wanted() && rein_load_seqcst(&dozing))
+	while (!wanted() && !rein_agent_due() && rein_load_seqcst(&dozing))
 		rein_futex_wait(&dozing, 1, FOR_EVER);
 	rein_store_release(&dozing, 0);
 }
@@ -213,10 +215,19 @@ static uint64_t longer(uint64_t tick_ns, uint64_t max_ns)
 
 static void make_slices(void)
 {
-	if (!rein_slice_missing() || !enter_call())
+	if (!rein_slice_missing() || !rein_helper_call_begin())
 		return;
 	rein_slice_make();
-	leave_call();
+	rein_helper_call_end();
+}
+
+/* Not while anything is captured; then it is tried again. */
+static void start_agent(void)
+{
+	if (!rein_agent_due() || !rein_helper_call_begin())
+		return;
+	rein_agent_start();
+	rein_helper_call_end();
 }
 
 /* From active to idle. True: no look of ours was needed for it. */
@@ -231,6 +242,7 @@ static bool watch_request(void)
 		rein_demand_totals();
 		rein_rmgate_arm();
 		make_slices();
+		start_agent();
 		if (!wanted())
 			return unaided;
 		uint64_t begun = rein_rows_begun();
@@ -267,7 +279,10 @@ void *rein_helper_main(void *unused)
 	prctl(PR_SET_NAME, "rein-helper");
 	(void)real.cuThreadExchangeStreamCaptureMode(&mode);
 	while (!rein_load_acquire(&stopped)) {
+		start_agent();
 		if (!wanted()) {
+			if (rein_agent_due())
+				nap(COARSE_MAX_NS);
 			doze();
 			continue;
 		}

@@ -30,6 +30,10 @@ bool rein_helper_on(void);
 void rein_helper_inhibit(void);
 void rein_helper_allow(void);
 bool rein_helper_inhibited(void);
+/* Around calls that our other threads make into the driver: false if they must not be made now, for
+ * somebody captures or inhibits; else whoever does waits for _end(). */
+bool rein_helper_call_begin(void);
+void rein_helper_call_end(void);
 
 /* One look at everything, as the thread does it; true: something completed. For the thread and for
  * tests. `last_resort`: what cannot be asked about counts as over at once, not after a lease. */

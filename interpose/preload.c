@@ -15,6 +15,7 @@
 
 #include "../common/env.h"
 #include "../common/log.h"
+#include "agent.h"
 #include "demand.h"
 #include "elf_objects.h"
 #include "request.h"
@@ -152,6 +153,14 @@ REIN_NO_SANITIZE static bool ours_to_answer(const void *handle, const char *name
 	       name[1] == 'u' && rein_hook_find(name) && !rein_env_disabled();
 }
 
+/* A function by which somebody makes CUPTI its own (agent.h). */
+REIN_NO_SANITIZE static bool is_claim(const void *handle, const char *name)
+{
+	return handle != RTLD_NEXT && handle != RTLD_DEFAULT && name && name[0] == 'c' &&
+	       name[1] == 'u' && name[2] == 'p' && rein_agent_is_claim(name) &&
+	       !rein_env_disabled();
+}
+
 /* The hook in place of the driver's own function; any other address stays. A second driver, loaded
  * by path beside the one in use, is left alone: `real` would lead into the first. */
 static void *hook_in_place_of(void *addr, const char *name)
@@ -181,6 +190,9 @@ REIN_NO_SANITIZE struct decision rein_dlsym_decide(void *handle, const char *nam
 	if (handle == RTLD_DEFAULT && name && name[0] == 'c' && name[1] == 'u' &&
 	    only_we_have(name))
 		return (struct decision){.result = next_dlsym(RTLD_NEXT, name)};
+	if (is_claim(handle, name))
+		return (struct decision){.result =
+		                             rein_agent_instead(name, next_dlsym(handle, name))};
 	if (!ours_to_answer(handle, name))
 		return (struct decision){.jump = next_dlsym_addr()};
 	return (struct decision){.result = hook_in_place_of(next_dlsym(handle, name), name)};
@@ -191,9 +203,13 @@ REIN_NO_SANITIZE struct decision rein_dlvsym_decide(void *handle, const char *na
 {
 	void *addr = next_dlvsym_addr();
 	void *(*next)(void *, const char *, const char *);
-	if (!ours_to_answer(handle, name) || !addr)
+	bool claim = is_claim(handle, name);
+	if (!(claim || ours_to_answer(handle, name)) || !addr)
 		return (struct decision){.jump = addr};
 	next = (void *(*)(void *, const char *, const char *))addr;
+	if (claim)
+		return (struct decision){.result =
+		                             rein_agent_instead(name, next(handle, name, version))};
 	return (struct decision){.result = hook_in_place_of(next(handle, name, version), name)};
 }
 

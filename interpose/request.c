@@ -10,6 +10,7 @@
 #include "../include/rein.h"
 #include "attach.h"
 #include "demand.h"
+#include "probe.h"
 #include "resolve.h"
 #include "trace.h"
 
@@ -236,6 +237,7 @@ uint64_t rein_requests_begin(uint64_t arrival_ns, uint64_t deadline_ns)
 		due = UINT64_MAX;
 	uint64_t request = take_slot(arrival, due);
 	begun_here++;
+	rein_doing.request = request;
 	declare();
 	bool first = rein_add_seqcst(&rein_requests_open, 1) == 0;
 	rein_store_release(&exact, 1);
@@ -255,6 +257,8 @@ void rein_requests_end(uint64_t request)
 	if (!request || !on())
 		return;
 	int saved = errno;
+	if (rein_doing.request == request)
+		rein_doing.request = 0;
 	if (give_slot(request)) {
 		rein_trace_mark(REIN_TRACE_REQUEST_END, 0, request, 0);
 		begun_here -= begun_here > 0;
@@ -313,6 +317,7 @@ void rein_request_yield(void)
 		uint64_t now = rein_now_ns();
 		if (!began) {
 			began = now;
+			rein_block(REIN_PHASE_GATE, REIN_CONTROL->client_id);
 			until = now + REIN_LEASE_NS;
 		}
 		if (now >= until)
@@ -321,6 +326,7 @@ void rein_request_yield(void)
 	}
 	if (!began)
 		return;
+	rein_resume(REIN_PHASE_GATE, rein_now_ns() - began, open != 0);
 	rein_trace_wait(REIN_TRACE_GATE, REIN_TRACE_BACKGROUND | (open ? REIN_TRACE_LAPSED : 0),
 	                began, REIN_TRACE_NO_STREAM, REIN_CONTROL->client_id);
 	rein_add_relaxed(&REIN_STATUS->total.gate_waits, 1);

@@ -10,6 +10,7 @@
 #include "../common/log.h"
 #include "attach.h"
 #include "point.h"
+#include "probe.h"
 
 #define LOOK_NS REIN_S          /* the thread looks by itself so often */
 #define RETRY_NS (10 * REIN_MS) /* a control that lets go was refused */
@@ -299,6 +300,8 @@ static bool take(enum rein_rm_recipe recipe)
 	int err = rein_rm_take(&hold);
 	count_failure(err);
 	bool held = !err || rein_rm_let_go(&hold);
+	if (held)
+		REIN_PROBE(1, preempt, 1);
 	set_state(held ? HELD : FREE);
 	return true;
 }
@@ -345,6 +348,7 @@ static uint64_t act(uint32_t gate, uint64_t *retry_ns)
 			*retry_ns = *retry_ns * 2 > RETRY_MAX_NS ? RETRY_MAX_NS : *retry_ns * 2;
 			return rein_now_ns() + *retry_ns;
 		}
+		REIN_PROBE(1, preempt, 0);
 		set_state(FREE);
 		held = false;
 	}

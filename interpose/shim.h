@@ -25,6 +25,8 @@
  *   rmgate.c      the context gate: when channel groups are held; rmhold.c: how; rmtable.c: which
  *   helper.c      the helper thread: quiet-queue queries
  *   trace.c       event records, while the daemon asks for them
+ *   agent.c       true GPU times, by CUPTI, while the daemon asks for them
+ *   probe.c       what a thread waits for, for the daemon's BPF programs; USDT probes
  *   observe.c     hand-written hooks: cuInit, contexts, streams, captures; observe_event.c: events
  */
 #ifndef REIN_SHIM_H

@@ -10,6 +10,7 @@
 #include "../common/log.h"
 #include "backlog.h"
 #include "event.h"
+#include "probe.h"
 #include "request.h"
 #include "rmgate.h"
 
@@ -62,14 +63,17 @@ static uint32_t pass_gate(const struct rein_row *row)
 			break;
 		if (!began) {
 			began = now;
+			rein_block(REIN_PHASE_GATE, holder);
 			rein_demand_wait();
 			continue; /* what was announced may already have been answered */
 		}
 		if (until > now + WAIT_MAX_NS)
 			until = now + WAIT_MAX_NS;
+		rein_doing.holder = holder;
 		rein_futex_wait(&REIN_GATE_WORD, gate, until);
 	}
 	if (began) {
+		rein_resume(REIN_PHASE_GATE, rein_now_ns() - began, lapsed);
 		rein_demand_wait_over();
 		rein_trace_wait(REIN_TRACE_GATE, lapsed ? REIN_TRACE_LAPSED : 0, began,
 		                rein_load_relaxed(&row->id), holder);
@@ -217,10 +221,17 @@ void rein_sync_begin(struct rein_sync *s, enum rein_sync_kind kind, void *handle
 	} else {
 		s->event = (uint64_t)(uintptr_t)handle;
 		s->event_value = rein_event_look((CUevent)handle);
+		uint64_t target;
+		const struct rein_row *row = rein_event_proves(s->event_value, &target);
+		if (row) {
+			s->stream = rein_load_relaxed(&row->id);
+			s->number = (uint32_t)target;
+		}
 	}
 	if (REIN_UNLIKELY(rein_slice_any()))
 		come_home(kind, (CUstream)handle, options);
 	s->began = rein_trace_on() ? rein_trace_now() : 0;
+	rein_doing_begin(REIN_PHASE_SYNC, 0);
 	errno = saved;
 }
 
@@ -240,6 +251,7 @@ void rein_sync_end(struct rein_sync *s, CUresult r)
 	if (s->kind == REIN_SYNC_NONE)
 		return;
 	int saved = errno;
+	rein_doing_end();
 	if (REIN_UNLIKELY(s->began))
 		sync_record(s, r);
 	sync_finish(s, r);
@@ -359,6 +371,10 @@ void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 		blocking_begin(t);
 	rein_backlog_before(t);
 	t->began = rein_trace_on() ? rein_trace_now() : 0;
+	if (t->began)
+		rein_agent_submits(w, t->row, t->number);
+	if (t->sync.kind != REIN_SYNC_NONE)
+		rein_doing_begin(REIN_PHASE_SYNC, 0);
 out:
 	errno = saved;
 }
@@ -401,13 +417,16 @@ void rein_submit_slow_done(struct rein_ticket *t, CUresult r)
 	if (!t->row)
 		return;
 	int saved = errno;
+	rein_doing_end();
 	announce(t);
 	if (REIN_UNLIKELY(t->slice.row))
 		rein_slice_leave(&t->slice);
-	if (REIN_UNLIKELY(t->began))
+	if (REIN_UNLIKELY(t->began)) {
+		rein_agent_submitted();
 		rein_trace_submission(t->work, t->row,
 		                      t->sync.kind != REIN_SYNC_NONE ? REIN_TRACE_BLOCKING : 0,
 		                      t->number, t->began, r);
+	}
 	if (was_refused(t, r)) {
 		take_back(t, r);
 		errno = saved;

@@ -34,6 +34,7 @@
 #ifndef REIN_SUBMIT_H
 #define REIN_SUBMIT_H
 
+#include "agent.h"
 #include "attach.h"
 #include "demand.h"
 #include "shim.h"
@@ -185,10 +186,15 @@ struct rein_traced {
 	uint64_t number, began;
 };
 
-static inline __attribute__((always_inline)) bool
-rein_submit_traced(struct rein_traced *t, CUstream stream, unsigned options)
+/* `w`: what it is; NULL: pure ordering. */
+static inline __attribute__((always_inline)) bool rein_submit_traced(struct rein_traced *t,
+                                                                     CUstream stream,
+                                                                     unsigned options,
+                                                                     const struct rein_work *w)
 {
 	t->row = rein_submit_enter(stream, options, REIN_GATE_TRACED, &t->number);
+	if (w && REIN_LIKELY(t->row != NULL))
+		rein_agent_submits(w, t->row, t->number);
 	t->began = rein_trace_now();
 	return t->row != NULL;
 }
@@ -214,6 +220,7 @@ rein_submit_traced_done(const struct rein_traced *t, const struct rein_work *w, 
 {
 	if (t->row == &rein_row_none)
 		return;
+	rein_agent_submitted();
 	rein_trace_submission(w, t->row, 0, t->number, t->began, r);
 	rein_add_seqcst(&t->row->returned, 1);
 }

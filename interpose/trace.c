@@ -70,6 +70,20 @@ void rein_trace_write(uint64_t what, uint64_t begin, uint64_t end, uint64_t wher
 		rein_tls.ring = 0;
 }
 
+/* In the shared ring a number without a record would be waited for. */
+void rein_trace_lose(uint64_t records)
+{
+	if (REIN_UNLIKELY(!rein_tls.ring))
+		first_record();
+	if (rein_tls.ring <= REIN_RING_SHARED) {
+		rein_ring_skip(REIN_RINGS, rein_tls.ring - 1, records);
+		return;
+	}
+	uint64_t none = rein_trace_what(REIN_TRACE_NONE, 0, 0, 0);
+	for (uint64_t i = 0; i < records && i < REIN_RING_CELLS; i++)
+		rein_trace_write(none, 0, 0, 0, 0, 0, 0);
+}
+
 void rein_trace_wait(enum rein_trace_kind kind, unsigned flags, uint64_t since_ns, uint32_t stream,
                      uint32_t holder)
 {

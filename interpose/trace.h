@@ -41,6 +41,9 @@ static inline uint64_t rein_trace_now(void)
 void rein_trace_write(uint64_t what, uint64_t begin, uint64_t end, uint64_t where, uint64_t func,
                       uint64_t a, uint64_t b);
 
+/* So many records that this thread should have written, and cannot: the reader counts them. */
+void rein_trace_lose(uint64_t records);
+
 static inline uint64_t rein_trace_what(enum rein_trace_kind kind, unsigned flags, unsigned result,
                                        uint32_t entry)
 {

@@ -26,6 +26,7 @@
 #include "../common/sms.h"
 #include "../common/sock.h"
 #include "../common/wire.h"
+#include "agent.h"
 #include "demand.h"
 #include "helper.h"
 #include "ours.h"
@@ -276,8 +277,12 @@ static void wait_for_hang_up(void)
 		    {.fd = bell ? rein_attach_bell_fd() : -1, .events = POLLIN}};
 		if (poll(both, REIN_ARRAY_LEN(both), rein_point_watch(LOOK_MS)) < 0)
 			nap(RETRY_MS);
-		if (both[1].revents)
+		if (both[1].revents) {
 			bell = rung(both[1].fd);
+			rein_agent_wake();
+			if (rein_agent_due())
+				rein_helper_wake();
+		}
 		if (both[0].revents & (POLLHUP | POLLERR | POLLNVAL) || !rein_ours_still(&sock) ||
 		    !rein_attach_rings())
 			return;
@@ -373,6 +378,7 @@ static void in_child(void)
 	rein_or_seqcst(&rein_attention, REIN_ATT_OFF);
 	rein_and_seqcst(&rein_attention, ~REIN_ATT_OUTS); /* the parent's streams */
 	rein_rmgate_child();
+	rein_agent_child();
 	rein_attach_let_go();
 	rein_ours_close(&sock);
 }
@@ -383,6 +389,7 @@ static void at_end(void)
 		return;
 	rein_rmgate_stop();
 	rein_point_off(NULL);
+	rein_agent_stop();
 	rein_helper_stop();
 }
 
@@ -417,4 +424,5 @@ void rein_attach_start(void)
 	uint64_t until = rein_now_ns() + FIRST_WAIT_NS;
 	while (!rein_load_acquire(&first_over) && rein_now_ns() < until)
 		rein_futex_wait(&first_over, 0, until);
+	rein_agent_settle();
 }

@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs what rein needs and this machine lacks: Debian packages by name, and the CUDA headers
 # and nvcc. Says what and why. Does nothing, quickly, when all is there.
-#   packaging/deps.sh          what building, the demo and the tests need
+#   packaging/deps.sh          what building and the demo need
+#   packaging/deps.sh --test   what the tests need besides
 #   packaging/deps.sh --lint   what `make lint` needs besides
 #   packaging/deps.sh --fuzz   what `make fuzz` needs besides
+#   packaging/deps.sh --metrics  what tests/process/test_metrics_scrape.c uses where it is there:
+#                              Debian's prometheus, which starts a service of its own
 # CUDA: $CUDA_HOME, /usr/local/cuda, or else the toolkit's wheels from PyPI in build/cuda.
 # REIN_NO_SYSTEM_CUDA=1 makes it ignore the first two.
 set -euo pipefail
@@ -16,11 +19,17 @@ base=(
 	"git|lists the files to check and format" "uthash-dev|hash tables (daemon)"
 	"libinih-dev|rein.conf" "libjansson-dev|JSON" "libncurses-dev|rein top"
 	"liblz4-dev|compressed fat binaries" "libzstd-dev|compressed fat binaries"
-	"scdoc|the man pages" "check|the tests" "strace|tests that watch system calls"
+	"libbpf-dev|what the kernel tells (BPF)" "bpftool|makes headers of the BPF programs"
+	"clang|compiles the BPF programs" "systemtap-sdt-dev|the shim's probes (USDT)"
+	"scdoc|the man pages"
 )
+test=("check|the tests" "strace|tests that watch system calls"
+	"protobuf-compiler|tests that decode traces"
+	"chromium|the test that looks at rein report's page; large, and skipped where it is missing")
 lint=("clang-format|format check" "clang-tidy|static checks" "cppcheck|static checks"
 	"shellcheck|checks of the scripts")
 fuzz=("clang|builds the fuzzers" "libclang-rt-dev|libFuzzer and its sanitizers")
+metrics=("prometheus|a real scraper and promtool")
 cuda_wheels=(nvidia-cuda-runtime nvidia-cuda-nvcc nvidia-cuda-crt nvidia-nvvm nvidia-cuda-profiler-api
 	nvidia-cuda-cupti)
 cuda_version="13.0.*"
@@ -99,10 +108,12 @@ case ${1:-} in
 	install_packages "${base[@]}"
 	install_cuda
 	;;
+--test) install_packages "${test[@]}" ;;
 --lint) install_packages "${lint[@]}" ;;
 --fuzz) install_packages "${fuzz[@]}" ;;
+--metrics) install_packages "${metrics[@]}" ;;
 *)
-	echo "usage: packaging/deps.sh [--lint|--fuzz]" >&2
+	echo "usage: packaging/deps.sh [--test|--lint|--fuzz|--metrics]" >&2
 	exit 2
 	;;
 esac

@@ -16,7 +16,7 @@ put() { # MODE FOLDER FILE [NAME]
 	echo "  $prefix/$2/${4:-${3##*/}}"
 }
 
-for product in rein reind librein.so libcuda.so.1 softgpu/libcuda.so.1; do
+for product in rein reind librein.so librein-cupti.so libcuda.so.1 softgpu/libcuda.so.1; do
 	[[ -e $build/$product ]] || {
 		echo "install: $build/$product is missing; run \`make\` first" >&2
 		exit 1
@@ -25,8 +25,10 @@ done
 put 755 bin "$build/rein"
 put 755 sbin "$build/reind"
 put 644 lib/rein "$build/librein.so"
+put 644 lib/rein "$build/librein-cupti.so"
 # a folder of its own: it goes into LD_LIBRARY_PATH
 put 644 lib/rein/standin "$build/libcuda.so.1"
+ln -sfn ../librein-cupti.so "$prefix/lib/rein/standin/librein-cupti.so" # looked for beside it
 for library in "$build"/softgpu/lib*.so.*; do
 	put 644 lib/rein/softgpu "$library"
 	ln -sfn "${library##*/}" "$prefix/lib/rein/softgpu/$(basename "${library%.so.*}").so"

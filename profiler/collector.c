@@ -10,6 +10,7 @@
 #include "../common/futex.h"
 #include "../common/ticks.h"
 #include "recorder.h"
+#include "lookout.h"
 
 #define BATCH 1024u                /* records taken at a time */
 #define NAMES_EVERY_NS REIN_S      /* how often a client's new kernels are looked for */
@@ -30,7 +31,10 @@ struct rein_source {
 	struct rein_ring_cursor cursor;
 	uint64_t names_ns, looked_ns;
 	bool unnamed;                     /* it wrote something since its kernels were looked at */
-	uint64_t named[REIN_KMODEL_ROWS]; /* their keys, by row, as in this segment */
+	uint64_t named[REIN_KMODEL_ROWS]; /* their keys, by row, as in this segment, */
+	uint32_t timed[REIN_KMODEL_ROWS]; /* and how many samples are news: its time is not sure */
+	int slot;      /* among those that BPF programs lookout; negative: none */
+	int64_t doing; /* as they were told */
 };
 
 struct rein_collector {
@@ -47,23 +51,47 @@ struct rein_collector {
 	bool recording;
 	uint64_t period_ns;
 	unsigned fullest; /* of the pass: records found in one ring */
+	/* what the arbiter tells: written by its thread, read by ours; as a client's rings, of
+	 * which only the first is used: `thread` is the client, and each record a hold */
+	struct rein_ring_area *told;
+	struct rein_ring_cursor heard;
+	struct rein_lookout lookout;
 	struct rein_recorder recorder;
 };
 
 /* ---------------------------------------------------------------- naming */
 
-static void put_name(struct rein_collector *c, const struct rein_source *s, uint8_t kind,
-                     uint64_t key, const char *name)
+static void put_name(struct rein_collector *c, struct rein_trace_name n, const char *name)
 {
-	struct rein_trace_name n = {.client = s->id,
-	                            .pid = s->pid,
-	                            .kind = kind,
-	                            .prio = s->prio,
-	                            .uid = s->uid,
-	                            .key = key};
-	snprintf(n.name, sizeof(n.name), "%s", name);
+	snprintf(n.name, sizeof(n.name), "%.39s", name);
 	memcpy(rein_recorder_next(&c->recorder), &n, sizeof(n));
 	rein_recorder_add(&c->recorder, 1);
+}
+
+static void put_client(struct rein_collector *c, const struct rein_source *s)
+{
+	put_name(c,
+	         (struct rein_trace_name){.client = s->id,
+	                                  .pid = s->pid,
+	                                  .kind = REIN_TRACE_CLIENT,
+	                                  .prio = s->prio,
+	                                  .uid = s->uid,
+	                                  .key = s->joined_ns},
+	         s->name);
+}
+
+/* A single sample may hold a lazy load. */
+static void put_kernel(struct rein_collector *c, const struct rein_source *s,
+                       const struct rein_kmodel_entry *e)
+{
+	uint64_t mean_ns = e->count < 2 ? 0 : e->mean_ns < UINT32_MAX ? e->mean_ns : UINT32_MAX;
+	put_name(c,
+	         (struct rein_trace_name){.client = s->id,
+	                                  .pid = e->count,
+	                                  .kind = REIN_TRACE_KERNEL,
+	                                  .uid = (uint32_t)mean_ns,
+	                                  .key = e->key},
+	         e->name);
 }
 
 /* Room for some cells; in a new segment everybody is named first. */
@@ -71,9 +99,10 @@ static void make_room(struct rein_collector *c, unsigned n, uint64_t now_ns)
 {
 	if (!rein_recorder_room(&c->recorder, n, now_ns))
 		return;
+	rein_lookout_new_segment(&c->lookout);
 	for (struct rein_source *s = c->sources; s; s = s->next) {
 		(void)rein_recorder_room(&c->recorder, 1, now_ns);
-		put_name(c, s, REIN_TRACE_CLIENT, s->joined_ns, s->name);
+		put_client(c, s);
 		memset(s->named, 0, sizeof(s->named));
 		s->unnamed = true;
 	}
@@ -87,11 +116,12 @@ static void name_kernels(struct rein_collector *c, struct rein_source *s, uint64
 	s->unnamed = false;
 	for (unsigned i = 0; i < REIN_KMODEL_ROWS; i++) {
 		if (!rein_kmodel_read(&s->status->kmodel, i, &e) || !e.name[0] ||
-		    e.key == s->named[i])
+		    (e.key == s->named[i] && e.count < s->timed[i]))
 			continue;
 		make_room(c, 1, now_ns);
-		put_name(c, s, REIN_TRACE_KERNEL, e.key, e.name);
+		put_kernel(c, s, &e);
 		s->named[i] = e.key;
+		s->timed[i] = e.count < 16 ? e.count + 1 : UINT32_MAX;
 	}
 }
 
@@ -140,9 +170,59 @@ static void put_note(struct rein_collector *c, const struct rein_source *s, uint
 	rein_recorder_add(&c->recorder, 1);
 }
 
+/* ---------------------------------------------------------------- what BPF tells */
+
+/* Where its threads say what they do is known once it has mapped its rings. */
+static uint64_t ask_lookout(struct rein_collector *c, struct rein_source *s)
+{
+	if (!c->lookout.bpf || s->slot < 0)
+		return 0;
+	int64_t doing = (int64_t)rein_load_relaxed(&s->rings->doing);
+	if (doing != s->doing)
+		rein_bpf_doing(c->lookout.bpf, s->slot, doing);
+	s->doing = doing;
+	return rein_bpf_lost(c->lookout.bpf, s->slot);
+}
+
+static void watch_source(struct rein_collector *c, struct rein_source *s)
+{
+	s->slot = c->lookout.bpf ? rein_bpf_join(c->lookout.bpf, (pid_t)s->pid, s->id) : -1;
+	s->doing = 0;
+	(void)ask_lookout(c, s);
+}
+
+/* In one segment with the names that it needs. */
+static void put_seen(void *arg, const struct rein_trace_record *r,
+                     const struct rein_bpf_named names[REIN_BPF_NAMES])
+{
+	struct rein_collector *c = arg;
+	make_room(c, 1 + REIN_BPF_NAMES, r->end);
+	for (unsigned i = 0; i < REIN_BPF_NAMES; i++) {
+		struct rein_bpf_named who = names[i];
+		char comm[sizeof(((struct rein_trace_name *)0)->name)] = "";
+		if (!rein_lookout_names(&c->lookout, &who))
+			continue;
+		memcpy(comm, who.comm, sizeof(who.comm));
+		put_name(c, (struct rein_trace_name){.pid = who.pid, .kind = REIN_TRACE_PROCESS},
+		         comm);
+	}
+	*rein_recorder_next(&c->recorder) = *r;
+	rein_recorder_add(&c->recorder, 1);
+}
+
+static void load_lookout(struct rein_collector *c)
+{
+	if (rein_lookout_load(&c->lookout, c->recorder.say))
+		for (struct rein_source *s = c->sources; s; s = s->next)
+			watch_source(c, s);
+	rein_recorder_sees(&c->recorder, c->lookout.bpf ? rein_bpf_sees(c->lookout.bpf) : 0);
+}
+
+/* ---------------------------------------------------------------- all of it */
+
 static void take_source(struct rein_collector *c, struct rein_source *s)
 {
-	uint64_t left_ns = rein_load_acquire(&s->left_ns), lost = 0;
+	uint64_t left_ns = rein_load_acquire(&s->left_ns), lost = ask_lookout(c, s);
 	for (unsigned i = 0; i < REIN_RING_COUNT; i++)
 		if (rein_load_relaxed(&s->rings->ring[i].head) != s->cursor.tail[i])
 			take_ring(c, s, i, left_ns != 0, &lost);
@@ -158,12 +238,33 @@ static void take_source(struct rein_collector *c, struct rein_source *s)
 		put_note(c, s, REIN_TRACE_LEFT, left_ns, left_ns, 0);
 }
 
+static void take_told(struct rein_collector *c)
+{
+	unsigned n;
+	uint64_t lost = 0;
+	do {
+		make_room(c, BATCH, rein_now_ns());
+		struct rein_trace_record *r = rein_recorder_next(&c->recorder);
+		n = rein_ring_read(c->told, 0, &c->heard, r, BATCH, false, &lost);
+		for (unsigned i = 0; i < n; i++) {
+			r[i].stamp = r[i].thread;
+			r[i].thread = 0;
+			r[i].kind = REIN_TRACE_HOLD;
+		}
+		rein_recorder_add(&c->recorder, n);
+	} while (n == BATCH);
+	c->recorder.lost += lost;
+}
+
 static void take_all(struct rein_collector *c)
 {
 	c->fullest = 0;
 	rein_tick_clock_adjust(&c->clock);
+	take_told(c);
 	for (struct rein_source *s = c->sources; s; s = s->next)
 		take_source(c, s);
+	if (c->lookout.bpf)
+		rein_bpf_take(c->lookout.bpf, &(struct rein_bpf_sink){put_seen, c}, rein_now_ns());
 	rein_recorder_flush(&c->recorder, rein_now_ns());
 }
 
@@ -190,10 +291,11 @@ static void adopt(struct rein_collector *c)
 		s->next = c->sources;
 		c->sources = s;
 		s->looked_ns = s->joined_ns;
+		watch_source(c, s);
 		if (!c->recording)
 			continue;
 		make_room(c, 1, s->joined_ns);
-		put_name(c, s, REIN_TRACE_CLIENT, s->joined_ns, s->name);
+		put_client(c, s);
 	}
 }
 
@@ -207,6 +309,8 @@ static void bury(struct rein_collector *c)
 			continue;
 		}
 		*at = s->next;
+		if (c->lookout.bpf && s->slot >= 0)
+			rein_bpf_leave(c->lookout.bpf, s->slot);
 		free_source(s);
 	}
 }
@@ -234,6 +338,7 @@ static void publish(struct rein_collector *c)
 	                                         .records = c->recorder.written,
 	                                         .lost = c->recorder.lost,
 	                                         .bytes = c->recorder.bytes};
+	rein_lookout_report(&c->lookout, &c->stats.lookout);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -262,6 +367,8 @@ static uint64_t look(struct rein_collector *c)
 	bool wanted = rein_load_acquire(&c->wanted) && !rein_load_acquire(&c->stop);
 	uint64_t began_ns = rein_now_ns();
 	adopt(c);
+	if (wanted)
+		load_lookout(c);
 	if (wanted && !c->recording)
 		begin_recording(c);
 	else if (!wanted && c->recording)
@@ -272,6 +379,7 @@ static uint64_t look(struct rein_collector *c)
 	publish(c);
 	rein_store_release(&c->answered, asked);
 	rein_futex_wake_all(&c->answered);
+	rein_lookout_unload(&c->lookout, c->recording);
 	uint64_t now_ns = rein_now_ns();
 	if (!c->recording)
 		return FOR_EVER;
@@ -301,6 +409,14 @@ static void wake(struct rein_collector *c)
 
 /* ---------------------------------------------------------------- from the session */
 
+static void free_collector(struct rein_collector *c)
+{
+	if (c->told)
+		munmap(c->told, sizeof(*c->told));
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
 int rein_collector_start(struct rein_collector **out, const char *run_dir, gid_t group,
                          void (*say)(const char *line))
 {
@@ -310,10 +426,12 @@ int rein_collector_start(struct rein_collector **out, const char *run_dir, gid_t
 	rein_recorder_init(&c->recorder, run_dir, group);
 	c->recorder.say = say;
 	pthread_mutex_init(&c->lock, NULL);
-	int err = -pthread_create(&c->thread, NULL, collector_main, c);
+	void *told = mmap(NULL, sizeof(*c->told), PROT_READ | PROT_WRITE,
+	                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	c->told = told == MAP_FAILED ? NULL : told;
+	int err = c->told ? -pthread_create(&c->thread, NULL, collector_main, c) : -ENOMEM;
 	if (err) {
-		pthread_mutex_destroy(&c->lock);
-		free(c);
+		free_collector(c);
 		return err;
 	}
 	*out = c;
@@ -329,8 +447,7 @@ void rein_collector_stop(struct rein_collector *c)
 		next = s->next;
 		free_source(s);
 	}
-	pthread_mutex_destroy(&c->lock);
-	free(c);
+	free_collector(c);
 }
 
 static const void *map(int fd, size_t size)
@@ -374,10 +491,24 @@ void rein_collector_leave(struct rein_collector *c, struct rein_source *s)
 	wake(c);
 }
 
+void rein_collector_watch(struct rein_collector *c, uint32_t wanted)
+{
+	rein_lookout_want(&c->lookout, wanted);
+	if (rein_load_relaxed(&c->wanted))
+		wake(c);
+}
+
 void rein_collector_record(struct rein_collector *c, bool on)
 {
 	rein_store_release(&c->wanted, on);
 	rein_collector_sync(c);
+}
+
+void rein_collector_hold(struct rein_collector *c, const struct rein_hold_note *n)
+{
+	const uint64_t word[8] = {n->client, (uint64_t)n->mode << 16 | REIN_TRACE_GATE, n->begin_ns,
+	                          n->end_ns, (uint64_t)n->holder << 32};
+	rein_ring_put(c->told, 0, word);
 }
 
 void rein_collector_sync(struct rein_collector *c)

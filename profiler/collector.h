@@ -23,6 +23,7 @@
 #include <sys/types.h>
 
 #include "../common/util.h"
+#include "lookout.h"
 
 #define REIN_COLLECTOR_PERIOD_MIN_NS 1000000ull
 #define REIN_COLLECTOR_PERIOD_MAX_NS 16000000ull
@@ -43,6 +44,7 @@ struct rein_source_info {
 struct rein_collector_stats {
 	bool recording, failing; /* failing: it is wanted, and cannot be written */
 	uint64_t records, lost, bytes;
+	struct rein_lookout_report lookout;
 };
 
 /* Starts the thread; records into the run directory, readable for the group ((gid_t)-1: none).
@@ -58,8 +60,17 @@ struct rein_source *rein_collector_join(struct rein_collector *c,
 /* It has gone, in whatever way: what it left in its rings is still recorded. */
 void rein_collector_leave(struct rein_collector *c, struct rein_source *s);
 
+/* What else is looked at while it records: REIN_LOOKOUT_*. */
+void rein_collector_watch(struct rein_collector *c, uint32_t wanted);
 /* Turns recording on before clients are told to write, off after they are told to stop. */
 void rein_collector_record(struct rein_collector *c, bool on);
+/* The arbiter's thread: a client was held (REIN_TRACE_HOLD). Neither waits nor allocates; `c` is
+ * the collector, and recording. */
+struct rein_hold_note {
+	uint32_t client, holder, mode;
+	uint64_t begin_ns, end_ns;
+};
+void rein_collector_hold(struct rein_collector *c, const struct rein_hold_note *n);
 /* What is in the rings now is in the files when it returns, if that takes no longer than it may. */
 void rein_collector_sync(struct rein_collector *c);
 void rein_collector_stats(struct rein_collector *c, struct rein_collector_stats *out);

@@ -97,6 +97,7 @@ static int begin_segment(struct rein_recorder *r, uint64_t now_ns)
 	                                .major = REIN_SEGMENT_MAJOR,
 	                                .minor = REIN_SEGMENT_MINOR,
 	                                .daemon_pid = (uint32_t)getpid(),
+	                                .sees = r->sees,
 	                                .begun_ns = now_ns,
 	                                .begun_real_ns = real_now_ns()};
 	int fd = make_file(r);
@@ -107,6 +108,7 @@ static int begin_segment(struct rein_recorder *r, uint64_t now_ns)
 	h.number = r->number;
 	rein_recording_boot(h.boot);
 	r->fd = fd;
+	r->segment_sees = r->sees;
 	ssize_t n = write(fd, &h, sizeof(h));
 	if (n != sizeof(h)) {
 		failed(r, "write to", n < 0 ? errno : ENOSPC, now_ns);
@@ -175,6 +177,18 @@ bool rein_recorder_room(struct rein_recorder *r, unsigned n, uint64_t now_ns)
 void rein_recorder_add(struct rein_recorder *r, unsigned n)
 {
 	r->n += n;
+}
+
+void rein_recorder_sees(struct rein_recorder *r, uint32_t sees)
+{
+	r->sees = sees;
+	sees |= r->segment_sees;
+	if (r->fd < 0 || sees == r->segment_sees)
+		return;
+	r->segment_sees = sees;
+	ssize_t ignored =
+	    pwrite(r->fd, &sees, sizeof(sees), offsetof(struct rein_segment_header, sees));
+	(void)ignored; /* the next segment says it */
 }
 
 void rein_recorder_close(struct rein_recorder *r, uint64_t now_ns)

@@ -24,6 +24,7 @@ struct rein_recorder {
 	uint32_t number; /* of the segment, or of the last one */
 	uint64_t size;   /* of the segment so far */
 	uint64_t retry_ns;
+	uint32_t sees, segment_sees; /* REIN_SEES_*: now, and while this segment was written */
 	bool failing;
 	uint64_t written, lost; /* records, over all segments */
 	uint64_t bytes;
@@ -42,6 +43,8 @@ static inline struct rein_trace_record *rein_recorder_next(struct rein_recorder 
 }
 void rein_recorder_add(struct rein_recorder *r, unsigned n);
 void rein_recorder_flush(struct rein_recorder *r, uint64_t now_ns);
+/* What is looked at from here on, besides what clients say; the segment says so. */
+void rein_recorder_sees(struct rein_recorder *r, uint32_t sees);
 /* Flushes, and says in the segment that it ends here. */
 void rein_recorder_close(struct rein_recorder *r, uint64_t now_ns);
 

@@ -39,26 +39,46 @@ enum rein_recording_kind {
 	REIN_TRACE_KERNEL,      /* struct rein_trace_name: a kernel's name, by its model key */
 	REIN_TRACE_LOST,        /* `a` records of the client were lost between begin and end */
 	/* A thread of a client was off its CPU from begin to end, by the kernel's scheduler:
-	 * runnable since `a` (0: since begin, it was preempted), woken by thread `number` (0:
-	 * unknown) of process `b` & 0xffffffff; the process `b` >> 32 had that CPU, `stream`, when
-	 * it became runnable. `result`: what the shim was doing (enum rein_phase), `func`: its
-	 * request. PIDs as the daemon sees them, but for `thread`. */
+	 * runnable since `a` (0: since begin, it was preempted), woken by thread `number` of
+	 * process `b` & 0xffffffff (both 0: unknown, or an interrupt); the process `b` >> 32 had
+	 * that CPU, `stream`, for longest while it could have run (0: nobody).
+	 * `result`: what the shim was doing (enum rein_phase), `func`: its request, `entry`: at the
+	 * gate, for which client's sake. PIDs as the daemon sees them, but for `thread`. Only if it
+	 * was runnable for REIN_OFFCPU_MIN_NS, or the shim was doing something. */
 	REIN_TRACE_OFFCPU,
 	/* A process without the shim, of PID `thread`, did what `result` says (enum
 	 * rein_trace_outsider) `a` times between begin and end; client 0 */
 	REIN_TRACE_OUTSIDER,
-	REIN_TRACE_PROCESS, /* struct rein_trace_name: what such a process is called; client 0 */
+	/* struct rein_trace_name: what such a process is called, or one that OFFCPU names; client
+	 * 0. Until there is another one of that PID */
+	REIN_TRACE_PROCESS,
+	/* The daemon held the client from begin to end for the sake of client `number` (0: its own
+	 * budget), by the gates that `result` says (enum rein_hold_mode). A long hold has several,
+	 * one after the other. */
+	REIN_TRACE_HOLD,
 	REIN_TRACE_KINDS
 };
 
-enum rein_trace_outsider { REIN_OUTSIDER_LAUNCH = 1, REIN_OUTSIDER_SYNC, REIN_OUTSIDER_IOCTL };
+#define REIN_OFFCPU_MIN_NS 20000u
+
+enum rein_trace_outsider {
+	REIN_OUTSIDER_LAUNCH = 1,
+	REIN_OUTSIDER_SYNC,
+	REIN_OUTSIDER_IOCTL, /* to the driver */
+	REIN_OUTSIDER_EXIT,  /* it has ended, or become another program */
+};
+
+/* What was looked at while the segment was written, besides what clients say. Not looked at is not
+ * the same as nothing seen. */
+#define REIN_SEES_OFFCPU 1u
+#define REIN_SEES_OUTSIDERS 2u
 
 struct rein_segment_header {
 	char magic[8];
 	uint16_t major, minor;
 	uint32_t number;
 	uint32_t daemon_pid;
-	uint32_t reserved;
+	uint32_t sees;          /* REIN_SEES_* */
 	uint64_t begun_ns;      /* CLOCK_MONOTONIC */
 	uint64_t begun_real_ns; /* CLOCK_REALTIME at that moment, for people */
 	uint64_t ended_ns;      /* written when it is closed; 0: cut, or still open */
@@ -67,10 +87,10 @@ struct rein_segment_header {
 
 struct rein_trace_name {
 	uint32_t client; /* where records have their stamp */
-	uint32_t pid;    /* CLIENT: as the daemon sees it */
+	uint32_t pid;    /* CLIENT: as the daemon sees it; KERNEL: how often it was timed */
 	uint8_t kind, flags;
 	uint16_t prio; /* CLIENT */
-	uint32_t uid;  /* CLIENT */
+	uint32_t uid;  /* CLIENT; KERNEL: ns that it takes alone, on average; 0: not known */
 	uint64_t key;  /* CLIENT: when it joined, ns; KERNEL: rein_trace_key() of its launches */
 	char name[40];
 };

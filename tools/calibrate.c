@@ -358,9 +358,13 @@ static int calibrate(struct calibrate *c, const char *gpu, json_t **done)
 
 /* ---------------------------------------------------------------- the command */
 
-/* A daemon that runs goes by it from now on. */
+/* A daemon that runs goes by it from now on, if it is where that looks. */
 static void tell_daemon(const struct calibrate *c)
 {
+	if (c->out && !rein_cli_profile_found(REIN_PROFILE_DIR, c->out) && !c->cli->json)
+		printf("reind looks in " REIN_PROFILE_DIR "; it goes by this one only where it was "
+		       "started with REIN_PROFILE=%s\n",
+		       c->out);
 	struct rein_cli quiet = *c->cli;
 	CLI_AUTO_JSON json_t *answer = NULL;
 	quiet.json = false;
@@ -418,8 +422,9 @@ static int run_all(struct calibrate *c)
 		tell_daemon(c);
 	if (status || !c->cli->json)
 		return status;
-	return rein_cli_print_json(json_pack("{s:O, s:f}", "profiles", all, "seconds",
-	                                     (double)(rein_now_ns() - began_ns) / 1e9));
+	return rein_cli_print_json(json_pack(
+	    "{s:O, s:f, s:b}", "profiles", all, "seconds", (double)(rein_now_ns() - began_ns) / 1e9,
+	    "reind_looks_there", !c->out || rein_cli_profile_found(REIN_PROFILE_DIR, c->out)));
 }
 
 int rein_cli_calibrate(struct rein_cli *cli, int argc, char **argv)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
@@ -208,6 +209,18 @@ int rein_cli_profile_try(const char *path)
 	close(fd);
 	unlink(text);
 	return 0;
+}
+
+bool rein_cli_profile_found(const char *folder, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	REIN_AUTO_FREE char *own =
+	    slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+	struct stat theirs, ours;
+	if (!own || stat(folder, &theirs) < 0 || stat(own, &ours) < 0)
+		return false;
+	return theirs.st_ino == ours.st_ino && theirs.st_dev == ours.st_dev &&
+	       fnmatch(REIN_PROFILE_GLOB, slash ? slash + 1 : path, 0) == 0;
 }
 
 int rein_cli_profile_write(const char *path, const json_t *profile)

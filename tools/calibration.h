@@ -16,6 +16,7 @@
 
 #include <jansson.h>
 #include <limits.h>
+#include <stdbool.h>
 
 #include "../common/util.h"
 
@@ -31,6 +32,9 @@ json_t *rein_cli_profile_make(json_t *facts, const struct rein_cli_calibrated *o
 REIN_MUST_CHECK int rein_cli_profile_try(const char *path);
 /* Writes it whole or not at all. 0 or -errno. */
 REIN_MUST_CHECK int rein_cli_profile_write(const char *path, const json_t *profile);
+
+/* Is it in this folder, under a name that reind looks for there? Whatever the path looks like. */
+bool rein_cli_profile_found(const char *folder, const char *path);
 
 /* A table of what it says, and where it was written, to stdout. */
 void rein_cli_profile_print(const char *path, const json_t *profile);

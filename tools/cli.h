@@ -126,9 +126,11 @@ int rein_cli_set(struct rein_cli *cli, int argc, char **argv);
 int rein_cli_status(struct rein_cli *cli, int argc, char **argv);
 int rein_cli_top(struct rein_cli *cli, int argc, char **argv);
 int rein_cli_trace(struct rein_cli *cli, int argc, char **argv);
+int rein_cli_why(struct rein_cli *cli, int argc, char **argv);
 int rein_cli_policy(struct rein_cli *cli, int argc, char **argv);
 int rein_cli_policy_analyse(struct rein_cli *cli, int argc, char **argv); /* of `rein policy` */
 int rein_cli_calibrate(struct rein_cli *cli, int argc, char **argv);
+int rein_cli_report(struct rein_cli *cli, int argc, char **argv);
 int rein_cli_reload(struct rein_cli *cli, int argc, char **argv);
 int rein_cli_sim(struct rein_cli *cli, int argc, char **argv);
 int rein_cli_stop(struct rein_cli *cli, int argc, char **argv);

@@ -6,6 +6,7 @@
 
 #include "../common/sms.h"
 #include "../common/timing.h"
+#include "topview.h"
 #include "wish.h"
 
 static const struct rein_cli_column columns[] = {
@@ -26,10 +27,7 @@ static const struct rein_cli_column columns[] = {
     {"P99-MS", true},
 };
 #define TIMING_COLUMNS 3
-
-/* qsort has no argument for them; rein has one thread */
-static enum rein_cli_order sort_order;
-static bool sort_by_band; /* before priority: so the policy does */
+#define STATE_COLUMN 4
 
 static int band_rank(const json_t *c)
 {
@@ -40,27 +38,10 @@ static int band_rank(const json_t *c)
 	return 0;
 }
 
-static double sort_key(const json_t *c)
+double rein_cli_urgency(const json_t *answer, const json_t *client)
 {
-	switch (sort_order) {
-	case CLI_BY_SHARE:
-		return rein_cli_real(c, "share");
-	case CLI_BY_WAIT:
-		return rein_cli_real(c, "gate_wait_ms") + rein_cli_real(c, "backlog_wait_ms");
-	default:
-		return rein_cli_real(c, "prio") + (sort_by_band ? 100 * band_rank(c) : 0);
-	}
-}
-
-static int compare(const void *a, const void *b)
-{
-	const json_t *x = *(const json_t *const *)a, *y = *(const json_t *const *)b;
-	double kx = sort_key(x), ky = sort_key(y);
-	if (kx != ky)
-		return kx < ky ? 1 : -1;
-	return rein_cli_int(x, "pid") < rein_cli_int(y, "pid")
-	           ? -1
-	           : rein_cli_int(x, "pid") > rein_cli_int(y, "pid");
+	bool bands = strcmp(rein_cli_str(answer, "policy"), "classes") == 0;
+	return rein_cli_real(client, "prio") + (bands ? 100 * band_rank(client) : 0);
 }
 
 /* What is promised: "20 ms", the deadline, or "6/33 ms", bandwidth; else what became of it. */
@@ -128,27 +109,18 @@ static bool anybody_reserves(const json_t *list)
 	return false;
 }
 
-void rein_cli_clients_table(const json_t *answer, enum rein_cli_order order,
-                            struct rein_cli_table *t)
+void rein_cli_clients_table(const json_t *answer, struct rein_cli_table *t)
 {
-	const json_t *list = json_object_get(answer, "clients");
-	size_t n = json_array_size(list);
-	REIN_AUTO_FREE const json_t **sorted = calloc(n + 1, sizeof(*sorted));
-	rein_cli_table_init(
-	    t, columns, REIN_ARRAY_LEN(columns) - (anybody_reserves(list) ? 0 : TIMING_COLUMNS));
-	for (size_t i = 0; sorted && i < n; i++)
-		sorted[i] = json_array_get(list, i);
-	sort_order = order;
-	sort_by_band = strcmp(rein_cli_str(answer, "policy"), "classes") == 0;
-	if (sorted)
-		qsort(sorted, n, sizeof(sorted[0]), compare);
-	for (size_t i = 0; sorted && i < n; i++)
-		add_row(t, sorted[i]);
+	REIN_AUTO_FREE const json_t **sorted = rein_cli_sorted(answer, CLI_BY_PRIO);
+	bool timing = anybody_reserves(json_object_get(answer, "clients"));
+	rein_cli_table_init(t, columns, REIN_ARRAY_LEN(columns) - (timing ? 0 : TIMING_COLUMNS));
+	for (const json_t **c = sorted; c && *c; c++)
+		add_row(t, *c);
 }
 
 static const char *state_colour(const struct rein_cli_table *t, size_t row)
 {
-	const char *state = t->cell[(row - 1) * t->n_columns + CLI_STATE_COLUMN];
+	const char *state = t->cell[(row - 1) * t->n_columns + STATE_COLUMN];
 	if (strcmp(state, "running") == 0)
 		return "\033[32m";
 	if (strcmp(state, "held") == 0 || strcmp(state, "waiting") == 0)
@@ -156,14 +128,7 @@ static const char *state_colour(const struct rein_cli_table *t, size_t row)
 	return "";
 }
 
-void rein_cli_clients_fit(struct rein_cli_table *t, unsigned room)
-{
-	/* SUBMITTED, WAITS, CLASS, DUE-MS, WAIT-MS */
-	static const unsigned least_wanted[] = {7, 8, 2, 10, 9};
-	rein_cli_table_fit(t, room, least_wanted, REIN_ARRAY_LEN(least_wanted));
-}
-
-void rein_cli_clients_print(const struct rein_cli_table *t)
+static void print_table(const struct rein_cli_table *t)
 {
 	char line[CLI_COLUMNS_MAX * CLI_CELL_LEN];
 	bool colour = rein_cli_colour();
@@ -204,11 +169,13 @@ static void print_notes(const json_t *answer)
 	json_array_foreach(json_object_get(answer, "clients"), i, c)
 	{
 		double longest = rein_cli_real(c, "longest_kernel_ms");
+		const char *kernel = rein_cli_str(c, "longest_kernel");
 		if (longest * 1000 > rein_cli_real(c, "backlog_us") &&
 		    rein_cli_real(c, "delays_ms") >= longest)
-			printf("%s: a kernel of %.1f ms runs to its end, and somebody more urgent "
+			printf("%s: kernel %s of %.1f ms runs to its end, and somebody more urgent "
 			       "waits: no gate here stops it (rein status)\n",
 			       rein_cli_clean(rein_cli_str(c, "name"), name, sizeof(name)),
+			       rein_cli_clean(*kernel ? kernel : "(unnamed)", why, sizeof(why)),
 			       longest);
 	}
 	json_array_foreach(json_object_get(answer, "clients"), i, c)
@@ -243,8 +210,8 @@ int rein_cli_ps(struct rein_cli *cli, int argc, char **argv)
 	if (cli->json)
 		return rein_cli_print_json(json_incref(answer));
 	struct rein_cli_table t;
-	rein_cli_clients_table(answer, CLI_BY_PRIO, &t);
-	rein_cli_clients_print(&t);
+	rein_cli_clients_table(answer, &t);
+	print_table(&t);
 	rein_cli_table_free(&t);
 	print_notes(answer);
 	return CLI_OK;

@@ -65,21 +65,53 @@ const struct rein_cli_command rein_cli_commands[] = {
      "               reservation up. One that cannot be kept is refused\n" PRIO_HELP},
     {"status", rein_cli_status, "show what the daemon does", "[--json]", ""},
     {"top", rein_cli_top, "watch the programs that have joined",
-     "[--batch] [--interval S] [--count N] [--json]",
+     "[--batch] [--once] [--interval S] [--count N] [--sort ORDER] [--csv] [--json]",
      "  --batch        plain tables, one after the other (implied when stdout is no terminal)\n"
+     "  --once         one plain table\n"
      "  --interval S   seconds between two readings, 0.1 to 3600 (default 1)\n"
      "  --count N      end after N readings (default: go on)\n"
+     "  --sort ORDER   prio (default), gpu, p99 or gate\n"
+     "  --csv          one line a client and reading, the titles first\n"
      "  --json         one JSON object a reading, one a line\n"
-     "Keys: q quits, s changes the order (priority, GPU share, time waited).\n" PRIO_HELP},
+     "P99-MS, GATE and CULPRIT are of the last 5 to 10 s: what 99 % of its requests took at\n"
+     "most, its part of the time that it waited at its closed gate, and for whose sake most.\n"
+     "CUT: how often its gate closed while it had work to do.\n"
+     "Keys: q quits, s changes the order, p pauses, h explains, up and down scroll.\n" PRIO_HELP},
     {"trace", rein_cli_trace, "write what happened to a file for ui.perfetto.dev",
-     "[--last T | --duration T] -o FILE [--json]",
+     "[--last T | --duration T] [--pid N | --class C] [--csv] [--cupti] [--uprobes]\n"
+     "         -o FILE [--json]",
      "  --last T          of what is recorded already, the last T: 10s, 500ms … (default: all)\n"
      "  --duration T      record from now on for T, whether `events` is on or not\n"
-     "  -o, --output FILE Chrome trace-event JSON; - is stdout\n"
+     "  --pid N           this process only, and whoever made it wait\n"
+     "  --class C         the programs of this class that run now\n"
+     "  -o, --output FILE a Perfetto trace; FILE.json: Chrome trace-event JSON; - is stdout\n"
+     "  --csv             rows instead, as with FILE.csv\n"
+     "  --cupti           with true GPU times, by CUPTI; needs --duration\n"
+     "  --uprobes         watch processes without the shim too; needs --duration, and root\n"
      "  --json            a summary as one JSON object on stdout\n"
-     "Shows calls that submit work, waits at the gate and for whom, synchronisation, requests.\n"
+     "Shows calls that submit work and what the GPU did for them, waits at the gate and for\n"
+     "whom, synchronisation, time off the CPU, requests; and counters.\n"
      "The daemon keeps at most 64 MiB; what an earlier one left is there too, after a crash\n"
      "as well.\n"},
+    {"report", rein_cli_report, "write a page that shows who delayed whom",
+     "[--last T | --duration T] [--worst N] -o FILE [--json]",
+     "  --last T, --duration T  as with `rein trace`\n"
+     "  --worst N         so many requests taken apart (default: 20)\n"
+     "  -o, --output FILE one HTML page that needs no network; FILE.json: its figures;\n"
+     "                    FILE.csv: a row a request; - is stdout\n"
+     "  --json            a summary as one JSON object on stdout\n"
+     "Latency curves, who delayed whom, the worst requests and their causes, counters.\n"},
+    {"why", rein_cli_why, "say which requests were late, and who delayed them",
+     "[PID|NAME] [--worst N] [--last T | --duration T] [--csv | --json]",
+     "  PID, NAME     requests of this program only\n"
+     "  --worst N     the N longest, late or not (default: the 5 latest)\n"
+     "  --last T      of what is recorded already, the last T: 10s, 500ms ... (default: all)\n"
+     "  --duration T  record from now on for T, whether `events` is on or not\n"
+     "  --csv         one line a part of a request, the titles first\n"
+     "  --json        one JSON object, with the matrix of victims and culprits\n"
+     "Late is a request after its deadline; without one, over twice the median of its program's\n"
+     "(of 5 at least). Its latency is split along its critical path by cause and culprit, and\n"
+     "the parts add up to it. Estimates say so.\n"},
     {"policy", rein_cli_policy, "list the scheduling policies, choose one, or analyse a task set",
      "[NAME] [--json]\n       rein policy analyse FILE [--policy P] [--json]",
      "Without NAME: the policies, the one in use marked with *.\n"

@@ -74,6 +74,8 @@ static const char *gates_text(const json_t *of, char *text, size_t len)
 	json_array_foreach(list, i, gate)
 	{
 		const char *name = json_is_string(gate) ? json_string_value(gate) : "?";
+		if (strcmp(name, "timeslice") == 0)
+			name = "time slices";
 		n += (size_t)snprintf(text + n, len - n, "%s%.16s", i ? ", " : "", name);
 		if (n + 64 > len)
 			break;
@@ -98,6 +100,8 @@ int rein_cli_status(struct rein_cli *cli, int argc, char **argv)
 	print_text("mode", rein_cli_str(a, "mode"));
 	print_text("directory", rein_cli_str(a, "run_dir"));
 	print_list("config", json_object_get(a, "config"));
+	if (*rein_cli_str(a, "metrics"))
+		print_text("metrics", rein_cli_str(a, "metrics"));
 	printf("%-10s %lld\n%-10s %lld\n", "clients", rein_cli_int(a, "clients"), "decisions",
 	       rein_cli_int(a, "decisions"));
 	const json_t *devices = json_object_get(a, "devices");

@@ -1,157 +1,254 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * trace.c: `rein trace`: what the daemon recorded, as a file for ui.perfetto.dev. It reads the
- * recording's files itself, so that it also works after a daemon that is no more.
+ * trace.c: `rein trace`: what the daemon recorded, as a file: for ui.perfetto.dev, as Chrome JSON,
+ * or as CSV. It reads the recording's files itself, so that it also works after a daemon that is no
+ * more.
  */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "cli.h"
+#include "records.h"
 
 #include "../common/clock.h"
-#include "../common/duration.h"
-#include "../common/wire.h"
-#include "../profiler/chrome.h"
+#include "../profiler/export.h"
 
-#define DURATION_MAX_NS (3600 * REIN_S)
+#define PIDS_MAX 1024
 
 struct trace {
 	const char *file; /* "-": stdout */
-	uint64_t last_ns, duration_ns;
-	bool alive, recording, failing;
-	struct rein_recording recording_files;
+	enum rein_export_format format;
+	bool csv, cupti, uprobes;
+	long pid;          /* 0: all */
+	const char *class; /* NULL: all */
+	size_t n_pids;
+	uint32_t pids[PIDS_MAX];
+	struct rein_cli_records records;
 };
 
-static int span(const struct rein_cli *cli, const char *option, const char *text, uint64_t *ns)
+static int parse_option(struct rein_cli *cli, struct trace *t, int opt)
 {
-	if (rein_duration_parse(text, ns) == 0 && *ns && *ns <= DURATION_MAX_NS)
+	switch (opt) {
+	case 'l':
+		return rein_cli_span(cli, "--last", optarg, &t->records.last_ns);
+	case 'd':
+		return rein_cli_span(cli, "--duration", optarg, &t->records.duration_ns);
+	case 'p':
+		if (rein_cli_number(optarg, 1, INT_MAX, &t->pid))
+			return 0;
+		return rein_cli_usage(cli, "--pid '%s' is no process", optarg);
+	case 'c':
+		t->class = optarg;
 		return 0;
-	return rein_cli_usage(
-	    cli, "%s '%s' is no time; accepted: 1ns to 3600s, with its unit (ns, us, ms, s)",
-	    option, text);
+	case 'v':
+		t->csv = true;
+		return 0;
+	case 'g':
+		t->cupti = true;
+		return 0;
+	case 'u':
+		t->uprobes = true;
+		return 0;
+	default:
+		t->file = optarg;
+		return 0;
+	}
+}
+
+static bool ends_with(const char *text, const char *tail)
+{
+	size_t n = strlen(text), m = strlen(tail);
+	return n >= m && strcmp(text + n - m, tail) == 0;
+}
+
+/* What was asked for must be one thing. */
+static int check(struct rein_cli *cli, struct trace *t)
+{
+	if (!t->file)
+		return rein_cli_usage(cli, "-o FILE is missing; '-' is stdout");
+	bool to_stdout = strcmp(t->file, "-") == 0;
+	if (cli->json && to_stdout)
+		return rein_cli_usage(cli, "--json and -o - would both go to stdout");
+	if (t->records.last_ns && t->records.duration_ns)
+		return rein_cli_usage(cli, "--last is what was, --duration what comes: choose one");
+	if (t->pid && t->class)
+		return rein_cli_usage(cli, "--pid and --class: choose one");
+	if ((t->cupti || t->uprobes) && !t->records.duration_ns)
+		return rein_cli_usage(cli, "--%s needs --duration: it is on for so long",
+		                      t->cupti ? "cupti" : "uprobes");
+	t->format = t->csv || ends_with(t->file, ".csv") ? REIN_EXPORT_CSV
+	            : ends_with(t->file, ".json")        ? REIN_EXPORT_CHROME
+	                                                 : REIN_EXPORT_PERFETTO;
+	if (to_stdout && t->format == REIN_EXPORT_PERFETTO && isatty(STDOUT_FILENO))
+		return rein_cli_usage(cli, "a Perfetto trace is nothing for a terminal; name a "
+		                           "file, or say --csv");
+	return CLI_OPT_END;
 }
 
 static int parse(struct rein_cli *cli, int argc, char **argv, struct trace *t)
 {
 	static const struct option longs[] = {{"last", required_argument, NULL, 'l'},
 	                                      {"duration", required_argument, NULL, 'd'},
+	                                      {"pid", required_argument, NULL, 'p'},
+	                                      {"class", required_argument, NULL, 'c'},
+	                                      {"csv", no_argument, NULL, 'v'},
+	                                      {"cupti", no_argument, NULL, 'g'},
+	                                      {"uprobes", no_argument, NULL, 'u'},
 	                                      {"output", required_argument, NULL, 'o'},
 	                                      CLI_COMMON_OPTIONS};
 	int opt, status = 0;
-	while (!status && (opt = rein_cli_option(cli, argc, argv, longs, false)) >= 0) {
-		if (opt == 'l')
-			status = span(cli, "--last", optarg, &t->last_ns);
-		else if (opt == 'd')
-			status = span(cli, "--duration", optarg, &t->duration_ns);
-		else
-			t->file = optarg;
-	}
+	while (!status && (opt = rein_cli_option(cli, argc, argv, longs, false)) >= 0)
+		status = parse_option(cli, t, opt);
 	if (status || opt != CLI_OPT_END)
 		return status ? status : rein_cli_option_exit(opt);
 	if (optind < argc)
 		return rein_cli_usage(cli, "unexpected argument '%s'", argv[optind]);
-	if (!t->file)
-		return rein_cli_usage(cli, "-o FILE is missing; '-' is stdout");
-	if (cli->json && strcmp(t->file, "-") == 0)
-		return rein_cli_usage(cli, "--json and -o - would both go to stdout");
-	if (t->last_ns && t->duration_ns)
-		return rein_cli_usage(cli, "--last is what was, --duration what comes: choose one");
-	return CLI_OPT_END;
+	return check(cli, t);
 }
 
-/* What is in the rings goes to the files. 0, or an exit status; no daemon is no failure. */
-static int ask(struct rein_cli *cli, struct trace *t, uint64_t record_ns)
+/* ---------------------------------------------------------------- the daemon */
+
+/* What it could not do of what was asked, and what it costs. */
+static void say_bpf(const struct trace *t, const json_t *bpf)
 {
-	CLI_AUTO_JSON json_t *a = NULL;
-	if (rein_cli_is_nobody(rein_cli_probe(cli, REIN_CONTROL_SOCKET)))
-		return 0;
-	json_t *request = json_pack("{s:s}", "op", "trace");
-	if (record_ns)
-		json_object_set_new(
-		    request, "record_ms",
-		    json_integer((json_int_t)((record_ns + REIN_MS - 1) / REIN_MS)));
-	int status = rein_cli_ask(cli, request, &a);
+	char why[200];
+	long long probed = rein_cli_int(bpf, "uprobes"), ns = rein_cli_int(bpf, "uprobe_ns");
+	rein_cli_clean(rein_cli_str(bpf, "why"), why, sizeof(why));
+	if (*why)
+		rein_cli_warn("%s", why);
+	if (t->uprobes && probed)
+		fprintf(stderr,
+		        "rein: %lld process%s without the shim %s probed: each launch of theirs "
+		        "costs %lld ns more\n",
+		        probed, probed == 1 ? "" : "es", probed == 1 ? "is" : "are", ns);
+}
+
+/* The processes of a class. Only the daemon knows them, and only while they run. */
+static int find_class(struct rein_cli *cli, struct trace *t)
+{
+	CLI_AUTO_JSON json_t *answer = NULL;
+	json_t *c;
+	size_t i;
+	int status = rein_cli_ask(cli, json_pack("{s:s}", "op", "clients"), &answer);
 	if (status)
 		return status;
-	t->alive = true;
-	t->recording = json_is_true(json_object_get(a, "recording"));
-	t->failing = json_is_true(json_object_get(a, "failing"));
+	json_array_foreach(json_object_get(answer, "clients"), i, c)
+	{
+		if (strcmp(rein_cli_str(c, "class"), t->class) == 0 && t->n_pids < PIDS_MAX)
+			t->pids[t->n_pids++] = (uint32_t)rein_cli_int(c, "pid");
+	}
+	if (!t->n_pids)
+		return rein_cli_fail(cli, CLI_FAILED,
+		                     "no trace; no program of class '%s' runs; `rein ps --json` "
+		                     "shows classes, --pid takes programs that have ended",
+		                     t->class);
 	return 0;
 }
 
-static void sleep_until(uint64_t end_ns)
+/* Whose GPU times will be missing, and why. */
+static int say_cupti(struct rein_cli *cli, const struct trace *t)
 {
-	struct timespec end = rein_timespec(end_ns);
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR)
-		;
-}
-
-static int gather(struct rein_cli *cli, struct trace *t, uint64_t *from_ns)
-{
-	uint64_t now_ns = rein_now_ns();
-	int status = ask(cli, t, t->duration_ns ? t->duration_ns + REIN_S : 0);
-	if (status)
-		return status;
-	if (t->duration_ns && !t->alive)
-		return rein_cli_fail(
-		    cli, CLI_FAILED,
-		    "nothing can be recorded; no daemon runs in %s; start reind, or "
-		    "leave --duration out to read what an earlier one left",
-		    cli->run_dir);
-	if (t->duration_ns) {
-		sleep_until(now_ns + t->duration_ns);
-		status = ask(cli, t, 0);
-		*from_ns = now_ns;
-	} else if (t->last_ns && t->alive) {
-		*from_ns = now_ns > t->last_ns ? now_ns - t->last_ns : 0;
+	CLI_AUTO_JSON json_t *answer = NULL;
+	json_t *c;
+	size_t i;
+	int status = rein_cli_ask(cli, json_pack("{s:s}", "op", "clients"), &answer);
+	json_array_foreach(json_object_get(answer, "clients"), i, c)
+	{
+		char name[64];
+		const char *state = rein_cli_str(c, "cupti");
+		bool taken = strcmp(state, "taken") == 0, failed = strcmp(state, "failed") == 0;
+		if ((t->pid && rein_cli_int(c, "pid") != t->pid) || strcmp(state, "on") == 0)
+			continue;
+		rein_cli_clean(rein_cli_str(c, "name"), name, sizeof(name));
+		rein_cli_warn("no GPU times of %s (pid %lld): %s", name,
+		              (long long)rein_cli_int(c, "pid"),
+		              taken    ? "another profiler has CUPTI there"
+		              : failed ? "CUPTI cannot be used there; its stderr says why"
+		                       : "CUPTI had not begun there");
 	}
-	if (!status && t->failing)
-		rein_cli_warn("the daemon cannot write its recording now; its log says why");
 	return status;
 }
 
-static int no_recording(const struct rein_cli *cli, const struct trace *t, int err, const char *why)
+/* The recording, and which processes of it. */
+static int gather(struct rein_cli *cli, struct trace *t)
 {
-	const char *todo = err != -ENOENT ? "run rein as root or in the group rein"
-	                   : t->recording
-	                       ? "nothing has happened yet"
-	                       : "`rein trace --duration 5s -o FILE` records from now on; "
-	                         "`events = on` in [daemon] of rein.conf always";
-	return rein_cli_fail(cli, CLI_FAILED, "no trace; %s; %s", why, todo);
+	CLI_AUTO_JSON json_t *more = json_object();
+	if (t->cupti)
+		json_object_set_new(more, "cupti", json_true());
+	if (t->cupti && t->pid)
+		json_object_set_new(more, "pid", json_integer(t->pid));
+	if (t->uprobes)
+		json_object_set_new(more, "uprobes", json_true());
+	t->records.more = more;
+	int status = rein_cli_records(cli, &t->records);
+	t->records.more = NULL;
+	if (t->records.answer)
+		say_bpf(t, json_object_get(t->records.answer, "bpf"));
+	json_decref(t->records.answer);
+	if (!status && t->cupti)
+		status = say_cupti(cli, t);
+	if (!status && t->class)
+		status = find_class(cli, t);
+	else if (t->pid)
+		t->pids[t->n_pids++] = (uint32_t)t->pid;
+	return status;
 }
 
 static int summarise(const struct rein_cli *cli, const struct trace *t,
-                     const struct rein_chrome_result *r)
+                     const struct rein_export_result *r)
 {
 	double seconds = (double)(r->until_ns - r->from_ns) / 1e9;
 	if (cli->json)
-		return rein_cli_print_json(
-		    json_pack("{s:s, s:I, s:I, s:i, s:i, s:f}", "file", t->file, "events",
-		              (json_int_t)r->events, "lost", (json_int_t)r->lost, "clients",
-		              (int)r->clients, "cuts", (int)r->cuts, "seconds", seconds));
+		return rein_cli_print_json(json_pack(
+		    "{s:s, s:I, s:I, s:I, s:i, s:i, s:f, s:I}", "file", t->file, "events",
+		    (json_int_t)r->events, "lost", (json_int_t)r->lost, "left_out",
+		    (json_int_t)r->left_out, "clients", (int)r->clients, "cuts", (int)r->cuts,
+		    "seconds", seconds, "clock_error_ns", (json_int_t)r->clock_ns));
 	fprintf(stderr, "rein: %llu events of %u program%s over %.3f s in %s",
 	        (unsigned long long)r->events, r->clients, r->clients == 1 ? "" : "s", seconds,
 	        t->file);
 	if (r->lost)
 		fprintf(stderr, "; %llu were lost: the programs were faster than the observer",
 		        (unsigned long long)r->lost);
+	if (r->left_out)
+		fprintf(stderr, "; %llu did not fit on %u tracks", (unsigned long long)r->left_out,
+		        REIN_EXPORT_TRACKS);
 	if (r->cuts)
 		fprintf(stderr, "; cut where a daemon ended without closing it");
 	fputs("\n", stderr);
 	return CLI_OK;
 }
 
-static int write_file(struct rein_cli *cli, struct trace *t, const struct rein_chrome_wish *wish)
+/* For long ones, while somebody watches. */
+static bool shown;
+
+static void show_progress(uint64_t done, uint64_t all)
+{
+	static uint64_t began_ns;
+	uint64_t now_ns = rein_now_ns();
+	if (!began_ns)
+		began_ns = now_ns;
+	if (now_ns - began_ns < REIN_S / 2 || !all)
+		return;
+	fprintf(stderr, "\rrein: writing, %3.0f %%", 100.0 * (double)done / (double)all);
+	shown = true;
+}
+
+static int write_file(struct rein_cli *cli, struct trace *t, const struct rein_export_wish *wish)
 {
 	bool to_stdout = strcmp(t->file, "-") == 0;
-	struct rein_chrome_result result;
+	struct rein_export_result result;
 	FILE *out = to_stdout ? stdout : fopen(t->file, "we");
 	if (!out)
 		return rein_cli_fail(cli, CLI_FAILED, "cannot write %s; %s", t->file,
 		                     strerror(errno));
-	int err = rein_chrome_write(out, &t->recording_files, wish, &result);
+	setvbuf(out, NULL, _IOFBF, 1 << 20);
+	int err = rein_export_write(out, t->format, &t->records.files, wish, &result);
 	int saved = errno;
+	if (shown)
+		fputs("\r\033[K", stderr);
 	if ((to_stdout ? fflush(out) : fclose(out)) != 0 && (!err || err == -EIO)) {
 		saved = errno;
 		err = -EIO;
@@ -165,20 +262,19 @@ static int write_file(struct rein_cli *cli, struct trace *t, const struct rein_c
 int rein_cli_trace(struct rein_cli *cli, int argc, char **argv)
 {
 	static struct trace t;
-	struct rein_chrome_wish wish = {0};
-	char why[512];
 	memset(&t, 0, sizeof(t));
 	int status = parse(cli, argc, argv, &t);
 	if (status != CLI_OPT_END)
 		return status;
-	status = gather(cli, &t, &wish.from_ns);
+	status = gather(cli, &t);
 	if (status)
 		return status;
-	int err = rein_recording_open(&t.recording_files, cli->run_dir, why, sizeof(why));
-	if (err)
-		return no_recording(cli, &t, err, why);
-	wish.alive = t.alive && t.recording;
-	if (t.last_ns && !t.alive)
-		wish.last_ns = t.last_ns;
+	const struct rein_export_wish wish = {
+	    .from_ns = t.records.from_ns,
+	    .last_ns = t.records.alive ? 0 : t.records.last_ns,
+	    .alive = t.records.alive,
+	    .pids = t.n_pids ? t.pids : NULL,
+	    .n_pids = t.n_pids,
+	    .progress = !cli->json && isatty(STDERR_FILENO) ? show_progress : NULL};
 	return write_file(cli, &t, &wish);
 }

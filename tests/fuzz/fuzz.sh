@@ -9,8 +9,8 @@ command -v clang >/dev/null || {
 	echo "fuzz: clang is missing; libFuzzer comes with it: apt-get install clang" >&2
 	exit 1
 }
-objects=(common/*.c softgpu/ptx*.c softgpu/image*.c daemon/{config,confread,arbiter,decide,device,account}.c policy/*.c
-	profiler/{recording,chrome}.c interpose/rmtable.c)
+objects=(common/*.c softgpu/ptx*.c softgpu/image*.c daemon/{config,confkeys,confread,arbiter,active,stall,decide,job,hold,points,device,account,measure,recent,metrics_at,metrics_http}.c policy/*.c
+	profiler/{recording,names,sorted,export*,perfetto,chrome,csv,attribute*,report*}.c interpose/rmtable.c)
 failed=0
 for source in tests/fuzz/fuzz_*.c; do
 	name=$(basename "$source" .c)

@@ -33,10 +33,12 @@ check_entries() {
 	python3 interpose/gen.py --include "$cuda/include" --out "$tmp/gen" --check
 }
 
-# The shim and the stand-in export what their version scripts name, nothing else, and need libc only.
+# The shim, the stand-in and the agent export what their version scripts name, nothing else, and need
+# libc only.
 check_exports() {
 	exports_of "$build/librein.so" "$build/gen/exports.map" &&
-		exports_of "$build/libcuda.so.1" "$build/gen/standin.map"
+		exports_of "$build/libcuda.so.1" "$build/gen/standin.map" &&
+		exports_of "$build/librein-cupti.so" profiler/cupti/exports.map
 }
 
 exports_of() {
@@ -68,7 +70,7 @@ check_format() {
 
 check_cppcheck() {
 	need cppcheck || return 1
-	files '*.c' | xargs cppcheck --quiet --std=c11 --language=c --error-exitcode=1 -j"$jobs" \
+	files '*.c' | grep -v '\.bpf\.c$' | xargs cppcheck --quiet --std=c11 --language=c --error-exitcode=1 -j"$jobs" \
 		--enable=warning,performance,portability --inline-suppr -D__x86_64__ -D_GNU_SOURCE \
 		-I. -I"$build/gen" --suppressions-list=tests/lint/cppcheck.txt
 }
@@ -89,7 +91,7 @@ check_tidy() {
 		$(pkg-config --cflags check inih jansson ncurses liblz4 libzstd 2>/dev/null)"
 	export -f tidy_one
 	export TIDY_FLAGS
-	files '*.c' | grep -v '^tests/fuzz/' | xargs -P "$jobs" -I{} bash -c 'tidy_one "$1"' tidy {}
+	files '*.c' | grep -Ev '^tests/fuzz/|\.bpf\.c$' | xargs -P "$jobs" -I{} bash -c 'tidy_one "$1"' tidy {}
 }
 
 check_shell() {

@@ -89,6 +89,7 @@ TEST(a_daemon_uses_what_it_wrote)
 	json_t *queue = json_object_get(json_object_get(done, "profile"), "queue");
 	ck_assert(json_is_true(json_object_get(queue, "works")));
 	ck_assert_int_gt((int)json_integer_value(json_object_get(queue, "point_ns")), 0);
+	ck_assert(json_is_false(json_object_get(said, "reind_looks_there")));
 	json_decref(said);
 	ck_assert_uint_eq(files(), 1);
 

@@ -19,7 +19,7 @@ static void begin(const struct rein_policy_ops *ops, unsigned room)
 {
 	rein_admit_set_fini(&set);
 	set = (struct rein_admit_set){
-	    .ops = ops, .params = &params, .room = room, .explain_until_ns = UINT64_MAX};
+	    .ops = ops, .params = params, .room = room, .explain_until_ns = UINT64_MAX};
 	set.member = calloc(room, sizeof(*set.member));
 	set.index = calloc(room, sizeof(*set.index));
 	set.task = calloc(room, sizeof(*set.task));
@@ -169,6 +169,33 @@ TEST(a_kernel_that_cannot_be_stopped)
 }
 TEST_END
 
+/* What was queued before takes more turns, and each turn two changes of context. */
+TEST(short_time_slices_count)
+{
+	struct rein_gates_of gates = {
+	    .n = 2,
+	    .device = {{.gates = {.can = REIN_CAN_CONTEXT, .timeslice_us = 200}},
+	               {.gates = {.can = REIN_CAN_QUEUE, .timeslice_us = 10}}}};
+	uint64_t response_ns[2];
+	for (unsigned i = 0; i < 2; i++) {
+		begin(&rein_policy_edf, 8);
+		set.params.switch_ns = 100 * REIN_US;
+		if (i)
+			rein_admit_slices(&gates, &set.params);
+		struct rein_admit_member *chat = add("chat", 1, 40, 100, 10);
+		add("train", 1, 0, 0, 0)->task.longest_ns = MS(4);
+		judge_all();
+		response_ns[i] = chat->response_ns;
+	}
+	ck_assert_uint_eq(set.params.timeslice_ns, 200 * REIN_US); /* the second has no such gate */
+	/* 4 ms in slices of 0.2 instead of 1: 16 more turns */
+	ck_assert_uint_ge(response_ns[1], response_ns[0] + 16 * 2 * 100 * REIN_US);
+	set.params.timeslice_ns = 50 * REIN_US; /* as configured */
+	rein_admit_slices(&gates, &set.params);
+	ck_assert_uint_eq(set.params.timeslice_ns, 50 * REIN_US);
+}
+TEST_END
+
 TEST(a_policy_without_proofs)
 {
 	begin(&rein_policy_fair, 4);
@@ -194,5 +221,5 @@ TEST_END
 TESTS("admission in the daemon", groups_are_who_shares_a_device_directly_or_not,
       a_deadline_shortens_the_queues_of_its_own_device_only,
       one_that_takes_too_long_does_not_void_the_others, what_others_had_queued_is_no_excess,
-      a_server_is_late_alone, a_kernel_that_cannot_be_stopped, a_policy_without_proofs,
-      more_than_anybody_analyses)
+      a_server_is_late_alone, a_kernel_that_cannot_be_stopped, short_time_slices_count,
+      a_policy_without_proofs, more_than_anybody_analyses)

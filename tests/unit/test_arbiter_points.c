@@ -355,6 +355,76 @@ TEST(short_time_slices_while_somebody_could_preempt)
 }
 TEST_END
 
+/* A shim holds all its contexts alike: where the profiles of its GPUs differ it gets no recipe. */
+TEST(two_gpus_whose_profiles_differ)
+{
+	struct rein_gates g = {.can = REIN_CAN_QUEUE | REIN_CAN_CONTEXT,
+	                       .context_recipe = REIN_RM_RECIPE_DISABLE,
+	                       .timeslice_us = 200};
+	struct rein_gates_of all = {.other = g, .n = 1, .device = {{.gates = g}}};
+	memset(all.device[0].uuid, 'B', 16);
+	start_two(REIN_CAN_QUEUE | REIN_CAN_CONTEXT);
+	declare(be, 1, 'B');
+	declare(lc, 1, 'B');
+	idle(be), busy(be), busy(lc), idle(lc);
+	pass(LINGER_NS);
+	rein_arbiter_set_gates(a, &all, now_ns);
+	ck_assert_uint_eq(rein_load_relaxed(&be->control.context_recipe), REIN_RM_RECIPE_DISABLE);
+	ck_assert_uint_eq(slice_us(be), 200);
+	busy(lc);
+	ck_assert_uint_eq(mode(be), REIN_HOLD_CONTEXT);
+	idle(lc);
+	pass(LINGER_NS);
+	static const struct rein_gates others[] = {
+	    {.can = REIN_CAN_QUEUE | REIN_CAN_CONTEXT, .context_recipe = REIN_RM_RECIPE_SCHEDULE},
+	    {.can = REIN_CAN_QUEUE | REIN_CAN_CONTEXT,
+	     .context_recipe = REIN_RM_RECIPE_TIMESLICE,
+	     .timeslice_us = 200},
+	    {.can = REIN_CAN_QUEUE}};
+	for (unsigned i = 0; i < 3; i++) {
+		all.device[0].gates = others[i];
+		rein_arbiter_set_gates(a, &all, now_ns);
+		ck_assert_uint_eq(rein_load_relaxed(&be->control.context_recipe),
+		                  REIN_RM_RECIPE_OFF);
+		ck_assert_uint_eq(slice_us(be), 0);
+		busy(lc);
+		ck_assert_uint_eq(mode(be), REIN_HOLD_QUEUE);
+		pass(2 * REIN_ARBITER_TICK_NS);
+		ck_assert_uint_eq(mode(be), REIN_HOLD_QUEUE);
+		idle(lc);
+		pass(LINGER_NS);
+	}
+	all.device[0].gates = g; /* the same recipe, other slices */
+	all.device[0].gates.timeslice_us = 300;
+	rein_arbiter_set_gates(a, &all, now_ns);
+	ck_assert_uint_eq(rein_load_relaxed(&be->control.context_recipe), REIN_RM_RECIPE_DISABLE);
+	ck_assert_uint_eq(slice_us(be), 0);
+	end_two();
+}
+TEST_END
+
+/* Who is told what no gate can stop is told its name. */
+TEST(the_longest_kernel_by_name)
+{
+	static const uint32_t dim[3] = {1, 1, 1};
+	struct rein_measured m;
+	start_two(0);
+	rein_arbiter_measured(&be->c, &m);
+	ck_assert_str_eq(m.longest_name, "");
+	for (unsigned k = 0; k < 4; k++) {
+		rein_kmodel_sample(&be->status.kmodel, rein_kmodel_key(1, dim, dim, 0), REIN_MS,
+		                   "short");
+		rein_kmodel_sample(&be->status.kmodel, rein_kmodel_key(2, dim, dim, 0),
+		                   30 * REIN_MS, "long\033kernel");
+	}
+	pass(REIN_S);
+	rein_arbiter_measured(&be->c, &m);
+	ck_assert_str_eq(m.longest_name, "long?kernel");
+	ck_assert_uint_ge(m.longest_ns, 30 * REIN_MS);
+	end_two();
+}
+TEST_END
+
 TEST(what_its_queue_delays_the_urgent_by)
 {
 	start_two(REIN_CAN_QUEUE | REIN_CAN_CONTEXT);
@@ -480,6 +550,7 @@ TESTS("how a client is held", points_only_while_somebody_could_preempt,
       no_closure_is_longer_than_a_second, the_context_gate_is_for_long_kernels_and_long_holds,
       ranks_of_a_job_leave_the_gpu_together, what_is_off_the_gpu_is_not_charged,
       a_hold_that_costs_more_than_it_saves_is_not_made,
-      short_time_slices_while_somebody_could_preempt, what_its_queue_delays_the_urgent_by,
-      points_cost_two_percent, a_profile_says_what_was_proven, a_bad_profile_is_one_clear_line,
+      short_time_slices_while_somebody_could_preempt, two_gpus_whose_profiles_differ,
+      the_longest_kernel_by_name, what_its_queue_delays_the_urgent_by, points_cost_two_percent,
+      a_profile_says_what_was_proven, a_bad_profile_is_one_clear_line,
       the_configuration_allows_and_forbids)

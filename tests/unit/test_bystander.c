@@ -75,6 +75,7 @@ TEST(a_device_file_makes_one)
 	process(12, "sh", 1, 333, "/dev/null");
 	process(13, "monitor", 1, 444, "/dev/nvidiactl");
 	process(14, "nvidia-smi", 1, 555, "/dev/nvidia0");
+	process(24, "nvidia-cuda-mps", 1, 555, "/dev/nvidia0"); /* -control and -server alike */
 	struct rein_bystanders b = look((pid_t[]){10}, 1);
 	ck_assert_uint_eq(b.n, 1);
 	ck_assert_int_eq(b.process[0].pid, 11);

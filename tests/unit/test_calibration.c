@@ -162,7 +162,7 @@ TEST(time_slices_that_cost_too_much)
 	timeslice("100us", 0.03, 230, 0.995);
 	ck_assert_uint_eq(chosen().timeslice_us, 100);
 	timeslice("100us", 0.005, 230, 0.995); /* it starves */
-	timeslice("200us", 0.07, 1300, 1);    /* no gain */
+	timeslice("200us", 0.07, 1300, 1);     /* no gain */
 	ck_assert_uint_eq(chosen().timeslice_us, 1024);
 	json_decref(facts);
 }
@@ -316,6 +316,22 @@ TEST(who_stays_is_looked_at_and_ended)
 }
 TEST_END
 
-TESTS("calibration", the_daemon_takes_what_is_chosen, only_sound_recipes,
+TEST(whether_reind_looks_there)
+{
+	char dir[96], path[160];
+	snprintf(dir, sizeof(dir), "%s", temp_dir());
+	snprintf(path, sizeof(path), "%s/../%s/profile-GPU-1-2.json", dir, strrchr(dir, '/') + 1);
+	ck_assert(rein_cli_profile_found(dir, path));
+	ck_assert(!rein_cli_profile_found("/", path));
+	ck_assert(!rein_cli_profile_found("/nowhere/at/all", path));
+	snprintf(path, sizeof(path), "%s/mine.json", dir);
+	ck_assert(!rein_cli_profile_found(dir, path));
+	ck_assert(rein_cli_profile_found("/", "/profile-x.json"));
+	ck_assert(rein_cli_profile_found(".", "profile-x.json"));
+	ck_assert(!rein_cli_profile_found(dir, "profile-x.json"));
+}
+TEST_END
+
+TESTS("calibration", the_daemon_takes_what_is_chosen, only_sound_recipes, whether_reind_looks_there,
       time_slices_that_cost_too_much, what_was_not_found_is_not_proven, written_whole_or_not_at_all,
       facts_are_collected, whoever_takes_too_long_is_ended, who_stays_is_looked_at_and_ended)

@@ -72,6 +72,7 @@ TEST(everything_that_can_be_said)
 	                             "linger = 1 ms\n"
 	                             "patience = 2s\n"
 	                             "gate = implicit\n"
+	                             "cupti = on\n"
 	                             "[class empty]\n"
 	                             "[class default]\n"
 	                             "priority: 1\n"
@@ -88,6 +89,7 @@ TEST(everything_that_can_be_said)
 	ck_assert(rt->backlog_ns == 200000 && rt->backlog_launches == 3);
 	ck_assert(rt->linger_us == 1000 && rt->patience_ns == 2000000000);
 	ck_assert(rt->gate_implicit && !rein_config_class(c, "empty")->gate_implicit);
+	ck_assert(rt->cupti && !rein_config_class(c, "empty")->cupti);
 	ck_assert_ptr_nonnull(rein_config_class(c, "empty"));
 	ck_assert_int_eq(rein_config_class(c, "default")->prio, 1);
 	ck_assert_uint_eq(c->n_files, 1);
@@ -181,11 +183,15 @@ static const struct {
     {"[class x]\nprioritty = 3\n",
      "rein.conf:2: unknown key 'prioritty' in [class x]; accepted: priority, weight, latency_nice, "
      "band, deadline, period, budget, budget_mode, backlog, backlog_launches, linger, patience, "
-     "gate, sms"},
+     "gate, sms, cupti"},
+    {"[class x]\ncupti = maybe\n", "rein.conf:2: unknown cupti 'maybe'; accepted: on, off"},
     {"[class x]\nsms = 0\n", "rein.conf:2: bad sms '0'; accepted: all, 1 to 65535, 1% to 100%, "
                              "each with ' shared' if wanted"},
     {"[daemon]\npolicyy=1\n", "rein.conf:2: unknown key 'policyy' in [daemon]; accepted: policy, "
-                              "mode, events, gates, ageing"},
+                              "mode, events, gates, ageing, bpf, metrics"},
+    {"[daemon]\nmetrics = 10.0.0.1:9464\n",
+     "rein.conf:2: bad metrics: '10.0.0.1:9464' can be reached from other machines; accepted: off, "
+     "unix:/path, 127.0.0.1:PORT, [::1]:PORT"},
     {"[daemon]\ngates = launch, quue\n",
      "rein.conf:2: unknown gate 'quue'; accepted: launch, queue, context"},
     {"[rule r]\n\nexec = /x\n",

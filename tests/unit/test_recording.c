@@ -13,7 +13,7 @@
 
 #include "common/clock.h"
 #include "common/ticks.h"
-#include "profiler/chrome.h"
+#include "profiler/export.h"
 #include "profiler/collector.h"
 #include "profiler/recorder.h"
 
@@ -104,13 +104,13 @@ static uint64_t cells_of(unsigned segment)
 	return n;
 }
 
-static json_t *trace_of(const struct rein_chrome_wish *wish, struct rein_chrome_result *result)
+static json_t *trace_of(const struct rein_export_wish *wish, struct rein_export_result *result)
 {
 	char *text = NULL;
 	size_t len;
 	json_error_t why;
 	FILE *f = open_memstream(&text, &len);
-	ck_assert_int_eq(rein_chrome_write(f, &recording, wish, result), 0);
+	ck_assert_int_eq(rein_export_write(f, REIN_EXPORT_CHROME, &recording, wish, result), 0);
 	fclose(f);
 	json_t *root = json_loads(text, 0, &why);
 	ck_assert_msg(root != NULL, "%s in %.2000s", why.text, text);
@@ -272,8 +272,8 @@ TEST_END
 TEST(a_recording_becomes_a_trace)
 {
 	const uint32_t grid[3] = {8, 1, 1}, block[3] = {32, 1, 1};
-	struct rein_chrome_wish wish = {0};
-	struct rein_chrome_result result;
+	struct rein_export_wish wish = {0};
+	struct rein_export_result result;
 	start();
 	struct rein_recorder *r = recorder_new();
 	put_name(r, REIN_TRACE_CLIENT, 1, 0, "a \"name\"\\\n");
@@ -323,8 +323,8 @@ TEST_END
 
 TEST(a_cut_is_marked)
 {
-	struct rein_chrome_wish wish = {0};
-	struct rein_chrome_result result;
+	struct rein_export_wish wish = {0};
+	struct rein_export_result result;
 	start();
 	struct rein_recorder *r = recorder_new();
 	put_name(r, REIN_TRACE_CLIENT, 1, 0, "one");

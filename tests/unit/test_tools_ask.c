@@ -254,6 +254,71 @@ TEST(shows_status)
 }
 TEST_END
 
+/* Recipe "timeslice" holds nobody: its turns are short. */
+TEST(status_tells_time_slices_from_the_context_gate)
+{
+	struct answers a = good;
+	a.status = "{" OK ",\"gates\":[\"launch\",\"timeslice\"],\"calibrated\":true,"
+		   "\"metrics\":\"127.0.0.1:9464\"}";
+	ck_assert_int_eq(REIN(daemon_with(&a), "status"), 0);
+	ck_assert_ptr_nonnull(strstr(out, "gates      launch, time slices\n"));
+	ck_assert_ptr_nonnull(strstr(out, "metrics    127.0.0.1:9464\n"));
+}
+TEST_END
+
+#define LONG(name, kernel, ms, delays)                                                             \
+	"{\"id\":1,\"pid\":1,\"name\":\"" name "\"," IDLE                                          \
+	"\"backlog_us\":4000,\"delays_ms\":" delays ",\"longest_kernel_ms\":" ms                   \
+	",\"longest_kernel\":\"" kernel "\"}"
+
+TEST(ps_names_the_kernel_that_no_gate_stops)
+{
+	struct answers a = good;
+	a.clients = "{" OK ",\"clients\":[" LONG("long", "gemm\\u001b_50", "50", "50") "," LONG(
+	    "nameless", "", "9.5", "9.5") "," LONG("stopped", "gemm_50", "50", "0.7") "]}";
+	ck_assert_int_eq(REIN(daemon_with(&a), "ps"), 0);
+	ck_assert_ptr_nonnull(strstr(out, "\nlong: kernel gemm?_50 of 50.0 ms runs to its end, and "
+	                                  "somebody more urgent waits: no gate here stops it"));
+	ck_assert_ptr_nonnull(strstr(out, "\nnameless: kernel (unnamed) of 9.5 ms runs"));
+	ck_assert_ptr_null(strstr(out, "\nstopped:"));
+}
+TEST_END
+
+#define RECENT(pid, name, share, p99, gate, culprit)                                               \
+	"{\"id\":1,\"pid\":" #pid ",\"name\":\"" name                                              \
+	"\",\"class\":\"c\",\"state\":\"idle\",\"prio\":" #pid                                     \
+	",\"submissions\":7,\"preemptions\":3,\"share\":" share ",\"recent\":{\"p99_ms\":" p99     \
+	",\"gate_wait_share\":" gate ",\"culprit\":" culprit "}}"
+
+TEST(top_shows_the_last_seconds)
+{
+	struct answers a = good;
+	a.clients = "{" OK ",\"clients\":[" RECENT(
+	    1, "a", "0.5", "null", "0.25",
+	    "{\"pid\":9,\"name\":\"lc\\u0007\"}") "," RECENT(2, "b,\\\"c\\\"", "0.25", "12.5", "0",
+	                                                     "null") "]}";
+	const char *dir = daemon_with(&a);
+	static const char first[] =
+	    "  1  a      c         1  idle   50%       -   25%  lc?:9      3          7\n";
+	static const char second[] =
+	    "  2  b,\"c\"  c         2  idle   25%    12.5    0%  -          3          7\n";
+	ck_assert_int_eq(REIN(dir, "top", "--once"), 0);
+	const char *x = strstr(out, first), *y = strstr(out, second);
+	ck_assert_msg(x && y && y < x, "%s", out);
+	ck_assert_int_eq(REIN(dir, "top", "--once", "--sort", "gpu"), 0);
+	x = strstr(out, first), y = strstr(out, second);
+	ck_assert_msg(x && y && x < y, "%s", out);
+	ck_assert_int_eq(REIN(dir, "top", "--once", "--sort", "p99"), 0);
+	x = strstr(out, first), y = strstr(out, second);
+	ck_assert_msg(x && y && y < x, "%s", out);
+	ck_assert_int_eq(REIN(dir, "top", "--csv", "--once"), 0);
+	ck_assert_ptr_nonnull(
+	    strstr(out, ",2,\"b,\"\"c\"\"\",\"c\",2,\"idle\",0.25,12.5,0,,\"\",3,7,,,\n"));
+	ck_assert_ptr_nonnull(
+	    strstr(out, ",1,\"a\",\"c\",1,\"idle\",0.5,,0.25,9,\"lc?\",3,7,,,\n"));
+}
+TEST_END
+
 TEST(top)
 {
 	const char *dir = daemon_with(&good);
@@ -498,5 +563,7 @@ TEST_END
 
 TESTS("tools against a daemon", ps, ps_orders_by_band_where_the_policy_does,
       ps_shows_guarantees_where_somebody_reserves, run_reserves, ps_without_clients, set,
-      shows_status, top, policy, stop_waits_for_the_end, bad_answers, no_permission, run_asks_first,
-      run_asks_again, run_refused)
+      shows_status, status_tells_time_slices_from_the_context_gate,
+      ps_names_the_kernel_that_no_gate_stops, top_shows_the_last_seconds, top, policy,
+      stop_waits_for_the_end, bad_answers, no_permission, run_asks_first, run_asks_again,
+      run_refused)

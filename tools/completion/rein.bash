@@ -37,13 +37,13 @@ _rein() {
 	*,--deadline | *,--period | *,--budget | *,--latency-nice | *,--job | *,--sms) return ;;
 	help,*) words=$(rein help 2>/dev/null | awk '/^  [a-z]/ { print $1 }') ;;
 	policy,policy) words="analyse $(_rein_policies)" ;;
-	set,set) words=$(_rein_running) ;;
-	*,--seed | *,--seeds | *,--duration | *,--last) return ;;
+	set,set | why,why) words=$(_rein_running) ;;
+	*,--worst | *,--pid | *,--seed | *,--seeds | *,--duration | *,--last) return ;;
 	policy,--policy | sim,--policy) words="$(_rein_policies)$([[ $command == sim ]] && echo " rr hpf tokens srpt")" ;;
 	calibrate,--device)
 		words=$(nvidia-smi -L 2>/dev/null | grep -oE 'GPU-[0-9a-f-]+')
 		;;
-	calibrate,--out | policy,analyse | sim,sim | sim,--trace | trace,-o | trace,--output)
+	calibrate,--out | policy,analyse | sim,sim | sim,--trace | trace,-o | trace,--output | report,-o | report,--output)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;

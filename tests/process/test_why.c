@@ -1,0 +1,655 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_why.c: `rein why` against the truth. Programs on the software GPU are delayed in a known
+ * way; for how long is not taken from what was planted, but from who owned the SMs
+ * (SOFTGPU_OWNER_LOG), from the kernel's scheduler (schedstat), and from the programs' own clocks.
+ * Of the requests that were delayed by a millisecond or more 95 % must name the cause and the
+ * culprit, and how long it was within 10 % + 100 us; and of each the parts add up to its latency.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "profiler/recording.h"
+#include "tests/rig.h"
+
+#define RUN_MS 60000
+#define WAIT_MS 10000
+#define LOAD_MS 3000
+#define REQUESTS 200
+#define TOLD "50" /* stories asked for */
+#define DELAY_NS 1000000ull
+#define ATTEMPTS 3 /* a busy host makes other things late as well: those are told too */
+
+static struct rig rig;
+
+/* ---------------------------------------------------------------- what happened */
+
+struct truth {
+	uint64_t begin, end, host, host_queued, calls, calls_queued, queued, last;
+};
+
+struct owner {
+	pid_t pid;
+	uint64_t begin, end;
+};
+
+static struct truth request[REQUESTS];
+static unsigned n_requests;
+#define LOG_MAX 65536u
+static struct owner owner[LOG_MAX], copies[LOG_MAX], kernels[LOG_MAX];
+static unsigned n_owners;
+static unsigned n_copies, n_kernels;
+static bool has_run_queue; /* the daemon could load its BPF programs */
+
+static void read_requests(char *text)
+{
+	n_requests = 0;
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+		unsigned long long v[8];
+		if (n_requests < REQUESTS &&
+		    sscanf(line, "%llu %llu %llu %llu %llu %llu %llu %llu", &v[0], &v[1], &v[2],
+		           &v[3], &v[4], &v[5], &v[6], &v[7]) == 8)
+			request[n_requests++] =
+			    (struct truth){v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]};
+	}
+}
+
+static void read_owners(const char *path)
+{
+	unsigned long long begin, end;
+	int pid;
+	FILE *f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	n_owners = 0;
+	while (n_owners < LOG_MAX && fscanf(f, "%d %llu %llu", &pid, &begin, &end) == 3)
+		owner[n_owners++] = (struct owner){pid, begin, end};
+	fclose(f);
+}
+
+/* What ran on the GPU, by the order log: kernels or copies. */
+static unsigned read_order(const char *path, const char *what, struct owner *list)
+{
+	unsigned long long begin, end;
+	char line[256], kind[16];
+	unsigned n = 0;
+	int pid;
+	FILE *f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	while (n < LOG_MAX && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%d %*u %15s %*s %llu %llu", &pid, kind, &begin, &end) == 4 &&
+		    strcmp(kind, what) == 0)
+			list[n++] = (struct owner){pid, begin, end};
+	fclose(f);
+	return n;
+}
+
+static uint64_t owned(pid_t pid, uint64_t begin, uint64_t end)
+{
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < n_owners; i++) {
+		uint64_t lo = owner[i].begin > begin ? owner[i].begin : begin;
+		uint64_t hi = owner[i].end < end ? owner[i].end : end;
+		if (owner[i].pid == pid && hi > lo)
+			sum += hi - lo;
+	}
+	return sum;
+}
+
+/* ---------------------------------------------------------------- what is told */
+
+#define ANYBODY (-1)
+
+/* Parts with one of these causes ("a b") by this process; 0: by itself or nobody. */
+static uint64_t told(const json_t *story, const char *causes, pid_t pid)
+{
+	uint64_t sum = 0;
+	size_t i;
+	json_t *p;
+	json_array_foreach(json_object_get(story, "parts"), i, p)
+	{
+		const char *cause = json_string_value(json_object_get(p, "cause"));
+		json_t *by = json_object_get(json_object_get(p, "by"), "pid");
+		const char *found = strstr(causes, cause);
+		size_t len = strlen(cause);
+		if (found && (found[len] == ' ' || !found[len]) &&
+		    (pid == ANYBODY || json_integer_value(by) == (json_int_t)pid))
+			sum += (uint64_t)json_integer_value(json_object_get(p, "ns"));
+	}
+	return sum;
+}
+
+/* `rein why`: more than rig_rein() has room for. The caller drops it. */
+static json_t *why_of(pid_t victim)
+{
+	static char out[4 << 20];
+	char pid[16];
+	char *argv[] = {(char *)built("rein"), "why", pid, "--worst", TOLD, "--json", NULL};
+	char *env[] = {rig.env[0], NULL};
+	json_error_t error;
+	snprintf(pid, sizeof(pid), "%d", victim);
+	ck_assert_msg(proc_run(argv, env, out, sizeof(out), RUN_MS) == 0, "%.1000s", out);
+	json_t *why = json_loads(out, 0, &error);
+	ck_assert_msg(why != NULL, "%s: %.1000s", error.text, out);
+	return why;
+}
+
+static const struct truth *truth_of(const json_t *story)
+{
+	uint64_t begin = (uint64_t)json_integer_value(json_object_get(story, "begin_ns"));
+	for (unsigned i = 0; i < n_requests; i++)
+		if (request[i].begin == begin)
+			return &request[i];
+	return NULL;
+}
+
+static void check_sum(const json_t *story)
+{
+	uint64_t sum = 0;
+	size_t i;
+	json_t *p;
+	json_array_foreach(json_object_get(story, "parts"), i, p)
+	{
+		sum += (uint64_t)json_integer_value(json_object_get(p, "ns"));
+	}
+	ck_assert_uint_eq(sum, (uint64_t)json_integer_value(json_object_get(story, "latency_ns")));
+}
+
+struct question {
+	const char *causes;
+	pid_t culprit; /* 0: itself */
+	uint64_t (*truth)(const struct truth *t);
+	uint64_t (*most)(const struct truth *t); /* NULL: that is exact */
+};
+
+static bool is_right(uint64_t least, uint64_t most, uint64_t got)
+{
+	return got + least / 10 + 100000 >= least && got <= most + most / 10 + 100000;
+}
+
+/* Asks for one program's requests. How many were delayed, and of how many it is told right. */
+static void ask(pid_t victim, const struct question *q, unsigned *delayed, unsigned *right)
+{
+	size_t i;
+	json_t *s;
+	json_t *why = why_of(victim);
+	has_run_queue = json_is_true(json_object_get(why, "has_run_queue"));
+	*delayed = *right = 0;
+	json_array_foreach(json_object_get(why, "stories"), i, s)
+	{
+		const struct truth *t = truth_of(s);
+		check_sum(s);
+		uint64_t truth = t ? q->truth(t) : 0, got = told(s, q->causes, q->culprit);
+		if (truth < DELAY_NS)
+			continue;
+		++*delayed;
+		bool is = is_right(truth, q->most ? q->most(t) : truth, got);
+		*right += is;
+		if (!is)
+			fprintf(stderr, "%s: %.3f ms, told %.3f: %s\n", q->causes,
+			        (double)truth / 1e6, (double)got / 1e6,
+			        json_string_value(json_object_get(s, "story")));
+	}
+	json_decref(why);
+}
+
+/* ---------------------------------------------------------------- the rig */
+
+/* The run queue is recorded from when its programs are loaded; where they cannot be that shows by
+ * their absence. */
+static bool sees_run_queue(void *unused)
+{
+	char path[128];
+	struct rein_segment_header h = {0};
+	snprintf(path, sizeof(path), "%s/events/00000001.rec", rig.dir);
+	FILE *f = fopen(path, "r");
+	bool whole = f && fread(&h, sizeof(h), 1, f) == 1;
+	if (f)
+		fclose(f);
+	return whole && h.sees & REIN_SEES_OFFCPU;
+}
+
+static void start(const char *conf, const char *times)
+{
+	char path[96];
+	char *more[] = {"--config", path, NULL};
+	rig_init(&rig, times);
+	snprintf(path, sizeof(path), "%s/rein.conf", rig.dir);
+	FILE *f = fopen(path, "w");
+	ck_assert_ptr_nonnull(f);
+	fprintf(f, "[daemon]\nevents = on\n%s\n", conf);
+	fclose(f);
+	snprintf(path, sizeof(path), "%s/owners", rig.dir);
+	setenv("SOFTGPU_OWNER_LOG", path, 1);
+	snprintf(path, sizeof(path), "%s/order", rig.dir);
+	setenv("SOFTGPU_ORDER_LOG", path, 1);
+	setenv("SOFTGPU_SWITCH", "1us", 1); /* the log has no switches */
+	snprintf(path, sizeof(path), "%s/rein.conf", rig.dir);
+	rig_daemon_with(&rig, more);
+	if (geteuid() == 0)
+		(void)eventually(sees_run_queue, NULL, LOAD_MS);
+}
+
+static void stop(struct proc *p)
+{
+	if (p && p->pid) {
+		proc_kill(p, SIGKILL);
+		proc_wait(p, NULL, 0, WAIT_MS);
+	}
+	unsetenv("SOFTGPU_OWNER_LOG");
+	unsetenv("SOFTGPU_ORDER_LOG");
+	unsetenv("SOFTGPU_SWITCH");
+	rig_fini(&rig);
+}
+
+static void finish(struct proc *p)
+{
+	static char out[1 << 16];
+	char path[96];
+	ck_assert_int_eq(proc_wait(p, out, sizeof(out), RUN_MS), 0);
+	read_requests(out);
+	ck_assert_uint_gt(n_requests, 10);
+	snprintf(path, sizeof(path), "%s/owners", rig.dir);
+	read_owners(path);
+	snprintf(path, sizeof(path), "%s/order", rig.dir);
+	n_copies = read_order(path, "copy", copies);
+	n_kernels = read_order(path, "kernel", kernels);
+}
+
+static void expect_most(unsigned delayed, unsigned right)
+{
+	ck_assert_msg(delayed >= 5 && right * 20 >= delayed * 19, "%u of %u delayed ones", right,
+	              delayed);
+}
+
+static bool has_cupti(void)
+{
+	return access(built("softgpu/libcupti.so.13"), F_OK) == 0 &&
+	       access(built("librein-cupti.so"), F_OK) == 0;
+}
+
+/* ---------------------------------------------------------------- each cause */
+
+static pid_t foreign, victim_pid;
+
+/* Without GPU records a host that was late cannot be told from a GPU that was busy: where what
+ * neither had the SMs for is over a twentieth, it is not asked. */
+static uint64_t owned_by_foreign(const struct truth *t)
+{
+	uint64_t theirs = owned(foreign, t->begin, t->end), all = t->end - t->begin;
+	uint64_t late = all - theirs - owned(victim_pid, t->begin, t->end);
+	return late > all / 20 ? 0 : theirs;
+}
+
+/* Without CUPTI's records: by how long its kernels take alone, which it did for a second first. */
+TEST(a_foreign_kernel_is_named)
+{
+	unsigned delayed = 0, right = 0;
+	for (int i = 0; i < ATTEMPTS && (!i || right * 20 < delayed * 19); i++) {
+		start("policy = fifo", "add=2ms,be_step=20ms");
+		struct proc lc = rig_start(&rig, 50, "tests/clients/late", "90 30 3");
+		rig_expect_progress(&rig, lc.pid, "submissions", 120, RUN_MS);
+		struct proc be = rig_start(&rig, 0, "workloads/be", "--seconds 300");
+		foreign = be.pid;
+		victim_pid = lc.pid;
+		finish(&lc);
+		ask(victim_pid,
+		    &(struct question){.causes = "gpu_unsplit gpu_others slow_down",
+		                       .culprit = foreign,
+		                       .truth = owned_by_foreign},
+		    &delayed, &right);
+		stop(&be);
+	}
+	expect_most(delayed, right);
+}
+TEST_END
+
+/* While it waited for work of its own there: the other owned the SMs. */
+static uint64_t stood_behind(const struct truth *t)
+{
+	uint64_t first = t->begin, second = t->last;
+	for (unsigned i = 0; i < n_kernels; i++) {
+		const struct owner *k = &kernels[i];
+		if (k->pid == foreign || k->begin < t->begin || k->begin > t->end)
+			continue;
+		if (k->begin < t->last && k->end > first)
+			first = k->end;
+		if (k->begin >= t->last && k->end > second)
+			second = k->end;
+	}
+	return owned(foreign, t->begin, first) + owned(foreign, t->last, second);
+}
+
+/* With them: behind it by its own records, and slowed down by its time slices. */
+TEST(a_foreign_kernel_is_named_by_gpu_records)
+{
+	unsigned delayed = 0, right = 0;
+	if (!has_cupti())
+		return;
+	for (int i = 0; i < ATTEMPTS && (!i || right * 20 < delayed * 19); i++) {
+		start("policy = fifo\n[class default]\ncupti = on", "add=2ms,be_step=20ms");
+		struct proc lc = rig_start(&rig, 50, "tests/clients/late", "90 30 3");
+		rig_expect_progress(&rig, lc.pid, "submissions", 80, RUN_MS);
+		struct proc be = rig_start(&rig, 0, "workloads/be", "--seconds 300");
+		foreign = be.pid;
+		pid_t victim = lc.pid;
+		finish(&lc);
+		ask(victim,
+		    &(struct question){.causes = "gpu_others slow_down",
+		                       .culprit = foreign,
+		                       .truth = stood_behind},
+		    &delayed, &right);
+		stop(&be);
+	}
+	expect_most(delayed, right);
+}
+TEST_END
+
+/* Its copies, by the order log: while the victim's own had not begun. */
+static uint64_t copied_by_foreign(const struct truth *t)
+{
+	uint64_t sum = 0, begun = 0;
+	for (unsigned i = 0; i < n_copies && !begun; i++)
+		if (copies[i].pid != foreign && copies[i].begin >= t->begin &&
+		    copies[i].begin < t->end)
+			begun = copies[i].begin;
+	for (unsigned i = 0; i < n_copies; i++) {
+		uint64_t lo = copies[i].begin > t->begin ? copies[i].begin : t->begin;
+		uint64_t hi = copies[i].end < begun ? copies[i].end : begun;
+		if (copies[i].pid == foreign && hi > lo)
+			sum += hi - lo;
+	}
+	return sum;
+}
+
+TEST(who_copies_in_its_way_is_named)
+{
+	unsigned delayed = 0, right = 0;
+	if (!has_cupti())
+		return;
+	setenv("SOFTGPU_H2D_GBPS", "1", 1);
+	for (int i = 0; i < ATTEMPTS && (!i || right * 20 < delayed * 19); i++) {
+		start("policy = fifo\n[class default]\ncupti = on", "add=200us");
+		struct proc hog = rig_start(&rig, 0, "tests/clients/late", "10000 10 1 copy=8000");
+		rig_expect_progress(&rig, hog.pid, "submissions", 10, RUN_MS);
+		struct proc lc = rig_start(&rig, 50, "tests/clients/late", "60 37 1 copy=64");
+		foreign = hog.pid;
+		pid_t victim = lc.pid;
+		finish(&lc);
+		ask(victim,
+		    &(struct question){
+			.causes = "copy", .culprit = foreign, .truth = copied_by_foreign},
+		    &delayed, &right);
+		stop(&hog);
+	}
+	unsetenv("SOFTGPU_H2D_GBPS");
+	expect_most(delayed, right);
+}
+TEST_END
+
+static struct truth holder[REQUESTS];
+static unsigned n_holders;
+
+/* It came while one request of the holder's was open, and met no other one. */
+static uint64_t held(const struct truth *t)
+{
+	const struct truth *by = NULL;
+	for (unsigned i = 0; i < n_holders; i++) {
+		if (holder[i].begin >= t->end || holder[i].end <= t->begin)
+			continue;
+		if (by || holder[i].begin > t->begin)
+			return 0;
+		by = &holder[i];
+	}
+	return by ? by->end - t->begin : 0;
+}
+
+TEST(who_held_the_gate_is_named)
+{
+	unsigned delayed = 0, right = 0;
+	for (int i = 0; i < ATTEMPTS && (!i || right * 20 < delayed * 19); i++) {
+		static char out[1 << 16];
+		start("gates = launch\npolicy = classes", "add=2ms");
+		struct proc lc = rig_start(&rig, 50, "tests/clients/late", "60 43 8");
+		struct proc low = rig_start(&rig, 10, "tests/clients/late", "80 29 1");
+		pid_t by = lc.pid;
+		ck_assert_int_eq(proc_wait(&lc, out, sizeof(out), RUN_MS), 0);
+		read_requests(out);
+		memcpy(holder, request, sizeof(holder));
+		n_holders = n_requests;
+		pid_t victim = low.pid;
+		finish(&low);
+		ask(victim,
+		    &(struct question){.causes = "launch_gate", .culprit = by, .truth = held},
+		    &delayed, &right);
+		stop(NULL);
+	}
+	expect_most(delayed, right);
+}
+TEST_END
+
+/* One request of the holder's came while its own was under way: from then on it did not have the
+ * GPU to itself until that one ended. */
+static uint64_t stopped(const struct truth *t)
+{
+	const struct truth *by = NULL;
+	for (unsigned i = 0; i < n_holders; i++) {
+		if (holder[i].begin >= t->end || holder[i].end <= t->begin)
+			continue;
+		if (by || holder[i].begin < t->begin || holder[i].end > t->end)
+			return 0;
+		by = &holder[i];
+	}
+	return by ? by->end - by->begin - owned(victim_pid, by->begin, by->end) : 0;
+}
+
+TEST(who_stopped_it_on_the_gpu_is_named)
+{
+	unsigned delayed = 0, right = 0;
+	for (int i = 0; i < ATTEMPTS && (!i || right * 20 < delayed * 19); i++) {
+		static char out[1 << 16];
+		start("gates = launch, queue\npolicy = classes", "add=1ms");
+		/* it learns how long its kernels take before anybody else is there */
+		struct proc low = rig_start(&rig, 10, "tests/clients/late", "150 31 12");
+		rig_expect_progress(&rig, low.pid, "submissions", 400, RUN_MS);
+		struct proc lc = rig_start(&rig, 50, "tests/clients/late", "60 47 6");
+		pid_t by = lc.pid;
+		victim_pid = low.pid;
+		ck_assert_int_eq(proc_wait(&lc, out, sizeof(out), RUN_MS), 0);
+		read_requests(out);
+		memcpy(holder, request, sizeof(holder));
+		n_holders = n_requests;
+		finish(&low);
+		ask(victim_pid,
+		    &(struct question){
+			.causes = "queue_gate launch_gate", .culprit = by, .truth = stopped},
+		    &delayed, &right);
+		stop(NULL);
+	}
+	expect_most(delayed, right);
+}
+TEST_END
+
+/* Where the run queue is recorded it is told apart. */
+static uint64_t without_queue(uint64_t ns, uint64_t queued_ns)
+{
+	return !has_run_queue ? ns : ns > queued_ns ? ns - queued_ns : 0;
+}
+
+static uint64_t host(const struct truth *t)
+{
+	return without_queue(t->host, t->host_queued);
+}
+
+TEST(its_own_slow_code_is_named)
+{
+	unsigned delayed = 0, right = 0;
+	for (int i = 0; i < ATTEMPTS && (!i || right * 20 < delayed * 19); i++) {
+		start("policy = fifo", "add=2ms");
+		struct proc lc = rig_start(&rig, 50, "tests/clients/late", "60 30 2 host=8");
+		pid_t victim = lc.pid;
+		finish(&lc);
+		ask(victim, &(struct question){.causes = "host", .culprit = 0, .truth = host},
+		    &delayed, &right);
+		stop(NULL);
+	}
+	expect_most(delayed, right);
+}
+TEST_END
+
+/* In its own code its thread waited for it, every moment; in a synchronisation perhaps not. */
+static uint64_t host_queued(const struct truth *t)
+{
+	return t->host_queued;
+}
+
+static uint64_t queued(const struct truth *t)
+{
+	return t->queued;
+}
+
+/* The CPU that everybody here may use last. */
+static int last_cpu(void)
+{
+	cpu_set_t set;
+	int cpu = CPU_SETSIZE - 1;
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(set), &set), 0);
+	while (!CPU_ISSET(cpu, &set))
+		cpu--;
+	return cpu;
+}
+
+static struct proc hog_on(int cpu)
+{
+	char line[64];
+	char *argv[] = {"/bin/sh", "-c", line, NULL};
+	snprintf(line, sizeof(line), "exec taskset -c %d sh -c 'while :; do :; done'", cpu);
+	return proc_start(argv, NULL);
+}
+
+/* How much of its waiting for a CPU is laid to the hog, of what is laid to other processes. */
+static double part_of(pid_t victim, pid_t hog)
+{
+	json_t *why = why_of(victim), *row;
+	json_int_t sum = 0, its = 0;
+	size_t i;
+	json_array_foreach(json_object_get(why, "matrix"), i, row)
+	{
+		json_t *all = json_object_get(row, "all_ns");
+		json_t *pid = json_object_get(json_object_get(row, "culprit"), "pid");
+		json_int_t ns = json_integer_value(json_object_get(all, "run_queue"));
+		sum += pid ? ns : 0;
+		its += json_integer_value(pid) == (json_int_t)hog ? ns : 0;
+	}
+	json_decref(why);
+	return sum ? (double)its / (double)sum : 0;
+}
+
+TEST(who_has_its_cpu_is_named)
+{
+	unsigned delayed = 0, right = 0;
+	double part = 0;
+	for (int i = 0; i < ATTEMPTS && (part < 0.5 || right * 20 < delayed * 19); i++) {
+		char args[64];
+		start("policy = fifo", "add=2ms");
+		snprintf(args, sizeof(args), "60 40 1 host=8 cpu=%d", last_cpu());
+		struct proc hog = hog_on(last_cpu());
+		struct proc lc = rig_start(&rig, 50, "tests/clients/late", args);
+		pid_t victim = lc.pid;
+		finish(&lc);
+		ask(victim,
+		    &(struct question){.causes = "run_queue",
+		                       .culprit = ANYBODY,
+		                       .truth = host_queued,
+		                       .most = queued},
+		    &delayed, &right);
+		part = part_of(victim, hog.pid);
+		stop(&hog);
+		if (!has_run_queue) {
+			puts("skipped: no run queue is recorded here");
+			return;
+		}
+	}
+	/* on a busy host others have that CPU as well */
+	ck_assert_msg(part > 0.25, "the hog is blamed for %.2f of it", part);
+	expect_most(delayed, right);
+}
+TEST_END
+
+static uint64_t calls(const struct truth *t)
+{
+	return without_queue(t->calls, t->calls_queued);
+}
+
+TEST(a_profiler_in_the_driver_is_named)
+{
+	unsigned delayed = 0, right = 0;
+	if (access(built("softgpu/libcupti.so.13"), F_OK) != 0)
+		return;
+	for (int i = 0; i < ATTEMPTS && (!i || right * 20 < delayed * 19); i++) {
+		start("policy = fifo", "add=2ms");
+		struct proc lc = rig_start(&rig, 50, "tests/clients/late", "60 30 1 profiler=6");
+		pid_t victim = lc.pid;
+		finish(&lc);
+		ask(victim, &(struct question){.causes = "call", .culprit = 0, .truth = calls},
+		    &delayed, &right);
+		stop(NULL);
+	}
+	expect_most(delayed, right);
+}
+TEST_END
+
+/* ---------------------------------------------------------------- the command */
+
+static int why_text(const char *args, char *out, size_t len)
+{
+	char line[128], *argv[8] = {(char *)built("rein"), "why"}, *env[] = {rig.env[0], NULL};
+	int n = 2;
+	snprintf(line, sizeof(line), "%s", args);
+	for (char *word = strtok(line, " "); word && n < 7; word = strtok(NULL, " "))
+		argv[n++] = word;
+	return proc_run(argv, env, out, len, RUN_MS);
+}
+
+TEST(words_csv_and_what_is_wrong)
+{
+	static char out[1 << 20];
+	unsigned long long end, latency, ns, sum = 0, of = 0;
+	start("policy = fifo", "add=2ms");
+	ck_assert_int_eq(why_text("--last soon", out, sizeof(out)), 2);
+	ck_assert_msg(strstr(out, "'soon' is no time") != NULL, "%s", out);
+	ck_assert_int_eq(why_text("--worst 0", out, sizeof(out)), 2);
+	ck_assert_int_eq(why_text("--csv --json", out, sizeof(out)), 2);
+	struct proc lc = rig_start(&rig, 50, "tests/clients/late", "12 20 1 host=6");
+	finish(&lc);
+	ck_assert_int_eq(why_text("nobody", out, sizeof(out)), 125);
+	ck_assert_msg(strstr(out, "no program 'nobody' was recorded") != NULL, "%s", out);
+	ck_assert_int_eq(why_text("late --worst 2", out, sizeof(out)), 0);
+	ck_assert_msg(strstr(out, "12 requests") && strstr(out, "own code") &&
+	                  strstr(out, "latency"),
+	              "%s", out);
+	ck_assert_int_eq(why_text("late --worst 1 --csv", out, sizeof(out)), 0);
+	ck_assert_int_eq(strncmp(out, "end_ns,latency_ns,", 18), 0);
+	for (char *line = strtok(strchr(out, '\n'), "\n"); line; line = strtok(NULL, "\n")) {
+		const char *last = strrchr(line, '"');
+		ck_assert_ptr_nonnull(last);
+		ck_assert_int_eq(sscanf(line, "%llu,%llu", &end, &latency), 2);
+		ck_assert_int_eq(sscanf(last + 1, ",%llu", &ns), 1);
+		sum += ns;
+		of = latency;
+	}
+	ck_assert_uint_gt(of, 0);
+	ck_assert_uint_eq(sum, of);
+	stop(NULL);
+}
+TEST_END
+
+TESTS("why", a_foreign_kernel_is_named, a_foreign_kernel_is_named_by_gpu_records,
+      who_copies_in_its_way_is_named, who_held_the_gate_is_named,
+      who_stopped_it_on_the_gpu_is_named, its_own_slow_code_is_named, who_has_its_cpu_is_named,
+      a_profiler_in_the_driver_is_named, words_csv_and_what_is_wrong)

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The attribution as a whole: which requests there are and which are late, the matrix, and what
+ * lies, overlaps or is missing, where only the sum must be right.
+ */
+#include "tests/unit/attribute_rig.h"
+
+/* ---------------------------------------------------------------- whose, when, how many */
+
+TEST(the_way_back_may_lead_through_the_request_before)
+{
+	start();
+	kernel_takes(LC, 900);
+	usual();
+	/* the second arrived while the first was held; both end after that */
+	request(LC, 100000, 108000, 1, 0);
+	request(LC, 100500, 109000, 2, 0);
+	gate(LC, 100010, 107000, BE);
+	launch(LC, 107010);
+	synced(LC, 107020, 107990);
+	launch(LC, 108010);
+	synced(LC, 108020, 108990);
+	const struct rein_attribute_wish wish = {.worst = 10};
+	run(&wish);
+	ck_assert_uint_eq(got.n_stories, 2);
+	ck_assert_uint_eq(got.requests[got.stories[0].request].id, 2);
+	expect(REIN_CAUSE_LAUNCH_GATE, "be", 6500);
+	stop();
+}
+TEST_END
+
+TEST(deadlines_and_medians_say_what_is_late)
+{
+	start();
+	usual();
+	request(LC, 100000, 101000, 1, 100900); /* usual, but due */
+	request(LC, 110000, 113000, 2, 115000); /* long, but in time */
+	request(LC, 120000, 122500, 3, 0);      /* long */
+	request(BE, 120000, 190000, 4, 0);      /* too few of its kind to say */
+	const struct rein_attribute_wish wish = {.worst = 10};
+	run(&wish);
+	ck_assert_uint_eq(got.late, 2);
+	ck_assert_uint_eq(got.n_requests, 10);
+	ck_assert_uint_eq(got.n_stories, 2);
+	ck_assert_uint_eq(got.requests[got.stories[0].request].id, 3);
+	ck_assert_uint_eq(got.requests[got.stories[1].request].id, 1);
+	ck_assert_msg(strstr(got.stories[1].sentence, "100.0 us over its deadline") ||
+	                  strstr(got.stories[1].sentence, "0.10 ms over its deadline"),
+	              "%s", got.stories[1].sentence);
+	stop();
+	const struct rein_attribute_wish any = {.worst = 3, .any = true, .pid = 1001};
+	ck_assert_int_eq(rein_attribute(&recording, &any, &got), 0);
+	ck_assert_uint_eq(got.n_stories, 3);
+	ck_assert_uint_eq(got.requests[got.stories[0].request].id, 2);
+	stop();
+}
+TEST_END
+
+TEST(guessed_requests_are_from_idle_to_idle)
+{
+	start();
+	kernel_takes(BE, 900);
+	for (unsigned i = 0; i < 8; i++) {
+		double t = i * 10000.0, more = i == 7 ? 4000 : 0;
+		active(BE, t, t + 500); /* two with 100 us between them: one request */
+		active(BE, t + 600, t + 1700 + more);
+		if (more > 0)
+			gate(BE, t + 610, t + 610 + more, LC);
+		launch(BE, t + 620 + more);
+		synced(BE, t + 630 + more, t + 1690 + more);
+	}
+	expect_story(1);
+	ck_assert_uint_eq(got.n_requests, 8);
+	expect(REIN_CAUSE_LAUNCH_GATE, "lc", 4000);
+	stop();
+}
+TEST_END
+
+TEST(a_job_at_work_counts_in_the_matrix_only)
+{
+	start();
+	active(BE, 0, 3500000);
+	gate(BE, 1000000, 1500000, LC);
+	gate(BE, 2900000, 3100000, LC);
+	for (unsigned i = 0; i < 6; i++)
+		launch(BE, 500000 * i + 1);
+	expect_story(0);
+	ck_assert_uint_eq(got.n_requests, 0);
+	uint64_t held = 0;
+	for (size_t i = 0; i < got.n_lost; i++)
+		if (strcmp(got.who[got.lost[i].culprit].name, "lc") == 0)
+			held += got.lost[i].all_ns[REIN_CAUSE_LAUNCH_GATE];
+	ck_assert_uint_eq(held, 700000000);
+	stop();
+}
+TEST_END
+
+TEST(the_matrix_adds_up_to_all_latencies)
+{
+	uint64_t sum = 0, latency = 0, late = 0, late_sum = 0;
+	start();
+	kernel_takes(LC, 900);
+	usual();
+	request(LC, 100000, 108000, 1, 0);
+	gate(LC, 100010, 107000, BE);
+	launch(LC, 107010);
+	synced(LC, 107020, 107990);
+	request(BE, 100000, 108000, 2, 0);
+	expect_story(1);
+	for (size_t i = 0; i < got.n_lost; i++)
+		for (unsigned c = 0; c < REIN_CAUSES; c++) {
+			sum += got.lost[i].all_ns[c];
+			late_sum += got.lost[i].late_ns[c];
+		}
+	for (size_t i = 0; i < got.n_requests; i++) {
+		latency += got.requests[i].end_ns - got.requests[i].begin_ns;
+		if (got.requests[i].late)
+			late += got.requests[i].end_ns - got.requests[i].begin_ns;
+	}
+	ck_assert_uint_eq(sum, latency);
+	ck_assert_uint_eq(late_sum, late);
+	stop();
+}
+TEST_END
+
+TEST(only_the_last_seconds_count_if_asked)
+{
+	start();
+	for (unsigned i = 0; i < 20; i++)
+		request(LC, i * 100000.0, i * 100000.0 + 1000, i + 1, 0);
+	const struct rein_attribute_wish wish = {.worst = 10, .last_ns = 500 * REIN_MS};
+	run(&wish);
+	ck_assert_uint_eq(got.n_requests, 6);
+	stop();
+}
+TEST_END
+
+/* ---------------------------------------------------------------- many, and what lies */
+
+static uint64_t random_bits(void)
+{
+	static uint64_t s = 88172645463325252ull;
+	s ^= s << 13;
+	s ^= s >> 7;
+	return s ^= s << 17;
+}
+
+/* Everything at random, within a second: records that overlap, lack partners, name nobody. */
+TEST(whatever_the_records_say_the_parts_add_up)
+{
+	static const uint8_t kinds[] = {
+	    REIN_TRACE_SUBMIT, REIN_TRACE_SYNC,   REIN_TRACE_GATE,          REIN_TRACE_BACKLOG,
+	    REIN_TRACE_ACTIVE, REIN_TRACE_IDLE,   REIN_TRACE_REQUEST_BEGIN, REIN_TRACE_REQUEST_END,
+	    REIN_TRACE_GPU,    REIN_TRACE_OFFCPU, REIN_TRACE_OUTSIDER,      REIN_TRACE_HOLD,
+	    REIN_TRACE_LEFT,   REIN_TRACE_LOST};
+	for (unsigned round = 0; round < 20; round++) {
+		start();
+		for (unsigned i = 0; i < 3000; i++) {
+			uint64_t x = random_bits();
+			double begin = (double)(random_bits() % 1000000);
+			double end = begin + (double)(random_bits() % (x & 7 ? 2000 : 200000));
+			uint8_t kind = kinds[x % REIN_ARRAY_LEN(kinds)];
+			struct rein_trace_record *r = span(kind, x >> 8 & 3, begin, end);
+			if (kind >= REIN_TRACE_ACTIVE && kind <= REIN_TRACE_REQUEST_END)
+				r->end = r->begin;
+			r->thread = THREAD + (x >> 16 & 1);
+			r->stream = x >> 18 & 15 ? (uint32_t)(x >> 22 & 1) : UINT32_MAX;
+			r->number = (uint32_t)(x >> 24 & 31);
+			r->func = x >> 30 & 63;
+			r->result = (uint16_t)(x >> 40 & 7);
+			r->flags = (uint8_t)(x >> 44 & 30);
+			r->a = x >> 48 & 1 ? r->begin + 100 : 0;
+			r->b = (random_bits() & 3) << 32;
+			put(r);
+		}
+		const struct rein_attribute_wish wish = {.worst = 1000, .any = true};
+		run(&wish);
+		ck_assert_uint_gt(got.n_stories, 0);
+		stop();
+	}
+}
+TEST_END
+
+TEST(nothing_recorded_is_no_error)
+{
+	start();
+	expect_story(0);
+	ck_assert_uint_eq(got.n_requests, 0);
+	stop();
+}
+TEST_END
+
+TESTS("attribution, whole", the_way_back_may_lead_through_the_request_before,
+      deadlines_and_medians_say_what_is_late, guessed_requests_are_from_idle_to_idle,
+      a_job_at_work_counts_in_the_matrix_only, the_matrix_adds_up_to_all_latencies,
+      only_the_last_seconds_count_if_asked, whatever_the_records_say_the_parts_add_up,
+      nothing_recorded_is_no_error)

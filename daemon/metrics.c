@@ -321,4 +321,6 @@ void rein_metrics_free(struct rein_server *s)
 	free(m->made[0].text);
 	free(m->made[1].text);
 	memset(m->made, 0, sizeof(m->made));
+	free(m->scrape);
+	m->scrape = NULL;
 }

@@ -227,8 +227,6 @@ void rein_metrics_stop(struct rein_server *s)
 	struct rein_metrics *m = &s->metrics;
 	for (unsigned i = 0; m->scrape && i < REIN_METRICS_SCRAPES; i++)
 		scrape_close(s, &m->scrape[i]);
-	free(m->scrape);
-	m->scrape = NULL;
 	if (m->fd < 0)
 		return;
 	if (m->at.addr.ss_family == AF_UNIX)
@@ -248,7 +246,8 @@ void rein_metrics_apply(struct rein_server *s)
 		return;
 	m->at = *at;
 	m->fd = listen_at(at);
-	m->scrape = m->fd >= 0 ? calloc(REIN_METRICS_SCRAPES, sizeof(*m->scrape)) : NULL;
+	if (!m->scrape) /* it stays: events that wait to be looked at name its places */
+		m->scrape = calloc(REIN_METRICS_SCRAPES, sizeof(*m->scrape));
 	s->on_metrics.kind = REIN_WATCH_METRICS;
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &s->on_metrics};
 	int err = m->fd < 0 ? m->fd : 0;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 
@@ -38,7 +39,7 @@ static unsigned written; /* since the last pause; the agent's thread */
 
 static void set_state(enum rein_cupti_state to)
 {
-	rein_store_release(&state, to);
+	(void)rein_swap_seqcst(&state, to);
 	rein_futex_wake_all(&state);
 	rein_agent_publish();
 }
@@ -215,10 +216,15 @@ static void say_why(const char *why, enum rein_cupti_state to)
 
 void rein_agent_start(void)
 {
+	static bool ends; /* it will be stopped before CUPTI's library ends */
 	char why[512];
 	if (!rein_agent_due())
 		return;
 	set_state(REIN_CUPTI_STARTING);
+	if (rein_load_seqcst(&leaving)) { /* who leaves says so first, then looks at the state */
+		set_state(REIN_CUPTI_TAKEN);
+		return;
+	}
 	if (!agent && !(agent = load(why, sizeof(why)))) {
 		say_why(why, REIN_CUPTI_FAILED);
 		return;
@@ -229,6 +235,9 @@ void rein_agent_start(void)
 		say_why(why, err == -EBUSY ? REIN_CUPTI_TAKEN : REIN_CUPTI_FAILED);
 		return;
 	}
+	/* Exit handlers run last first, so warden.c's comes after those of a library that was
+	 * loaded later: too late for calls into it. */
+	ends = ends || atexit(rein_agent_stop) == 0;
 	rein_store_release(&rein_agent_on, 1);
 	set_state(REIN_CUPTI_ON);
 	rein_debug("GPU times: on");
@@ -262,7 +271,7 @@ static void leave(uint64_t patience_ns)
 	uint32_t s;
 	(void)rein_swap_seqcst(&leaving, 1);
 	rein_agent_wake();
-	while (!ended(s = rein_load_acquire(&state)) && rein_now_ns() < until_ns)
+	while (!ended(s = rein_load_seqcst(&state)) && rein_now_ns() < until_ns)
 		rein_futex_wait(&state, s, until_ns);
 }
 
@@ -277,7 +286,9 @@ void rein_agent_yield(void)
 
 void rein_agent_stop(void)
 {
-	leave(STOP_NS);
+	static rein_a32 once;
+	if (!rein_swap_seqcst(&once, 1))
+		leave(STOP_NS);
 }
 
 void rein_agent_child(void)

@@ -562,6 +562,7 @@ bool rein_backlog_enter(struct rein_ticket *t, uint32_t gate)
 	if (enter_at_once(t))
 		return entered(t);
 	uint64_t began = rein_now_ns();
+	rein_demand_announce();
 	rein_block(REIN_PHASE_BACKLOG, 0);
 	rein_add_seqcst(&waiting, 1);
 	if (t->every_ns)

@@ -10,6 +10,7 @@
 rein_a64 rein_attention = REIN_ATT_UNRESOLVED | REIN_ATT_IDLE | REIN_ATT_SURE;
 
 static rein_a32 waiters;
+static rein_a32 owed; /* 1: the daemon and the helper may sleep, and are to be woken */
 
 static uint32_t truth(void)
 {
@@ -63,8 +64,11 @@ bool rein_demand_begin(void)
 	while (!rein_cas(&rein_attention, &seen, (seen & ~REIN_ATT_SURE) + REIN_ATT_ATTEMPT))
 		;
 	rein_demand_publish();
-	if (!(rein_and_seqcst(&rein_attention, ~REIN_ATT_IDLE) & REIN_ATT_IDLE))
-		return false; /* another thread was first, and wakes them */
+	(void)rein_swap_seqcst(&owed, 1);
+	if (!(rein_and_seqcst(&rein_attention, ~REIN_ATT_IDLE) & REIN_ATT_IDLE)) {
+		rein_demand_announce(); /* another thread was first, and may be kept from it */
+		return false;
+	}
 	rein_trace_mark(REIN_TRACE_ACTIVE, 0, 0, 0);
 	rein_requests_active();
 	return true;
@@ -72,6 +76,8 @@ bool rein_demand_begin(void)
 
 void rein_demand_announce(void)
 {
+	if (REIN_LIKELY(!rein_load_seqcst(&owed)) || !rein_swap_seqcst(&owed, 0))
+		return;
 	ring_if_asleep();
 	rein_helper_wake();
 }
@@ -79,8 +85,7 @@ void rein_demand_announce(void)
 bool rein_demand_active(void)
 {
 	bool was_idle = rein_demand_begin();
-	if (was_idle)
-		rein_demand_announce();
+	rein_demand_announce();
 	return was_idle;
 }
 

@@ -13,7 +13,9 @@
  *                   submitted that the demand word does not tell of. A daemon that sleeps and our
  *                   helper are woken too, which costs microseconds, and more where the woken
  *                   thread takes our core: a launch wakes them when the driver has it, so the
- *                   request's first kernel does not wait for that; a call that may block, before.
+ *                   request's first kernel does not wait for that; a call that may block, and a
+ *                   wait for room, before. Whichever thread comes to such a place first does it,
+ *                   also for one that is still in its launch.
  *   active → idle   whoever completed something sets REIN_ATT_IDLE, as a new attempt, then looks
  *                   at the counts; all equal, it sets REIN_ATT_SURE if the attempt still stands
  *                   and publishes. Rings only if the daemon asked for it.
@@ -44,8 +46,8 @@ extern rein_a64 rein_attention;
 /* After counting a submission, before the driver call: makes the client active if it was idle.
  * True if it was. */
 bool rein_demand_active(void);
-/* The same in two steps, for calls that do not block. If the first says true the second is to
- * follow, at the latest when the driver has returned. */
+/* The same in two steps, for calls that do not block: the second is to follow, at the latest when
+ * the driver has returned. It costs a load if there is nothing to tell. */
 bool rein_demand_begin(void);
 void rein_demand_announce(void);
 /* After something was completed or taken back: makes the client idle if it is. */

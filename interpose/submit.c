@@ -17,6 +17,7 @@
 #define WAIT_MAX_NS REIN_S /* one sleep; then the lease is looked at again */
 
 static rein_a32 syncing;
+static rein_a32 launches_block; /* CUDA_LAUNCH_BLOCKING: until their kernels have ended */
 
 /* ---------------------------------------------------------------- on or off */
 
@@ -24,6 +25,8 @@ void rein_shim_ready(void)
 {
 	static rein_a32 once;
 	if (!rein_swap_seqcst(&once, 1)) {
+		const char *block = getenv("CUDA_LAUNCH_BLOCKING");
+		rein_store_relaxed(&launches_block, block && *block && strcmp(block, "0") != 0);
 		rein_log_init("librein", REIN_LOG_ERROR, false);
 		if (rein_env_disabled())
 			rein_or_seqcst(&rein_attention, REIN_ATT_OFF);
@@ -208,6 +211,7 @@ void rein_sync_begin(struct rein_sync *s, enum rein_sync_kind kind, void *handle
 	s->stream = REIN_TRACE_NO_STREAM;
 	s->number = 0;
 	rein_add_seqcst(&syncing, 1);
+	rein_demand_announce(); /* another thread may be in its launch */
 	if (kind == REIN_SYNC_STREAM) {
 		struct rein_row *row = rein_row_seek((CUstream)handle, options);
 		if (row) {
@@ -308,18 +312,13 @@ static void enter_slice(struct rein_ticket *t)
 	                : (CUstream)(uintptr_t)rein_handle_of(w->stream, t->options);
 }
 
-/* As launches do; a copy may wait for the work before it, or for its bytes. */
+/* As launches do; a copy may wait for the work before it, or for its bytes, and making a graph that
+ * is uploaded takes its time. */
 static bool returns_at_once(const struct rein_work *w)
 {
 	unsigned class_id = rein_entries[w->entry].class_id;
-	return class_id == REIN_CLASS_LAUNCH || class_id == REIN_CLASS_GRAPH;
-}
-
-static void announce(struct rein_ticket *t)
-{
-	if (t->unannounced)
-		rein_demand_announce();
-	t->unannounced = false;
+	bool is_launch = class_id == REIN_CLASS_LAUNCH || (class_id == REIN_CLASS_GRAPH && w->func);
+	return is_launch && !rein_load_relaxed(&launches_block);
 }
 
 void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
@@ -329,7 +328,7 @@ void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 	t->row = NULL;
 	t->mark = NULL;
 	t->progress = t->stalled_ns = t->waited_ns = t->began = 0;
-	t->lapsed = t->in_line = t->behind = t->point = t->unannounced = false;
+	t->lapsed = t->in_line = t->behind = t->point = false;
 	t->slice = (struct rein_slice_visit){.stream = w->stream};
 	t->options = rein_entries[w->entry].options & ~(w->across ? REIN_OPT_NO_WORK : 0u);
 	if (!w->bytes) /* a driver may return from a copy of nothing at once */
@@ -354,12 +353,12 @@ void rein_submit_slow(struct rein_ticket *t, const struct rein_work *w)
 	}
 	rein_request_yield();
 	t->number = rein_add_seqcst(&t->row->begun, 1) + 1;
-	t->unannounced = rein_demand_begin();
+	(void)rein_demand_begin();
 	if (!returns_at_once(w))
-		announce(t);
+		rein_demand_announce();
 	wait_for_leave(t);
 	if (rein_capture_on(w->stream, t->options)) { /* since then: another thread's doing */
-		announce(t);
+		rein_demand_announce();
 		take_back(t, CUDA_SUCCESS);
 		t->row = NULL;
 		goto out;
@@ -418,7 +417,7 @@ void rein_submit_slow_done(struct rein_ticket *t, CUresult r)
 		return;
 	int saved = errno;
 	rein_doing_end();
-	announce(t);
+	rein_demand_announce();
 	if (REIN_UNLIKELY(t->slice.row))
 		rein_slice_leave(&t->slice);
 	if (REIN_UNLIKELY(t->began)) {

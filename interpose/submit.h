@@ -93,7 +93,6 @@ struct rein_ticket {
 	bool lapsed;            /* that wait was given up */
 	uint64_t every_ns;      /* the queue gate: between points of its stream; 0: no points */
 	bool in_line;           /* counted in row->waiting */
-	bool unannounced;       /* the daemon and the helper may sleep */
 	bool behind;            /* it is reserved in its row's `past` */
 	bool point;             /* one is due before it */
 	struct rein_mark *mark; /* to be recorded behind it: it has entered the backlog */

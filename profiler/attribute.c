@@ -49,6 +49,8 @@ static void walk_some(struct rein_attributor *a, bool all)
 
 static void second_look(struct rein_attributor *a, const struct rein_trace_record *r)
 {
+	if (r->kind == REIN_TRACE_LOST && r->end >= a->from_ns)
+		a->out->records_lost += r->a;
 	if (!rein_window_add(a, r))
 		walk_some(a, false);
 }
@@ -57,7 +59,8 @@ static void second_look(struct rein_attributor *a, const struct rein_trace_recor
 
 static void name_constants(struct rein_attributor *a)
 {
-	static const char *const names[REIN_WHO_FIRST] = {"nobody", "itself", "somebody unknown"};
+	static const char *const names[REIN_WHO_FIRST] = {"nobody", "itself", "somebody unknown",
+	                                                  "others"};
 	for (unsigned i = 0; i < REIN_WHO_FIRST; i++) {
 		struct rein_who *w = rein_list_add(&a->who);
 		if (w)

@@ -45,6 +45,10 @@
 #define REIN_ATTRIBUTE_LATE 2
 #define REIN_ATTRIBUTE_LATE_LEAST 5
 #define REIN_ATTRIBUTE_WORST 1000 /* stories at most */
+/* So many culprits of one victim that are no clients stand alone in the matrix: those to which it
+ * lost most, a REIN_ATTRIBUTE_SMALLth of what it lost in all at least. The rest is one cell. */
+#define REIN_ATTRIBUTE_NAMED 8
+#define REIN_ATTRIBUTE_SMALL 100
 
 enum rein_cause {
 	REIN_CAUSE_UNKNOWN,
@@ -68,7 +72,8 @@ enum rein_cause {
 #define REIN_WHO_NOBODY 0u  /* there is none to name */
 #define REIN_WHO_SELF 1u    /* the program itself */
 #define REIN_WHO_UNKNOWN 2u /* somebody, and the recording does not say who */
-#define REIN_WHO_FIRST 3u
+#define REIN_WHO_OTHERS 3u  /* processes that took little each: see REIN_ATTRIBUTE_NAMED */
+#define REIN_WHO_FIRST 4u
 
 struct rein_who {
 	uint32_t pid;    /* as the daemon sees it; 0: unknown */
@@ -78,7 +83,8 @@ struct rein_who {
 	bool managed;  /* a client of rein's */
 	bool has_gpu;  /* there are CUPTI records of it */
 	bool declares; /* it declares its requests */
-	char name[41]; /* printable; "unmanaged process" where nothing named it */
+	bool named;    /* else its name is "process PID" */
+	char name[41]; /* printable */
 	/* of its requests in the window */
 	uint64_t requests, late, median_ns, p95_ns, p99_ns, worst_ns, sum_ns;
 };
@@ -90,7 +96,8 @@ struct rein_part {
 	uint64_t ns;
 };
 
-#define REIN_PARTS_MAX 24 /* smaller ones beyond are added to UNKNOWN */
+/* Smaller ones beyond are added up: REIN_WHO_OTHERS by cause, beyond even that UNKNOWN. */
+#define REIN_PARTS_MAX 24
 
 struct rein_request {
 	uint64_t begin_ns, end_ns;

@@ -174,15 +174,15 @@ const struct rein_trace_record *rein_window_submit(const struct rein_window *w, 
                                                    uint32_t stream, uint32_t number);
 
 /* ---- attribute_walk.c */
-#define REIN_WALK_PARTS 64
+#define REIN_WALK_NAMED 64 /* then culprits are REIN_WHO_OTHERS, for which there is always room */
+#define REIN_WALK_PARTS (REIN_WALK_NAMED + 2 * REIN_CAUSES * REIN_WHO_FIRST)
 
 struct rein_walk {
 	struct rein_attributor *a;
 	const struct rein_window *w;
 	uint32_t who, thread;
-	uint64_t begin;   /* of the request */
-	uint64_t at;      /* what came after is explained */
-	uint64_t lost_ns; /* of UNKNOWN: too many parts */
+	uint64_t begin; /* of the request */
+	uint64_t at;    /* what came after is explained */
 	unsigned n;
 	struct rein_part part[REIN_WALK_PARTS];
 };

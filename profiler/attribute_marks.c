@@ -132,9 +132,6 @@ void rein_marks_look(struct rein_attributor *a, const struct rein_trace_record *
 	case REIN_TRACE_OUTSIDER:
 		note_outsider(a, r);
 		break;
-	case REIN_TRACE_LOST:
-		a->out->records_lost += r->a;
-		break;
 	default:
 		break;
 	}
@@ -472,5 +469,5 @@ void rein_marks_settle(struct rein_attributor *a)
 	choose_stories(a);
 	join_todo(a);
 	a->out->from_ns = rein_later(a->from_ns, a->begun_ns);
-	a->out->until_ns = a->newest_ns;
+	a->out->until_ns = rein_later(a->out->from_ns, a->newest_ns);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define TOLD_MAX 3 /* parts in a sentence */
+#define APART 12   /* parts of a story that stand alone, where there are too many for all */
 
 static const struct {
 	const char *name, *key, *phrase; /* phrase: after how long it was; "%s": who */
@@ -73,15 +74,21 @@ static void say_ns(struct text *t, uint64_t ns)
 		say(t, "%.1f us", (double)ns / 1e3);
 }
 
+/* What nothing named has its PID for a name. */
+static void say_name(struct text *t, const struct rein_who *w)
+{
+	say(t, "%s", w->name);
+	if (w->named)
+		say(t, " (PID %u)", w->pid);
+}
+
 static void say_who(struct text *t, const struct rein_attributor *a, const struct rein_part *p)
 {
 	const struct rein_who *w = rein_who_at(a, p->who);
 	if (p->who == REIN_WHO_SELF)
 		say(t, p->cause == REIN_CAUSE_RUN_QUEUE ? "its own threads" : "its own sake");
-	else if (p->who < REIN_WHO_FIRST || !w->pid)
-		say(t, "%s", w->name);
 	else
-		say(t, "%s (PID %u)", w->name, w->pid);
+		say_name(t, w);
 }
 
 static void say_part(struct text *t, const struct rein_attributor *a, const struct rein_part *p,
@@ -112,7 +119,8 @@ static void tell(const struct rein_attributor *a, struct rein_story *s)
 	struct text t = {s->sentence, sizeof(s->sentence)};
 	uint64_t all = r->end_ns - r->begin_ns;
 	unsigned told = 0;
-	say(&t, "%s (PID %u) took ", w->name, w->pid);
+	say_name(&t, w);
+	say(&t, " took ");
 	say_ns(&t, all);
 	if (r->deadline_ns && r->end_ns > r->deadline_ns) {
 		say(&t, ", ");
@@ -167,16 +175,33 @@ static void add_lost(struct rein_attributor *a, uint32_t victim, const struct re
 	l->late_ns[p->cause] += late ? p->ns : 0;
 }
 
-/* Small parts beyond the most that a story has go to its unknown one. */
+/* False: it has no room for one more, but for the last one. */
+static bool put_part(struct rein_story *s, const struct rein_part *p)
+{
+	unsigned i = 0;
+	while (i < s->n && (s->part[i].cause != p->cause || s->part[i].who != p->who ||
+	                    s->part[i].estimate != p->estimate))
+		i++;
+	if (i == REIN_PARTS_MAX - 1)
+		return false;
+	if (i == s->n)
+		s->part[s->n++] = *p;
+	else
+		s->part[i].ns += p->ns;
+	return true;
+}
+
+/* Those of many culprits, beyond the first APART parts, are the others'. */
 static void put_story(struct rein_attributor *a, struct rein_story *s, struct rein_walk *w)
 {
 	uint64_t rest = 0;
-	unsigned most = REIN_PARTS_MAX - 1;
-	for (unsigned i = 0; i < w->n; i++)
-		if (i < most)
-			s->part[s->n++] = w->part[i];
-		else
-			rest += w->part[i].ns;
+	for (unsigned i = 0; i < w->n; i++) {
+		struct rein_part p = w->part[i];
+		if (i >= APART && w->n > REIN_PARTS_MAX - 1 && p.who >= REIN_WHO_FIRST)
+			p.who = REIN_WHO_OTHERS;
+		if (!put_part(s, &p))
+			rest += p.ns;
+	}
 	if (rest)
 		s->part[s->n++] = (struct rein_part){
 		    .cause = REIN_CAUSE_UNKNOWN, .who = REIN_WHO_UNKNOWN, .ns = rest};
@@ -189,10 +214,6 @@ void rein_story_take(struct rein_attributor *a, const struct rein_todo *t, struc
 	struct rein_request *r = NULL;
 	if (t->request != UINT32_MAX)
 		r = (struct rein_request *)a->requests.items + t->request;
-	if (w->lost_ns && w->n == REIN_WALK_PARTS)
-		w->n--, w->lost_ns += w->part[w->n].ns;
-	if (w->lost_ns)
-		rein_walk_add(w, REIN_CAUSE_UNKNOWN, REIN_WHO_UNKNOWN, false, w->lost_ns);
 	for (unsigned i = 0; i < w->n; i++) {
 		if (w->part[i].who == t->who) /* its own process had the CPU, say */
 			w->part[i].who = REIN_WHO_SELF;
@@ -215,11 +236,88 @@ static int by_cell(const void *x, const void *y)
 	return a->culprit < b->culprit ? -1 : a->culprit > b->culprit;
 }
 
+/* ---------------------------------------------------------------- the matrix */
+
+struct loss {
+	uint64_t ns;
+	struct rein_lost *cell;
+};
+
+static int by_loss(const void *x, const void *y)
+{
+	const struct loss *a = x, *b = y;
+	return a->ns != b->ns ? (a->ns > b->ns ? -1 : 1) : a->cell < b->cell ? -1 : 1;
+}
+
+static uint64_t all_of(const struct rein_lost *l)
+{
+	uint64_t ns = 0;
+	for (unsigned c = 0; c < REIN_CAUSES; c++)
+		ns += rein_cause_is_delay(c) ? l->all_ns[c] : 0;
+	return ns;
+}
+
+/* One victim's cells: small ones of processes that are no clients become the others'. */
+static void fold(const struct rein_attributor *a, struct rein_lost *l, size_t n, struct loss *room)
+{
+	uint64_t sum = 0;
+	size_t few = 0;
+	for (size_t i = 0; i < n; i++) {
+		bool client =
+		    l[i].culprit < REIN_WHO_FIRST || rein_who_at(a, l[i].culprit)->managed;
+		sum += l[i].culprit == REIN_WHO_SELF ? 0 : all_of(&l[i]);
+		if (!client)
+			room[few++] = (struct loss){all_of(&l[i]), &l[i]};
+	}
+	if (few)
+		qsort(room, few, sizeof(*room), by_loss);
+	size_t keep = 0;
+	while (keep < few && keep < REIN_ATTRIBUTE_NAMED &&
+	       room[keep].ns >= sum / REIN_ATTRIBUTE_SMALL)
+		keep++;
+	for (size_t i = keep; few - keep > 1 && i < few; i++) /* one alone keeps its name */
+		room[i].cell->culprit = REIN_WHO_OTHERS;
+}
+
+/* Cells of one victim and culprit follow each other. Returns how many are left. */
+static size_t join(struct rein_lost *l, size_t n)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (kept && by_cell(&l[kept - 1], &l[i]) == 0) {
+			for (unsigned c = 0; c < REIN_CAUSES; c++) {
+				l[kept - 1].all_ns[c] += l[i].all_ns[c];
+				l[kept - 1].late_ns[c] += l[i].late_ns[c];
+			}
+			continue;
+		}
+		l[kept++] = l[i];
+	}
+	return kept;
+}
+
+static void settle_matrix(struct rein_attributor *a)
+{
+	struct rein_lost *l = a->lost.items;
+	struct loss *room = reallocarray(NULL, a->lost.n, sizeof(*room));
+	qsort(l, a->lost.n, sizeof(*l), by_cell);
+	if (!room) /* it is right without, too */
+		return;
+	for (size_t lo = 0, i = 1; i <= a->lost.n; i++)
+		if (i == a->lost.n || l[i].victim != l[lo].victim) {
+			fold(a, l + lo, i - lo, room);
+			lo = i;
+		}
+	qsort(l, a->lost.n, sizeof(*l), by_cell);
+	a->lost.n = join(l, a->lost.n);
+	free(room);
+}
+
 void rein_story_finish(struct rein_attributor *a)
 {
 	struct rein_attribution *out = a->out;
 	if (a->lost.n)
-		qsort(a->lost.items, a->lost.n, a->lost.size, by_cell);
+		settle_matrix(a);
 	out->who = a->who.items;
 	out->n_who = (unsigned)a->who.n;
 	out->requests = a->requests.items;

@@ -20,18 +20,26 @@
 
 /* ---------------------------------------------------------------- parts */
 
-void rein_walk_add(struct rein_walk *w, enum rein_cause cause, uint32_t who, bool estimate,
-                   uint64_t ns)
+/* Its index; w->n: there is none yet. */
+static unsigned part_of(const struct rein_walk *w, enum rein_cause cause, uint32_t who,
+                        bool estimate)
 {
 	unsigned i = 0;
 	while (i < w->n && (w->part[i].cause != cause || w->part[i].who != who ||
 	                    w->part[i].estimate != estimate))
 		i++;
+	return i;
+}
+
+void rein_walk_add(struct rein_walk *w, enum rein_cause cause, uint32_t who, bool estimate,
+                   uint64_t ns)
+{
 	if (!ns)
 		return;
-	if (i == REIN_WALK_PARTS) {
-		w->lost_ns += ns;
-		return;
+	unsigned i = part_of(w, cause, who, estimate);
+	if (i == w->n && i >= REIN_WALK_NAMED && who >= REIN_WHO_FIRST) {
+		who = REIN_WHO_OTHERS;
+		i = part_of(w, cause, who, estimate);
 	}
 	if (i == w->n)
 		w->part[w->n++] =

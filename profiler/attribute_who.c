@@ -13,7 +13,19 @@ static uint64_t client_key(unsigned epoch, uint32_t client)
 	return (uint64_t)(epoch + 1) << 32 | client;
 }
 
-static uint32_t new_who(struct rein_attributor *a, const char *name, size_t len)
+static void set_name(struct rein_who *w, const char *name, size_t len)
+{
+	w->named = len && name[0];
+	if (!w->named) {
+		snprintf(w->name, sizeof(w->name), "process %u", w->pid);
+		return;
+	}
+	memset(w->name, 0, sizeof(w->name));
+	for (size_t i = 0; i < len && name[i]; i++)
+		w->name[i] = name[i] >= ' ' && name[i] < 0x7f ? name[i] : '?';
+}
+
+static uint32_t new_who(struct rein_attributor *a, uint32_t pid, const char *name, size_t len)
 {
 	if (a->who.n >= REIN_ATTRIBUTE_WHOS)
 		return REIN_WHO_UNKNOWN;
@@ -23,8 +35,8 @@ static uint32_t new_who(struct rein_attributor *a, const char *name, size_t len)
 		return REIN_WHO_UNKNOWN;
 	}
 	w->epoch = a->epoch;
-	for (size_t i = 0; i < len && name[i]; i++)
-		w->name[i] = name[i] >= ' ' && name[i] < 0x7f ? name[i] : '?';
+	w->pid = pid;
+	set_name(w, name, len);
 	return (uint32_t)(a->who.n - 1);
 }
 
@@ -36,19 +48,14 @@ uint32_t rein_who_client(struct rein_attributor *a, uint32_t client)
 
 uint32_t rein_who_process(struct rein_attributor *a, uint32_t pid)
 {
-	static const char name[] = "unmanaged process";
 	bool fresh;
 	if (!pid)
 		return REIN_WHO_UNKNOWN;
 	uint32_t *known = rein_index_at(&a->processes, pid, &fresh);
 	if (!known)
 		return REIN_WHO_UNKNOWN;
-	if (fresh) {
-		uint32_t who = new_who(a, name, sizeof(name));
-		*known = who;
-		if (who != REIN_WHO_UNKNOWN)
-			rein_who_at(a, who)->pid = pid;
-	}
+	if (fresh)
+		*known = new_who(a, pid, "", 0);
 	return *known;
 }
 
@@ -60,12 +67,11 @@ void rein_who_note_client(struct rein_attributor *a, const struct rein_trace_nam
 	if (!at)
 		return;
 	if (fresh)
-		*at = new_who(a, n->name, sizeof(n->name));
+		*at = new_who(a, n->pid, n->name, sizeof(n->name));
 	if (*at == REIN_WHO_UNKNOWN)
 		return;
 	struct rein_who *w = rein_who_at(a, *at);
 	uint32_t who = *at;
-	w->pid = n->pid;
 	w->client = n->client;
 	w->prio = n->prio;
 	w->managed = true;
@@ -80,9 +86,7 @@ void rein_who_note_process(struct rein_attributor *a, const struct rein_trace_na
 	struct rein_who *w = rein_who_at(a, who);
 	if (who < REIN_WHO_FIRST || w->managed || !n->name[0])
 		return;
-	memset(w->name, 0, sizeof(w->name));
-	for (size_t i = 0; i < sizeof(n->name) && n->name[i]; i++)
-		w->name[i] = n->name[i] >= ' ' && n->name[i] < 0x7f ? n->name[i] : '?';
+	set_name(w, n->name, sizeof(n->name));
 }
 
 /* ---------------------------------------------------------------- times alone */

@@ -106,6 +106,8 @@ static int run(struct export *x)
 		return err;
 	rein_export_tell_rest(x);
 	tell_clocks(x);
+	if (x->result->from_ns && x->result->from_ns < x->from_ns) /* it began long before */
+		x->result->from_ns = x->from_ns;
 	x->sink->end(x->sink);
 	if (x->sink->out && ferror(x->sink->out))
 		return -EIO;

@@ -57,7 +57,7 @@ struct rein_export_result {
 	uint64_t events, lost; /* lost: records, by the recorder */
 	uint64_t left_out;     /* events beyond REIN_EXPORT_TRACKS */
 	unsigned clients, cuts;
-	uint64_t from_ns, until_ns; /* of what was written; 0: nothing */
+	uint64_t from_ns, until_ns; /* of what was asked for and is there; 0: nothing */
 	uint64_t clock_ns;          /* the widest crossing that was laid to the clocks */
 };
 

@@ -96,6 +96,7 @@ static void put_who(struct json *j, const struct rein_attribution *a, uint32_t w
 	rein_json_number(j, "prio", w->prio);
 	rein_json_bool(j, "managed", w->managed);
 	rein_json_bool(j, "declares", w->declares);
+	rein_json_bool(j, "has_gpu", w->has_gpu);
 	rein_json_number(j, "requests", w->requests);
 	rein_json_number(j, "late", w->late);
 	rein_json_number(j, "median", w->median_ns);

@@ -11,9 +11,9 @@
  * The JSON (schema_version 1), times in ns, moments since the window's begin:
  *	host, when, seconds, requests, late, left_out, records_lost, has_offcpu, has_gpu
  *	causes[]    name, key, delay (somebody else's doing)
- *	who[]       name, pid, prio, managed, requests, late, median, p95, p99, worst; cdf[]
- *	            [latency, percent at most so long]; points[] [begin, latency, late], of many the
- *	            longest of each REIN_REPORT_BINS-th of the window
+ *	who[]       name, pid, prio, managed, declares, has_gpu, requests, late, median, p95, p99,
+ *	            worst; cdf[] [latency, percent at most so long]; points[] [begin, latency,
+ *	            late], of many the longest of each REIN_REPORT_BINS-th of the window
  *	lost[]      victim, culprit (indices into who), all[], late[]: ns by cause
  *	stories[]   who, begin, latency, deadline (0: none), late, cut, sentence, parts[]
  *	            [cause, who, ns, estimate]

@@ -268,8 +268,8 @@ int rein_cli_main(int argc, char **argv)
 		return rein_cli_fail(&cli, CLI_FAILED, "%s", rein_run_dir_why(err));
 	optind = 0;
 	int status = cli.command->main(&cli, argc - 1, argv + 1);
-	/* a full disk or a closed pipe must not look like success */
-	if (fflush(stdout) != 0 || ferror(stdout))
+	/* a full disk or a closed pipe must not look like success, nor be told of twice */
+	if ((fflush(stdout) != 0 || ferror(stdout)) && status != CLI_FAILED)
 		return rein_cli_fail(&cli, CLI_FAILED,
 		                     "cannot write to stdout; %s; free some space",
 		                     strerror(errno));

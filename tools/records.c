@@ -89,3 +89,12 @@ int rein_cli_records(struct rein_cli *cli, struct rein_cli_records *r)
 	                                    "[daemon] of rein.conf always";
 	return rein_cli_fail(cli, CLI_FAILED, "there is nothing to tell; %s; %s", why, todo);
 }
+
+int rein_cli_not_written(const struct rein_cli *cli, const char *what, const char *file, int err)
+{
+	const char *todo = err == ENOSPC || err == EDQUOT ? "free some space"
+	                   : err == ENOMEM                ? "ask for less, with --last"
+	                                                  : "try another file";
+	return rein_cli_fail(cli, CLI_FAILED, "cannot write the %s to %s; %s; %s", what, file,
+	                     strerror(err ? err : EIO), todo);
+}

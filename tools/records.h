@@ -29,5 +29,7 @@ struct rein_cli_records {
 int rein_cli_span(const struct rein_cli *cli, const char *option, const char *text, uint64_t *ns);
 /* 0, or an exit status. With a duration it returns when that is over. */
 int rein_cli_records(struct rein_cli *cli, struct rein_cli_records *r);
+/* The exit status of a command that could not write `what` to `file`; `err` as errno. */
+int rein_cli_not_written(const struct rein_cli *cli, const char *what, const char *file, int err);
 
 #endif

@@ -55,7 +55,7 @@ static int parse(struct rein_cli *cli, int argc, char **argv, struct report *r)
 		return status ? status : rein_cli_option_exit(opt);
 	if (optind < argc)
 		return rein_cli_usage(cli, "unexpected argument '%s'", argv[optind]);
-	if (!r->file)
+	if (!r->file || !*r->file)
 		return rein_cli_usage(cli, "-o FILE is missing; '-' is stdout");
 	if (cli->json && strcmp(r->file, "-") == 0)
 		return rein_cli_usage(cli, "--json and -o - would both go to stdout");
@@ -77,10 +77,10 @@ static int summarise(const struct rein_cli *cli, const struct report *r,
 		    (json_int_t)result->requests, "late", (json_int_t)result->late, "stories",
 		    (json_int_t)result->stories, "programs", (int)result->programs, "lost",
 		    (json_int_t)result->records_lost, "seconds", seconds));
-	fprintf(stderr,
-	        "rein: %zu requests of %u program%s over %.3f s, %llu of them late, in %s\n",
-	        result->requests, result->programs, result->programs == 1 ? "" : "s", seconds,
-	        (unsigned long long)result->late, r->file);
+	fprintf(
+	    stderr, "rein: %zu request%s of %u program%s over %.3f s, %llu of them late, in %s\n",
+	    result->requests, result->requests == 1 ? "" : "s", result->programs,
+	    result->programs == 1 ? "" : "s", seconds, (unsigned long long)result->late, r->file);
 	if (!result->requests)
 		rein_cli_warn("no program made a request in that time; the page is empty");
 	return CLI_OK;
@@ -105,8 +105,7 @@ static int write_file(struct rein_cli *cli, const struct report *r)
 		err = -EIO;
 	}
 	if (err)
-		return rein_cli_fail(cli, CLI_FAILED, "cannot write the report to %s; %s", r->file,
-		                     strerror(err == -EIO && saved ? saved : -err));
+		return rein_cli_not_written(cli, "report", r->file, err == -EIO ? saved : -err);
 	return summarise(cli, r, &result);
 }
 

@@ -81,7 +81,7 @@ static int run_batch(struct rein_cli *cli, struct top *t)
 		int status = read_daemon(cli, t);
 		if (status)
 			return status;
-		if (i == 0 && t->csv && !cli->json)
+		if (i == 0 && t->csv)
 			rein_cli_top_csv_titles(stdout);
 		if (print_reading(cli, t) != 0 || i + 1 == t->count)
 			return CLI_OK; /* main reports a failed write */
@@ -284,6 +284,8 @@ int rein_cli_top(struct rein_cli *cli, int argc, char **argv)
 		return rein_cli_option_exit(opt);
 	if (optind < argc)
 		return rein_cli_usage(cli, "unexpected argument '%s'", argv[optind]);
+	if (t.csv && cli->json)
+		return rein_cli_usage(cli, "--csv and --json would both go to stdout");
 	bool plain = t.batch || cli->json || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO);
 	int status = plain ? run_batch(cli, &t) : run_screen(cli, &t);
 	json_decref(t.status);

@@ -66,7 +66,7 @@ static bool ends_with(const char *text, const char *tail)
 /* What was asked for must be one thing. */
 static int check(struct rein_cli *cli, struct trace *t)
 {
-	if (!t->file)
+	if (!t->file || !*t->file)
 		return rein_cli_usage(cli, "-o FILE is missing; '-' is stdout");
 	bool to_stdout = strcmp(t->file, "-") == 0;
 	if (cli->json && to_stdout)
@@ -206,18 +206,20 @@ static int summarise(const struct rein_cli *cli, const struct trace *t,
 		    (json_int_t)r->events, "lost", (json_int_t)r->lost, "left_out",
 		    (json_int_t)r->left_out, "clients", (int)r->clients, "cuts", (int)r->cuts,
 		    "seconds", seconds, "clock_error_ns", (json_int_t)r->clock_ns));
-	fprintf(stderr, "rein: %llu events of %u program%s over %.3f s in %s",
-	        (unsigned long long)r->events, r->clients, r->clients == 1 ? "" : "s", seconds,
-	        t->file);
+	fprintf(stderr, "rein: %llu event%s of %u program%s over %.3f s in %s",
+	        (unsigned long long)r->events, r->events == 1 ? "" : "s", r->clients,
+	        r->clients == 1 ? "" : "s", seconds, t->file);
 	if (r->lost)
-		fprintf(stderr, "; %llu were lost: the programs were faster than the observer",
-		        (unsigned long long)r->lost);
+		fprintf(stderr, "; %llu %s lost: the observer was too slow, or CUPTI spoiled them",
+		        (unsigned long long)r->lost, r->lost == 1 ? "was" : "were");
 	if (r->left_out)
 		fprintf(stderr, "; %llu did not fit on %u tracks", (unsigned long long)r->left_out,
 		        REIN_EXPORT_TRACKS);
 	if (r->cuts)
 		fprintf(stderr, "; cut where a daemon ended without closing it");
 	fputs("\n", stderr);
+	if (!r->until_ns)
+		rein_cli_warn("nothing happened in that time; the trace is empty");
 	return CLI_OK;
 }
 
@@ -242,8 +244,9 @@ static int write_file(struct rein_cli *cli, struct trace *t, const struct rein_e
 	struct rein_export_result result;
 	FILE *out = to_stdout ? stdout : fopen(t->file, "we");
 	if (!out)
-		return rein_cli_fail(cli, CLI_FAILED, "cannot write %s; %s", t->file,
-		                     strerror(errno));
+		return rein_cli_fail(cli, CLI_FAILED,
+		                     "cannot write %s; %s; name a file in a folder of your own",
+		                     t->file, strerror(errno));
 	setvbuf(out, NULL, _IOFBF, 1 << 20);
 	int err = rein_export_write(out, t->format, &t->records.files, wish, &result);
 	int saved = errno;
@@ -254,8 +257,7 @@ static int write_file(struct rein_cli *cli, struct trace *t, const struct rein_e
 		err = -EIO;
 	}
 	if (err)
-		return rein_cli_fail(cli, CLI_FAILED, "cannot write the trace to %s; %s", t->file,
-		                     strerror(err == -EIO && saved ? saved : -err));
+		return rein_cli_not_written(cli, "trace", t->file, err == -EIO ? saved : -err);
 	return summarise(cli, t, &result);
 }
 

@@ -64,7 +64,7 @@ static int parse(struct rein_cli *cli, int argc, char **argv, struct why *w)
 static const char *label(const struct why *w, uint32_t who, char *buf, size_t len)
 {
 	const struct rein_who *p = &w->a.who[who];
-	if (p->pid)
+	if (p->pid && p->named)
 		snprintf(buf, len, "%.40s (%u)", p->name, p->pid);
 	else
 		snprintf(buf, len, "%.40s", p->name);
@@ -76,7 +76,10 @@ static void print_table(struct rein_cli_table *t)
 	char line[512];
 	for (size_t row = 0; row <= rein_cli_table_rows(t); row++) {
 		rein_cli_table_line(t, row, line, sizeof(line));
-		printf("  %s\n", line);
+		size_t n = strlen(line);
+		while (n && line[n - 1] == ' ')
+			n--;
+		printf("  %.*s\n", (int)n, line);
 	}
 	rein_cli_table_free(t);
 }
@@ -116,6 +119,11 @@ static bool print_story(const struct why *w, const struct rein_story *s)
 	print_table(&t);
 	return ok;
 }
+
+struct count {
+	uint32_t who; /* the program that was asked for; REIN_WHO_NOBODY: all */
+	uint64_t requests, late;
+};
 
 struct row {
 	uint32_t victim, culprit;
@@ -188,38 +196,85 @@ static bool print_matrix(const struct why *w, uint32_t pid)
 			    rein_cli_table_add(&t, "%s", rein_cause_name(rows[i].mostly));
 		printf("\nWho waited for whom, in late requests and in all:\n");
 		print_table(&t);
+		if (n > MATRIX_MAX)
+			printf("  and %zu lesser rows, which --json has\n", n - MATRIX_MAX);
 	}
 	free(rows);
 	return ok;
 }
 
-static void print_limits(const struct why *w)
+/* Whether there are CUPTI's times of all programs that are told of. */
+static bool is_timed(const struct why *w, uint32_t pid)
 {
+	for (uint32_t i = REIN_WHO_FIRST; i < w->a.n_who; i++)
+		if (w->a.who[i].requests && !w->a.who[i].has_gpu &&
+		    (!pid || w->a.who[i].pid == pid))
+			return false;
+	return w->a.has_gpu;
+}
+
+static void print_limits(const struct why *w, uint32_t pid)
+{
+	bool timed = is_timed(w, pid);
+	if (!w->a.has_offcpu || !timed || w->a.records_lost)
+		putchar('\n');
 	if (!w->a.has_offcpu)
-		printf("\nCPU run queue: n/a, nothing of it was recorded; it is in own code and in "
-		       "the "
-		       "return from sync.\n");
-	if (!w->a.has_gpu)
-		printf(
-		    "%sGPU: no GPU times were recorded (`cupti = on`): who had it is inferred from "
-		    "who had work.\n",
-		    w->a.has_offcpu ? "\n" : "");
+		puts("CPU run queue: n/a, nothing of it was recorded; it is in own code and in "
+		     "the return from sync.");
+	if (!timed)
+		printf("GPU: CUPTI timed %s (`cupti = on`, `rein trace --cupti`); else who had it "
+		       "is inferred from who had work.\n",
+		       w->a.has_gpu ? "not all programs" : "nobody");
 	if (w->a.records_lost)
-		printf("%llu records were lost: what they would explain is unknown.\n",
-		       (unsigned long long)w->a.records_lost);
+		printf("%llu record%s lost: what would be explained by %s is unknown.\n",
+		       (unsigned long long)w->a.records_lost,
+		       w->a.records_lost == 1 ? " was" : "s were",
+		       w->a.records_lost == 1 ? "it" : "them");
+}
+
+/* Of the asked-for program, or of all. */
+static struct count count_requests(const struct why *w, uint32_t pid)
+{
+	struct count c = {.who = REIN_WHO_NOBODY};
+	for (uint32_t i = REIN_WHO_FIRST; i < w->a.n_who; i++) {
+		const struct rein_who *p = &w->a.who[i];
+		if (pid && p->pid != pid)
+			continue;
+		c.who = pid ? i : c.who;
+		c.requests += p->requests;
+		c.late += p->late;
+	}
+	return c;
+}
+
+static void print_head(const struct why *w, uint32_t pid)
+{
+	struct count c = count_requests(w, pid);
+	char name[64];
+	if (w->a.until_ns == w->a.from_ns) {
+		puts("nothing was recorded in that time");
+		return;
+	}
+	printf("%.1f s: %llu request%s", (double)(w->a.until_ns - w->a.from_ns) / 1e9,
+	       (unsigned long long)c.requests, c.requests == 1 ? "" : "s");
+	if (c.who >= REIN_WHO_FIRST)
+		printf(" of %s", label(w, c.who, name, sizeof(name)));
+	if (c.requests)
+		printf(", %llu late (after their deadline, or over %d times the usual)",
+		       (unsigned long long)c.late, REIN_ATTRIBUTE_LATE);
+	else if (c.who >= REIN_WHO_FIRST)
+		printf(": it did nothing, or never paused");
+	putchar('\n');
 }
 
 static int print_words(const struct rein_cli *cli, const struct why *w, uint32_t pid)
 {
 	bool ok = true;
-	printf(
-	    "%.1f s: %zu requests, %llu late (after their deadline, or over %d times the usual)\n",
-	    (double)(w->a.until_ns - w->a.from_ns) / 1e9, w->a.n_requests,
-	    (unsigned long long)w->a.late, REIN_ATTRIBUTE_LATE);
+	print_head(w, pid);
 	for (size_t i = 0; i < w->a.n_stories; i++)
 		ok &= print_story(w, &w->a.stories[i]);
 	ok &= print_matrix(w, pid);
-	print_limits(w);
+	print_limits(w, pid);
 	return ok ? CLI_OK : rein_cli_fail(cli, CLI_FAILED, "out of memory");
 }
 
@@ -279,12 +334,12 @@ static json_t *matrix_json(const struct why *w, uint32_t pid)
 	return all;
 }
 
-static json_t *programs_json(const struct why *w)
+static json_t *programs_json(const struct why *w, uint32_t pid)
 {
 	json_t *all = json_array();
 	for (uint32_t i = REIN_WHO_FIRST; i < w->a.n_who; i++) {
 		const struct rein_who *p = &w->a.who[i];
-		if (p->requests)
+		if (p->requests && (!pid || p->pid == pid))
 			json_array_append_new(
 			    all,
 			    json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "who", who_json(w, i),
@@ -298,15 +353,16 @@ static json_t *programs_json(const struct why *w)
 
 static int print_json(const struct why *w, uint32_t pid)
 {
+	struct count count = count_requests(w, pid);
 	json_t *stories = json_array();
 	for (size_t i = 0; i < w->a.n_stories; i++)
 		json_array_append_new(stories, story_json(w, &w->a.stories[i]));
 	return rein_cli_print_json(json_pack(
 	    "{s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o, s:o, s:o}", "from_ns",
 	    (json_int_t)w->a.from_ns, "until_ns", (json_int_t)w->a.until_ns, "requests",
-	    (json_int_t)w->a.n_requests, "late", (json_int_t)w->a.late, "left_out",
+	    (json_int_t)count.requests, "late", (json_int_t)count.late, "left_out",
 	    (json_int_t)w->a.left_out, "lost", (json_int_t)w->a.records_lost, "has_run_queue",
-	    (int)w->a.has_offcpu, "has_gpu", (int)w->a.has_gpu, "programs", programs_json(w),
+	    (int)w->a.has_offcpu, "has_gpu", (int)w->a.has_gpu, "programs", programs_json(w, pid),
 	    "stories", stories, "matrix", matrix_json(w, pid)));
 }
 
@@ -344,17 +400,20 @@ static int print_csv(const struct why *w)
 
 /* ---------------------------------------------------------------- whom */
 
+struct find {
+	const char *name;
+	uint32_t number; /* that the name is; 0: it is none */
+	uint32_t pid;    /* found; 0: not yet */
+};
+
 static int note_client(void *arg, const struct rein_trace_record *r)
 {
 	struct rein_trace_name n;
-	struct {
-		const char *name;
-		uint32_t pid;
-	} *find = arg;
+	struct find *find = arg;
 	if (r->kind != REIN_TRACE_CLIENT)
 		return 0;
 	memcpy(&n, r, sizeof(n));
-	if (strncmp(n.name, find->name, sizeof(n.name)) == 0)
+	if (find->number ? n.pid == find->number : strncmp(n.name, find->name, sizeof(n.name)) == 0)
 		find->pid = n.pid; /* the last of that name */
 	return 0;
 }
@@ -362,27 +421,22 @@ static int note_client(void *arg, const struct rein_trace_record *r)
 /* A PID, or the name of a program in the recording. */
 static int find_pid(const struct rein_cli *cli, const struct why *w, uint32_t *pid)
 {
-	struct {
-		const char *name;
-		uint32_t pid;
-	} find = {w->whom, 0};
+	struct find find = {.name = w->whom};
 	long number;
 	*pid = 0;
 	if (!w->whom)
 		return 0;
-	if (rein_cli_number(w->whom, 1, INT_MAX, &number)) {
-		*pid = (uint32_t)number;
-		return 0;
-	}
+	if (rein_cli_number(w->whom, 1, INT_MAX, &number))
+		find.number = (uint32_t)number;
 	for (unsigned i = 0; i < w->records.files.n; i++)
 		if (rein_recording_read(&w->records.files, i, note_client, &find) < 0)
 			break;
 	*pid = find.pid;
 	return find.pid ? 0
 	                : rein_cli_fail(cli, CLI_FAILED,
-	                                "no program '%s' was recorded; `rein ps` lists those that "
-	                                "run",
-	                                w->whom);
+	                                "no program with the %s '%s' was recorded; `rein ps` lists "
+	                                "those that run",
+	                                find.number ? "PID" : "name", w->whom);
 }
 
 int rein_cli_why(struct rein_cli *cli, int argc, char **argv)

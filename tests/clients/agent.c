@@ -4,7 +4,8 @@
  *
  *	mix       kernels, copies, sets and graphs from two threads on four streams, then done
  *	loop      one kernel after another until SIGUSR1; a line when the first is done
- *	wait      waits for SIGUSR1 after the first, then ten more
+ *	wait      waits for SIGUSR1 after the first, then ten more; says "too late" if the agent
+ *	          outlives an exit handler that was registered before it began
  *	first     is CUPTI's subscriber before it uses CUDA, unseen by the shim; then as loop
  *	later F   as loop, but calls F of CUPTI, by which a profiler makes CUPTI its own, at
  *	          SIGUSR1, says what it got, and goes on until it is killed
@@ -14,6 +15,7 @@
  */
 #include "api_client.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
@@ -140,9 +142,37 @@ static void do_loop(void)
 	}
 }
 
+static bool agent_is_there(void)
+{
+	char path[300], comm[32];
+	bool there = false;
+	DIR *d = opendir("/proc/self/task");
+	for (struct dirent *e; d && (e = readdir(d));) {
+		snprintf(path, sizeof(path), "/proc/self/task/%.20s/comm", e->d_name);
+		FILE *f = fopen(path, "r");
+		there |= f && fscanf(f, "%31s", comm) == 1 && strcmp(comm, "rein-cupti") == 0;
+		if (f)
+			fclose(f);
+	}
+	if (d)
+		closedir(d);
+	return there;
+}
+
+/* Stands for the exit handlers of CUPTI's library. */
+static void at_end(void)
+{
+	int tries = 1000;
+	while (agent_is_there() && --tries)
+		usleep(1000); /* it has said that it ends, and may not have yet */
+	if (!tries)
+		printf("too late\n");
+}
+
 static void do_wait(void)
 {
 	CUdeviceptr p = begin_loop();
+	CHECK(atexit(at_end) == 0);
 	while (!told)
 		usleep(1000);
 	for (int i = 0; i < LAUNCHES; i++)

@@ -310,9 +310,9 @@ TEST(unsupported_is_named)
 	    "call 1 1 1 1 0 cuInit Flags=0\n"
 	    "call 2 1 2 1 0 cuDevicePrimaryCtxRetain pctx=*0>*0x7f0000001000 dev=0\n"
 	    "call 3 1 3 1 0 cuCtxSetCurrent ctx=0x7f0000001000\n"
-	    "call 4 1 4 1 0 cuMipmappedArrayCreate pHandle=*0>*0x7f0000002000 "
-	    "pMipmappedArrayDesc={00} numMipmapLevels=1\n"
-	    "call 5 1 5 1 0 cuMipmappedArrayDestroy hMipmappedArray=0x7f0000002000\n"
+	    "call 4 1 4 1 0 cuImportExternalMemory extMem_out=*0>*0x7f0000002000 "
+	    "memHandleDesc={00}\n"
+	    "call 5 1 5 1 0 cuDestroyExternalMemory extMem=0x7f0000002000\n"
 	    "call 6 1 6 1 0 cuFromTheFuture a=1 b={00}\n"
 	    "end 6\n";
 	char path[200];
@@ -324,7 +324,7 @@ TEST(unsupported_is_named)
 	fclose(f);
 	int status = replay_output(path, false);
 	ck_assert_msg(status == 0 && strstr(output, "\"replayed\": 4, \"different\": 0,") &&
-	                  strstr(output, "\"unsupported\": {\"cuMipmappedArrayCreate\": 1}") &&
+	                  strstr(output, "\"unsupported\": {\"cuImportExternalMemory\": 1}") &&
 	                  strstr(output, "that no replayed call gave\": 1") &&
 	                  strstr(output, "this cuda.h does not declare\": 1"),
 	              "status %d\n%s", status, output);

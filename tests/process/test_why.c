@@ -541,9 +541,11 @@ static double part_of(pid_t victim, pid_t hog)
 	json_array_foreach(json_object_get(why, "matrix"), i, row)
 	{
 		json_t *all = json_object_get(row, "all_ns");
-		json_t *pid = json_object_get(json_object_get(row, "culprit"), "pid");
+		json_t *culprit = json_object_get(row, "culprit"),
+		       *pid = json_object_get(culprit, "pid");
+		const char *several = json_string_value(culprit);
 		json_int_t ns = json_integer_value(json_object_get(all, "run_queue"));
-		sum += pid ? ns : 0;
+		sum += pid || (several && strcmp(several, "others") == 0) ? ns : 0;
 		its += json_integer_value(pid) == (json_int_t)hog ? ns : 0;
 	}
 	json_decref(why);
@@ -628,9 +630,12 @@ TEST(words_csv_and_what_is_wrong)
 	struct proc lc = rig_start(&rig, 50, "tests/clients/late", "12 20 1 host=6");
 	finish(&lc);
 	ck_assert_int_eq(why_text("nobody", out, sizeof(out)), 125);
-	ck_assert_msg(strstr(out, "no program 'nobody' was recorded") != NULL, "%s", out);
+	ck_assert_msg(strstr(out, "no program with the name 'nobody' was recorded") != NULL, "%s",
+	              out);
+	ck_assert_int_eq(why_text("1", out, sizeof(out)), 125);
+	ck_assert_msg(strstr(out, "no program with the PID '1' was recorded") != NULL, "%s", out);
 	ck_assert_int_eq(why_text("late --worst 2", out, sizeof(out)), 0);
-	ck_assert_msg(strstr(out, "12 requests") && strstr(out, "own code") &&
+	ck_assert_msg(strstr(out, "12 requests of late (") && strstr(out, "own code") &&
 	                  strstr(out, "latency"),
 	              "%s", out);
 	ck_assert_int_eq(why_text("late --worst 1 --csv", out, sizeof(out)), 0);

@@ -123,14 +123,85 @@ TEST(the_matrix_adds_up_to_all_latencies)
 }
 TEST_END
 
+/* A hundred processes had the CPU for 0.1 ms each, one of them for 30 ms; nothing named them. */
+TEST(many_small_culprits_are_others)
+{
+	uint64_t others = 0, great = 0, sum = 0;
+	unsigned culprits = 0;
+	start();
+	usual();
+	request(LC, 100000, 150000, 1, 0);
+	for (unsigned i = 0; i < 100; i++)
+		off_cpu(LC, 100000 + i * 150, 100000 + i * 150, 100100 + i * 150, 5000 + i);
+	off_cpu(LC, 115000, 115000, 145000, 5000);
+	expect_story(1);
+	for (size_t i = 0; i < got.n_lost; i++) {
+		const struct rein_lost *l = &got.lost[i];
+		bool is_it = strcmp(got.who[l->culprit].name, "process 5000") == 0;
+		uint64_t ns = l->all_ns[REIN_CAUSE_RUN_QUEUE];
+		culprits += ns > 0;
+		sum += ns;
+		others += l->culprit == REIN_WHO_OTHERS ? ns : 0;
+		great += is_it ? ns : 0;
+	}
+	ck_assert_uint_eq(culprits, 2);
+	ck_assert_uint_eq(great, 30100000);
+	ck_assert_uint_eq(others, 9900000);
+	ck_assert_uint_eq(sum, great + others);
+	/* in the story some stand alone; none is unknown, and no number is told twice */
+	ck_assert_uint_lt(got.stories[0].n, REIN_PARTS_MAX);
+	expect(REIN_CAUSE_RUN_QUEUE, NULL, 40000);
+	expect(REIN_CAUSE_UNKNOWN, NULL, 0);
+	ck_assert_msg(strstr(got.stories[0].sentence, "CPU that process 5000 had"), "%s",
+	              got.stories[0].sentence);
+	stop();
+}
+TEST_END
+
+/* One that is alone keeps its name, however small it is. */
+TEST(a_single_small_culprit_is_named)
+{
+	start();
+	usual();
+	request(LC, 100000, 150000, 1, 0);
+	gate(LC, 100010, 149000, BE);
+	off_cpu(LC, 149100, 149100, 149200, HOG_PID);
+	expect_story(1);
+	bool named = false;
+	for (size_t i = 0; i < got.n_lost; i++)
+		named |= strcmp(got.who[got.lost[i].culprit].name, "hog") == 0;
+	ck_assert(named);
+	stop();
+}
+TEST_END
+
+TEST(nothing_since_then_is_no_time)
+{
+	start();
+	usual();
+	const struct rein_attribute_wish wish = {.worst = 10, .from_ns = at(1e9)};
+	run(&wish);
+	ck_assert_uint_eq(got.n_requests, 0);
+	ck_assert_uint_eq(got.until_ns, got.from_ns);
+	stop();
+}
+TEST_END
+
 TEST(only_the_last_seconds_count_if_asked)
 {
 	start();
 	for (unsigned i = 0; i < 20; i++)
 		request(LC, i * 100000.0, i * 100000.0 + 1000, i + 1, 0);
+	struct rein_trace_record *lost = span(REIN_TRACE_LOST, LC, 0, 100000);
+	lost->a = 1000; /* long before */
+	put(lost);
+	lost = span(REIN_TRACE_LOST, LC, 1800000, 1850000);
+	lost->a = 7;
+	put(lost);
 	const struct rein_attribute_wish wish = {.worst = 10, .last_ns = 500 * REIN_MS};
 	run(&wish);
 	ck_assert_uint_eq(got.n_requests, 6);
+	ck_assert_uint_eq(got.records_lost, 7);
 	stop();
 }
 TEST_END
@@ -193,5 +264,6 @@ TEST_END
 TESTS("attribution, whole", the_way_back_may_lead_through_the_request_before,
       deadlines_and_medians_say_what_is_late, guessed_requests_are_from_idle_to_idle,
       a_job_at_work_counts_in_the_matrix_only, the_matrix_adds_up_to_all_latencies,
-      only_the_last_seconds_count_if_asked, whatever_the_records_say_the_parts_add_up,
-      nothing_recorded_is_no_error)
+      many_small_culprits_are_others, a_single_small_culprit_is_named,
+      nothing_since_then_is_no_time, only_the_last_seconds_count_if_asked,
+      whatever_the_records_say_the_parts_add_up, nothing_recorded_is_no_error)

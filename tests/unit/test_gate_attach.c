@@ -203,6 +203,55 @@ TEST(the_bell_rings_behind_a_launch_and_before_a_copy)
 }
 TEST_END
 
+static void begin_with_the_daemon_asleep(void)
+{
+	join_daemon(&welcome);
+	ck_assert(eventually(has_rung, NULL, 10000));
+	daemon_side.board->asleep = 1;
+	launch(NULL); /* tells of its device too */
+	hook_cuStreamSynchronize(NULL);
+	(void)rung();
+	rung_before = 99;
+}
+
+/* What the driver blocks at the program's wish is no launch in that sense. */
+TEST(the_bell_rings_before_a_launch_that_blocks)
+{
+	setenv("CUDA_LAUNCH_BLOCKING", "1", 1);
+	begin_with_the_daemon_asleep();
+	fake_during = look_at_bell;
+	launch(NULL);
+	ck_assert_uint_eq(rung_before, 1);
+	ck_assert_uint_eq(rung(), 0);
+}
+TEST_END
+
+static void *copy_main(void *unused)
+{
+	char bytes[8];
+	hook_cuMemcpyDtoH_v2(bytes, 4096, sizeof(bytes));
+	return NULL;
+}
+
+static void copy_meanwhile(void)
+{
+	pthread_t t;
+	fake_during = look_at_bell;
+	pthread_create(&t, NULL, copy_main, NULL);
+	pthread_join(t, NULL);
+}
+
+/* A launch may take long after all, the first of a kernel: who blocks meanwhile rings for it. */
+TEST(who_blocks_rings_for_another_launch)
+{
+	begin_with_the_daemon_asleep();
+	fake_during = copy_meanwhile;
+	launch(NULL);
+	ck_assert_uint_eq(rung_before, 1);
+	ck_assert_uint_eq(rung(), 0); /* once */
+}
+TEST_END
+
 static uint32_t published(void)
 {
 	return rein_load_seqcst(&daemon_side.status->demand) / REIN_DEMAND_COUNT;
@@ -574,6 +623,7 @@ TEST(ringing_a_dead_daemon_raises_no_signal)
 TEST_END
 
 TESTS("attaching", the_bell_rings_behind_a_launch_and_before_a_copy,
+      the_bell_rings_before_a_launch_that_blocks, who_blocks_rings_for_another_launch,
       who_is_alone_tells_late_that_it_is_idle, ringing_a_dead_daemon_raises_no_signal,
       doorbell_number_that_became_somebody_elses, joins_and_declares,
       a_bad_time_asks_for_no_reservation, what_was_not_granted_is_said,

@@ -91,6 +91,17 @@ void rp_range_add(uint64_t recorded, uint64_t ours, uint64_t size)
 	ranges[n_ranges++] = (struct range){recorded, ours, size, false};
 }
 
+static enum rp_found look_up_memory(uint64_t *v)
+{
+	const struct range *r = range_of(*v, false);
+	if (!r)
+		r = range_of(*v, true);
+	if (!r || !r->ours)
+		return r ? RP_LOST : RP_UNKNOWN;
+	*v = r->ours + (*v - r->recorded);
+	return RP_FOUND;
+}
+
 enum rp_found rp_look_up(uint64_t *v)
 {
 	uint64_t ours = 0;
@@ -100,13 +111,7 @@ enum rp_found rp_look_up(uint64_t *v)
 		*v = ours ? ours : *v;
 		return ours ? RP_FOUND : RP_LOST;
 	}
-	const struct range *r = range_of(*v, false);
-	if (!r)
-		r = range_of(*v, true);
-	if (!r || !r->ours)
-		return r ? RP_LOST : RP_UNKNOWN;
-	*v = r->ours + (*v - r->recorded);
-	return RP_FOUND;
+	return look_up_memory(v);
 }
 
 uint64_t rp_scratch(void)
@@ -125,7 +130,8 @@ uint64_t rp_scratch(void)
 
 uint64_t rp_host(uint64_t v)
 {
-	return rp_look_up(&v) == RP_FOUND ? v : rp_scratch();
+	/* not the handles: a heap gives the address of one that was destroyed to a buffer */
+	return v <= RP_SMALL || look_up_memory(&v) == RP_FOUND ? v : rp_scratch();
 }
 
 bool rp_range_live(uint64_t v)

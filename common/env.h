@@ -17,7 +17,7 @@
 	  "the GPU time that one request takes at most, as 6ms; with REIN_PERIOD")                 \
 	X(CLASS, "REIN_CLASS", "librein.so, rein run", "by the rules of rein.conf",                \
 	  "the class that the program asks for")                                                   \
-	X(CUPTI, "REIN_CUPTI", "librein.so", "the program's, else found by the loader",             \
+	X(CUPTI, "REIN_CUPTI", "librein.so", "the program's, else found by the loader",            \
 	  "CUPTI's library, for GPU times (cupti = on, rein trace --cupti)")                       \
 	X(DEADLINE, "REIN_DEADLINE", "librein.so, rein run", "none",                               \
 	  "how long after its arrival a request is due; with REIN_PERIOD and REIN_BUDGET")         \

@@ -101,9 +101,8 @@ static CUresult text_of(CUlinkState s, CUjitInputType type, const void *data, si
 	if (r != CUDA_SUCCESS)
 		return s->n_options ? sg_module_try(data, size, s->n_options, s->options, s->values)
 		                    : r;
-	return sg_module_text(data, size, text, &len, &err) == IMAGE_PTX
-	           ? CUDA_SUCCESS
-	           : CUDA_ERROR_INVALID_IMAGE;
+	return sg_module_text(data, size, text, &len, &err) == IMAGE_PTX ? CUDA_SUCCESS
+	                                                                 : CUDA_ERROR_INVALID_IMAGE;
 }
 
 CUresult cuLinkAddData_v2(CUlinkState state, CUjitInputType type, void *data, size_t size,

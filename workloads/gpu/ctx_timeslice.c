@@ -7,8 +7,8 @@
  * 200 and 1024 µs and back. What is left of BE's own speed while nobody else has work? Which share
  * does each get; how long does a short kernel of the other (LC) take, launch to end, beside BE?
  * Read: chunks of work done, written by the kernels to host memory while they run, within a fixed
- * time, relative to the same alone; latencies by the host's clock. Without effect: shares of about a
- * half at each setting, and the same latency.
+ * time, relative to the same alone; latencies by the host's clock. Without effect: shares of about
+ * a half at each setting, and the same latency.
  */
 #include <errno.h>
 #include <stdio.h>

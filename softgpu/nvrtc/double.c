@@ -21,6 +21,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#ifndef SOFTGPU_TOOLKIT /* the Makefile names the toolkit of the build */
+#define SOFTGPU_TOOLKIT "/usr/local/cuda"
+#endif
 #define EXPORT __attribute__((visibility("default")))
 #define SONAME "libnvrtc.so.13"
 

@@ -48,6 +48,8 @@
 	  "how many of the GPU's SMs it is to have, as 32, 25% or '75% shared'")                   \
 	X(WEIGHT, "REIN_WEIGHT", "librein.so, rein run", "the class'",                             \
 	  "its part among equals, 1 to 10000")                                                     \
+	X(LAUNCH_BLOCKING, "CUDA_LAUNCH_BLOCKING", "librein.so", "not set",                        \
+	  "CUDA's: unless 0, launches wait for their kernels; the daemon is woken before")         \
 	X(MPS_PERCENTAGE, "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "rein run", "not set",              \
 	  "MPS's: the part of the SMs that a program may use; set for --sms where MPS runs")       \
 	X(MPS_PIPES, "CUDA_MPS_PIPE_DIRECTORY", "rein run", "/tmp/nvidia-mps",                     \

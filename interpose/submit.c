@@ -25,8 +25,8 @@ void rein_shim_ready(void)
 {
 	static rein_a32 once;
 	if (!rein_swap_seqcst(&once, 1)) {
-		const char *block = getenv("CUDA_LAUNCH_BLOCKING");
-		rein_store_relaxed(&launches_block, block && *block && strcmp(block, "0") != 0);
+		const char *block = rein_env_filled(REIN_ENV_LAUNCH_BLOCKING);
+		rein_store_relaxed(&launches_block, block && strcmp(block, "0") != 0);
 		rein_log_init("librein", REIN_LOG_ERROR, false);
 		if (rein_env_disabled())
 			rein_or_seqcst(&rein_attention, REIN_ATT_OFF);

@@ -12,6 +12,7 @@
 #include "tests/harness.h"
 #include "tests/unit/fake_driver.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -141,7 +142,8 @@ static void run(unsigned clients, uint32_t transitions)
 		pthread_create(&client[i], NULL, client_main, NULL);
 	for (unsigned i = 0; i < clients; i++)
 		pthread_join(client[i], NULL);
-	ck_assert_int_eq(write(push, &one, sizeof(one)), sizeof(one));
+	/* a full one has been rung and not yet heard */
+	ck_assert(write(push, &one, sizeof(one)) == sizeof(one) || errno == EAGAIN);
 	pthread_join(arbiter, NULL);
 	ck_assert_uint_eq(stuck, 0);
 	ck_assert_uint_eq(violations, 0);

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """enforcement: what rein itself does on this GPU, by its own daemon. Every enemy computes the same
 bits alone and while an urgent program preempts it with all gates; a program in a slice of n SMs gets
-their part of the throughput; programs held by a daemon that is killed run on within a lease."""
+their part of the throughput, and the same bits while the slice changes; under MPS a quarter of the
+SMs keeps its latency beside a kernel that stays on the rest; programs held by a daemon that is
+killed run on within a lease."""
 
 import contextlib
 import json
@@ -9,11 +11,13 @@ import random
 import signal
 import time
 
+import mps
 from sharing import GATES
 from stage import NO_PROFILE, Skip
 
 LIMIT_S = 40
 ALL_GATES = NO_PROFILE | GATES["rein-context"]
+PERCENTAGE = "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"
 LEASE_MS = 100
 BUSY_HOST_MS = 400  # beyond the lease, before it counts as late
 # kind → units, so that a run takes about a second beside an urgent program; and what else where the
@@ -115,6 +119,64 @@ def slices(stage):
                            f"throughput of kernels of 0.5 ms under REIN_SMS={sms}, {part} expected")
 
 
+def changing_slice(stage):
+    """The same bits while the slice changes under load."""
+    rein = stage.machine.build / "rein"
+    if not rein.exists():
+        stage.skip("enforcement.changing_slice_same_bits", "rein was not built")
+        return
+    argv = [program(stage, "enemy"), "--kind", "long", "--work", 150, "--check", "--seed", 2,
+            *small(stage, "--iterations 2 --batch 10 --elements 16384")]
+    with stage.daemon(NO_PROFILE) as daemon:
+        env = environment(stage, daemon.env(prio=0, name="changing", REIN_SMS="50%"), "enemy_step=500us")
+        load = stage.start("enemy, changing slice", argv, env=env)
+        changes = 0
+        while load.running() and stage.left() > stage.limit_s * 0.3:
+            sms = ("25%", "all", "75%", "50%")[changes % 4]
+            changes += stage.run("rein set", [rein, "set", "changing", "--sms", sms], limit_s=5,
+                                 env=env, ok=None).status == 0
+        beside = figures(load.wait(10).out)
+    alone = figures(stage.run("enemy alone", argv, limit_s=10, env=environment(
+        stage, stage.machine.environment(), "enemy_step=500us")).out)
+    if alone and beside:
+        same = alone["digest"] == beside["digest"]
+        stage.fact("enforcement.changing_slice_same_bits", same, None, f"after {changes} changes")
+        if not same:
+            stage.problem("a result is another one while its slice changes")
+
+
+def quarter(stage, env, seconds, beside=None):
+    """The p99 in ms of a program on a quarter of the SMs, alone or beside a kernel that stays."""
+    other = None
+    times = "lc_step=1ms,enemy_persistent=2s"
+    if beside:
+        other = stage.start("persistent", [program(stage, "enemy"), "--kind", "persistent",
+                                           "--seconds", 0, *small(stage, "--elements 1024")],
+                            env=environment(stage, env | {PERCENTAGE: "75"}, times))
+        time.sleep(0.5)
+    out = stage.run("lc on a quarter", [program(stage, "lc"), "--seconds", seconds, "--period", 20,
+                                        "--arrivals", "periodic", "--kernels", 3, "--kernel-us",
+                                        1000, "--json", "-"], limit_s=seconds + 8,
+                    env=environment(stage, env | {PERCENTAGE: "25"}, times)).out
+    if other:
+        other.stop(signal.SIGTERM)
+    return (figures(out) or {}).get("latency", {}).get("p99_ns", 0) / 1e6
+
+
+def reserved(stage):
+    fact = "enforcement.quarter_p99_over_solo"
+    try:
+        with mps.server(stage) as env:
+            env = stage.machine.environment() | env
+            alone, beside = quarter(stage, env, 2), quarter(stage, env, 2, beside=True)
+    except mps.Unavailable as e:
+        stage.skip(fact, str(e))
+        return
+    if alone and beside:
+        stage.fact(fact, beside / alone, "of solo", "p99 on 25 % of the SMs beside a kernel that "
+                   f"stays on 75 %, by MPS percentages: {beside:.2f} ms, alone {alone:.2f} ms")
+
+
 # ---- the daemon's death
 
 def await_joined(daemon, programs, until):
@@ -167,6 +229,8 @@ def run(stage):
     end = time.monotonic() + stage.left()
     same_bits(stage)
     slices(stage)
+    changing_slice(stage)
+    reserved(stage)
     deaths(stage, end - 4)
 
 

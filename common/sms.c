@@ -25,6 +25,8 @@ int rein_sms_parse(const char *text, uint32_t *out)
 	}
 	if (strcmp(end, " shared") == 0)
 		sms |= REIN_SMS_SHARED;
+	else if (strcmp(end, " long") == 0)
+		sms |= REIN_SMS_LONG;
 	else if (*end)
 		return -EINVAL;
 	*out = sms;
@@ -33,14 +35,14 @@ int rein_sms_parse(const char *text, uint32_t *out)
 
 char *rein_sms_text(char buf[REIN_SMS_TEXT_LEN], uint32_t sms)
 {
-	const char *shared = sms & REIN_SMS_SHARED ? " shared" : "";
+	const char *when = sms & REIN_SMS_SHARED ? " shared" : sms & REIN_SMS_LONG ? " long" : "";
 	unsigned n = sms & REIN_SMS_COUNT;
 	if (sms & REIN_SMS_ALL)
 		snprintf(buf, REIN_SMS_TEXT_LEN, "all");
 	else if (sms & REIN_SMS_PERMILLE)
-		snprintf(buf, REIN_SMS_TEXT_LEN, "%u%%%s", n / 10, shared);
+		snprintf(buf, REIN_SMS_TEXT_LEN, "%u%%%s", n / 10, when);
 	else if (n)
-		snprintf(buf, REIN_SMS_TEXT_LEN, "%u%s", n, shared);
+		snprintf(buf, REIN_SMS_TEXT_LEN, "%u%s", n, when);
 	else
 		buf[0] = 0;
 	return buf;
@@ -49,7 +51,10 @@ char *rein_sms_text(char buf[REIN_SMS_TEXT_LEN], uint32_t sms)
 bool rein_sms_ok(uint32_t sms)
 {
 	uint32_t n = sms & REIN_SMS_COUNT;
-	if (sms & ~(REIN_SMS_COUNT | REIN_SMS_PERMILLE | REIN_SMS_SHARED | REIN_SMS_ALL))
+	uint32_t when = sms & (REIN_SMS_SHARED | REIN_SMS_LONG);
+	if (sms & ~(REIN_SMS_COUNT | REIN_SMS_PERMILLE | REIN_SMS_ALL | when))
+		return false;
+	if (when == (REIN_SMS_SHARED | REIN_SMS_LONG))
 		return false;
 	return !(sms & REIN_SMS_PERMILLE) || (n >= 1 && n <= 1000);
 }

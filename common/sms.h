@@ -5,6 +5,8 @@
  *
  *	32            so many           25%     a part of the device's
  *	75% shared    only while a more urgent program is active on the device
+ *	75% long      while a more urgent program is registered, if its kernels are too long for the
+ *	              gates that the device has
  *	all           no slice
  */
 #ifndef REIN_COMMON_SMS_H
@@ -20,8 +22,9 @@
 /* REIN_SMS_COUNT and REIN_SMS_PERMILLE as in the verdict, and: */
 #define REIN_SMS_SHARED 0x20000000u
 #define REIN_SMS_ALL 0x10000000u
+#define REIN_SMS_LONG 0x08000000u
 #define REIN_SMS_TEXT_LEN 24
-#define REIN_SMS_ACCEPTED "all, 1 to 65535, 1% to 100%, each with ' shared' if wanted"
+#define REIN_SMS_ACCEPTED "all, 1 to 65535, 1% to 100%, each with ' shared' or ' long' if wanted"
 
 /* 0, or -EINVAL. */
 REIN_MUST_CHECK int rein_sms_parse(const char *text, uint32_t *out);

@@ -77,8 +77,8 @@ uint64_t rein_points_every(const struct rein_arbiter *a, const struct rein_arbit
 uint32_t rein_points_timeslice(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
                                const struct rein_arbiter_device *d, uint32_t wish_us);
 /* Its slice of one device, as in the verdict; 0: none. `wish`: the policy's, or 0. */
-uint32_t rein_points_sms(const struct rein_arbiter_client *c, const struct rein_arbiter_device *d,
-                         uint32_t wish);
+uint32_t rein_points_sms(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
+                         const struct rein_arbiter_device *d, uint32_t wish);
 /* How it is to be held, now or if that goes on. */
 uint32_t rein_points_mode(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
                           uint64_t now_ns);

@@ -79,7 +79,7 @@ static void take_answer(const struct rein_arbiter *a, const struct rein_arbiter_
 		    .backlog_launches =
 			v->backlog_launches ? v->backlog_launches : c->policy.backlog_launches,
 		    .point_ns = v->metered ? rein_points_every(a, c, d, v->point_ns) : 0,
-		    .sms = rein_points_sms(c, d, v->sms),
+		    .sms = rein_points_sms(a, c, d, v->sms),
 		    .timeslice_us = rein_points_timeslice(a, c, d, v->timeslice_us)};
 	}
 }

@@ -143,19 +143,6 @@ static bool is_crowded(const struct rein_arbiter_client *c, const struct rein_ar
 	return crowded;
 }
 
-/* The more urgent have the device's first SMs, the others its last ones: as long as the sizes allow
- * it they have none in common. */
-uint32_t rein_points_sms(const struct rein_arbiter_client *c, const struct rein_arbiter_device *d,
-                         uint32_t wish)
-{
-	uint32_t sms = wish ? wish : c->sms;
-	if (!(c->can & REIN_CAN_SLICE) || sms & REIN_SMS_ALL ||
-	    (sms & REIN_SMS_SHARED && !is_crowded(c, d)))
-		return wish;
-	sms &= REIN_SMS_COUNT | REIN_SMS_PERMILLE;
-	return sms && !rein_arbiter_is_urgent(c) ? sms | REIN_SMS_LAST : sms;
-}
-
 /* Below this a kernel is over before holding it has paid. */
 static uint64_t worth_holding_ns(const struct rein_arbiter *a, const struct rein_arbiter_client *c)
 {
@@ -179,13 +166,41 @@ static bool can_hold_contexts(const struct rein_arbiter *a, const struct rein_ar
 	       recipe != REIN_RM_RECIPE_TIMESLICE;
 }
 
-/* What the launch gate and points cannot stop soon. */
+/* Longer than what the launch gate and points can stop soon; unknown ones are. */
+static bool has_long_kernels(const struct rein_arbiter *a, const struct rein_arbiter_client *c)
+{
+	return !c->history.longest_ns || c->history.longest_ns > worth_holding_ns(a, c);
+}
+
 static bool takes_long(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
                        uint64_t now_ns)
 {
-	uint64_t longest_ns = c->history.longest_ns;
 	bool still = c->held && now_ns - c->closed_ns >= REIN_ARBITER_TICK_NS;
-	return still || !longest_ns || longest_ns > worth_holding_ns(a, c);
+	return still || has_long_kernels(a, c);
+}
+
+/* When a slice is in force that is not for always. A kernel keeps the SMs on which it began:
+ * against long ones it must be there before the urgent request is. */
+static bool is_due(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
+                   const struct rein_arbiter_device *d, uint32_t sms)
+{
+	if (sms & REIN_SMS_SHARED)
+		return is_crowded(c, d);
+	if (sms & REIN_SMS_LONG)
+		return is_outranked(c, d) && !can_hold_contexts(a, c) && has_long_kernels(a, c);
+	return true;
+}
+
+/* The more urgent have the device's first SMs, the others its last ones: as long as the sizes allow
+ * it they have none in common. */
+uint32_t rein_points_sms(const struct rein_arbiter *a, const struct rein_arbiter_client *c,
+                         const struct rein_arbiter_device *d, uint32_t wish)
+{
+	uint32_t sms = wish ? wish : c->sms;
+	if (!(c->can & REIN_CAN_SLICE) || sms & REIN_SMS_ALL || !is_due(a, c, d, sms))
+		return wish;
+	sms &= REIN_SMS_COUNT | REIN_SMS_PERMILLE;
+	return sms && !rein_arbiter_is_urgent(c) ? sms | REIN_SMS_LAST : sms;
 }
 
 uint32_t rein_points_mode(const struct rein_arbiter *a, const struct rein_arbiter_client *c,

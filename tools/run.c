@@ -288,7 +288,7 @@ static int set_slice(struct plan *p)
 {
 	uint32_t sms = p->wish.hello.sms;
 	char text[16];
-	if (!(sms & REIN_SMS_PERMILLE) || sms & REIN_SMS_SHARED || !mps_runs())
+	if (!(sms & REIN_SMS_PERMILLE) || sms & (REIN_SMS_SHARED | REIN_SMS_LONG) || !mps_runs())
 		return 0;
 	if (rein_env_filled(REIN_ENV_MPS_PERCENTAGE)) {
 		rein_cli_warn("sms: %s is set to %s and stays; the slice is a part of that",

@@ -217,6 +217,33 @@ static double lc_p99_ns(void)
 	return p99;
 }
 
+/* Under MPS no context gate holds: against kernels of any length SMs are kept free, if asked. */
+TEST(sms_are_reserved_against_long_kernels)
+{
+	setenv("SOFTGPU_MPS", "1", 1);
+	start("be_step=20ms");
+	setenv("REIN_SMS", "75% long", 1);
+	loaded = rig_start(&rig, 0, "workloads/be", "--seconds 0");
+	unsetenv("REIN_SMS");
+	rig_expect_progress(&rig, loaded.pid, "submissions", 10, WAIT_MS);
+	ck_assert_int_eq(rig_counter(&rig, loaded.pid, "sms_now"), 0); /* alone: all */
+	struct proc lc =
+	    rig_start(&rig, 50, "workloads/lc", "--requests 200 --period 20 --arrivals periodic");
+	rig_expect_progress(&rig, loaded.pid, "sms_now", 5, WAIT_MS);
+	ck_assert_int_eq(rig_counter(&rig, loaded.pid, "sms_now"), 6);
+	ck_assert_int_eq(rig_counter(&rig, lc.pid, "sms_now"), 0);
+	proc_kill(&lc, SIGTERM);
+	proc_wait(&lc, NULL, 0, RUN_MS);
+	for (int i = 0; i < 500 && rig_counter(&rig, loaded.pid, "sms_now"); i++)
+		usleep(10000);
+	ck_assert_int_eq(rig_counter(&rig, loaded.pid, "sms_now"), 0);
+	proc_kill(&loaded, SIGTERM);
+	int rc = proc_wait(&loaded, out, sizeof(out), RUN_MS);
+	ck_assert_msg(rc == 0, "exit %d: %s", rc, out); /* each step ran once, in order */
+	rig_fini(&rig);
+}
+TEST_END
+
 /* Each on its part of the SMs: nothing waits for the kernel that stays, for hundreds of them. */
 TEST(a_reservation_holds_beside_a_kernel_that_stays)
 {
@@ -294,5 +321,5 @@ TEST_END
 TESTS("slices", kernels_of_each_kind_of_stream_are_confined,
       an_event_of_a_stream_that_was_never_used_keeps_its_place, a_forked_child_has_no_slice,
       without_mps_it_is_said_once, throughput_follows_the_sms, a_slice_changes_under_load,
-      threads_share_a_stream_that_comes_and_goes, a_reservation_holds_beside_a_kernel_that_stays,
-      where_mps_runs_a_part_is_its_percentage)
+      threads_share_a_stream_that_comes_and_goes, sms_are_reserved_against_long_kernels,
+      a_reservation_holds_beside_a_kernel_that_stays, where_mps_runs_a_part_is_its_percentage)

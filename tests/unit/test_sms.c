@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* How many SMs a program is to have: as people write it, and what the arbiter makes of it. */
+#include "common/rm.h"
 #include "common/sms.h"
 #include "tests/unit/arbiter_rig.h"
 
@@ -14,12 +15,14 @@ TEST(what_people_write)
 	    {"32 shared", "32 shared", 32 | REIN_SMS_SHARED},
 	    {"25%", "25%", 250 | REIN_SMS_PERMILLE},
 	    {"1% shared", "1% shared", 10 | REIN_SMS_PERMILLE | REIN_SMS_SHARED},
+	    {"75% long", "75% long", 750 | REIN_SMS_PERMILLE | REIN_SMS_LONG},
 	    {"100%", "all", REIN_SMS_ALL},
 	    {"all", "all", REIN_SMS_ALL},
 	};
-	static const char *const bad[] = {"",     "0",    "0%",       "101%",    "65536",    "-1",
-	                                  "+1",   " 1",   "1 ",       "1shared", "25 %",     "25%%",
-	                                  "half", "alle", "1 Shared", "1.5%",    "1 shared "};
+	static const char *const bad[] = {"",     "0",         "0%",           "101%", "65536",
+	                                  "-1",   "+1",        " 1",           "1 ",   "1shared",
+	                                  "25 %", "25%%",      "half",         "alle", "1 Shared",
+	                                  "1.5%", "1 shared ", "1 shared long"};
 	char text[REIN_SMS_TEXT_LEN];
 	for (size_t i = 0; i < REIN_ARRAY_LEN(good); i++) {
 		uint32_t sms = 0;
@@ -41,6 +44,7 @@ TEST(what_a_peer_may_not_say)
 	ck_assert(rein_sms_ok(0));
 	ck_assert(!rein_sms_ok(REIN_SMS_LAST | 8)); /* where its slice is is not its own to say */
 	ck_assert(!rein_sms_ok(1u << 16));
+	ck_assert(!rein_sms_ok(REIN_SMS_LONG | REIN_SMS_SHARED | 8));
 	ck_assert(!rein_sms_ok(REIN_SMS_PERMILLE));
 	ck_assert(!rein_sms_ok(REIN_SMS_PERMILLE | 1001));
 }
@@ -109,6 +113,33 @@ TEST(a_shared_slice_is_in_force_while_somebody_more_urgent_is_active)
 }
 TEST_END
 
+/* There before the urgent request is: what began on all SMs keeps them. */
+TEST(a_slice_against_long_kernels_is_in_force_where_no_gate_stops_them)
+{
+	start(&rein_policy_fifo);
+	struct party *be = with("be", 0, 8 | REIN_SMS_LONG, REIN_CAN_SLICE | REIN_CAN_CONTEXT);
+	busy(be);
+	ck_assert(!sliced(be)); /* nobody to reserve for */
+	struct party *lc = with("lc", 50, 0, REIN_CAN_SLICE);
+	run();
+	ck_assert_uint_eq(verdict(be), 8 | REIN_SMS_LAST); /* not yet known, so taken for long */
+	ck_assert(sliced(be));
+	be->c.history.longest_ns = REIN_POINT_NS / 2;
+	busy(lc);
+	ck_assert(!sliced(be) && !verdict(be));
+	be->c.history.longest_ns = 50 * REIN_MS;
+	idle(lc), pass(LINGER_NS), busy(lc);
+	ck_assert(sliced(be));
+	struct rein_gates_of gates = {
+	    .other = {.can = REIN_CAN_CONTEXT, .context_recipe = REIN_RM_RECIPE_DISABLE}};
+	rein_arbiter_set_gates(a, &gates, now_ns);
+	run();
+	ck_assert(!sliced(be)); /* that stops them too */
+	leave(be), leave(lc);
+	finish();
+}
+TEST_END
+
 TEST(it_changes_live)
 {
 	char why[160];
@@ -128,4 +159,5 @@ TEST(it_changes_live)
 TEST_END
 
 TESTS("sms", what_people_write, what_a_peer_may_not_say, the_more_urgent_have_the_first_sms,
+      a_slice_against_long_kernels_is_in_force_where_no_gate_stops_them,
       a_shared_slice_is_in_force_while_somebody_more_urgent_is_active, it_changes_live)

@@ -34,7 +34,7 @@ class Unavailable(Exception):
 def available(stage):
     """None if MPS can be tried on this machine, else why not."""
     if stage.machine.simulated:
-        return "the software GPU has no MPS"
+        return "the software GPU has no MPS server to start (its MPS mode is SOFTGPU_MPS=1)"
     if not stage.machine.mps:
         return "nvidia-cuda-mps-control is not installed"
     if not shutil.which("nvidia-cuda-mps-server"):

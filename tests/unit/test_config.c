@@ -186,7 +186,7 @@ static const struct {
      "gate, sms, cupti"},
     {"[class x]\ncupti = maybe\n", "rein.conf:2: unknown cupti 'maybe'; accepted: on, off"},
     {"[class x]\nsms = 0\n", "rein.conf:2: bad sms '0'; accepted: all, 1 to 65535, 1% to 100%, "
-                             "each with ' shared' if wanted"},
+                             "each with ' shared' or ' long' if wanted"},
     {"[daemon]\npolicyy=1\n", "rein.conf:2: unknown key 'policyy' in [daemon]; accepted: policy, "
                               "mode, events, gates, ageing, bpf, metrics"},
     {"[daemon]\nmetrics = 10.0.0.1:9464\n",

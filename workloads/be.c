@@ -122,18 +122,11 @@ static struct settings parse(int argc, char **argv)
 		case JSON:
 			s.json = optarg;
 			break;
-		case 'h':
-			fputs(usage, stdout);
-			exit(0);
 		default:
-			fputs(usage, stderr);
-			exit(WL_EXIT_USAGE);
+			wl_option_usage(c, usage);
 		}
 	}
-	if (optind < argc) {
-		fprintf(stderr, "be: unexpected argument '%s'\n%s", argv[optind], usage);
-		exit(WL_EXIT_USAGE);
-	}
+	wl_option_no_more(argc, argv, usage);
 	return s;
 }
 

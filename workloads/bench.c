@@ -575,18 +575,11 @@ static void parse(struct bench *b, int argc, char **argv)
 		case 'r':
 			b->rounds = (unsigned)wl_option_integer("--rounds", optarg, 1, ROUNDS_MAX);
 			break;
-		case 'h':
-			fputs(usage, stdout);
-			exit(0);
 		default:
-			fputs(usage, stderr);
-			exit(WL_EXIT_USAGE);
+			wl_option_usage(c, usage);
 		}
 	}
-	if (optind < argc) {
-		fprintf(stderr, "bench: unexpected argument '%s'\n%s", argv[optind], usage);
-		exit(WL_EXIT_USAGE);
-	}
+	wl_option_no_more(argc, argv, usage);
 }
 
 /* The recording of the daemon with events: its bytes; removed on the way. */

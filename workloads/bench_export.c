@@ -308,13 +308,9 @@ int main(int argc, char **argv)
 		} else if (c == 'o') {
 			snprintf(out, sizeof(out), "%s", optarg);
 		} else {
-			fputs(usage, c == 'h' ? stdout : stderr);
-			return c == 'h' ? 0 : WL_EXIT_USAGE;
+			wl_option_usage(c, usage);
 		}
 	}
-	if (optind < argc) {
-		fprintf(stderr, "bench_export: unexpected argument '%s'\n%s", argv[optind], usage);
-		return WL_EXIT_USAGE;
-	}
+	wl_option_no_more(argc, argv, usage);
 	return wl_make_folder(out) ? 1 : run(out, events);
 }

@@ -541,16 +541,12 @@ static void parse(struct bench *b, int argc, char **argv)
 		} else if (c == 'K') {
 			keep_kind(&b->result, optarg);
 		} else {
-			fputs(usage, c == 'h' ? stdout : stderr);
-			exit(c == 'h' ? 0 : WL_EXIT_USAGE);
+			wl_option_usage(c, usage);
 		}
 	}
 	for (size_t i = 0; i < WL_PREEMPT_ROWS; i++)
 		b->result.asked[i] = !b->only || b->only == &rows[i];
-	if (optind < argc) {
-		fprintf(stderr, "bench_preempt: unexpected argument '%s'\n%s", argv[optind], usage);
-		exit(WL_EXIT_USAGE);
-	}
+	wl_option_no_more(argc, argv, usage);
 }
 
 int main(int argc, char **argv)

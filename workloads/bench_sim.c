@@ -4,7 +4,6 @@
  * CPU, under the policies, with few clients and with many. The fastest of some rounds: what the
  * machine takes from us makes one slower only. CPU time.
  */
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,10 +11,8 @@
 
 #include "../common/clock.h"
 #include "../policy/sim/sim.h"
-#include "lib/daemon.h"
 #include "lib/jsonout.h"
-#include "lib/options.h"
-#include "lib/probe.h"
+#include "lib/benchout.h"
 #include "lib/table.h"
 
 #define ROUNDS 5
@@ -128,22 +125,6 @@ static const char usage[] = "usage: bench_sim [--out DIR]\n"
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {{"out", 1, 0, 'o'}, {"help", 0, 0, 'h'}, {0}};
-	char build[PATH_MAX / 2], out[PATH_MAX / 2];
-	int c;
-	if (wl_build_folder(build, sizeof(build)))
-		return 1;
-	snprintf(out, sizeof(out), "%.2000s/bench", build);
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (c != 'o') {
-			fputs(usage, c == 'h' ? stdout : stderr);
-			return c == 'h' ? 0 : WL_EXIT_USAGE;
-		}
-		snprintf(out, sizeof(out), "%s", optarg);
-	}
-	if (optind < argc) {
-		fprintf(stderr, "bench_sim: unexpected argument '%s'\n%s", argv[optind], usage);
-		return WL_EXIT_USAGE;
-	}
-	return wl_make_folder(out) ? 1 : run(out);
+	char out[PATH_MAX / 2];
+	return wl_bench_out(argc, argv, usage, out, sizeof(out)) ? 1 : run(out);
 }

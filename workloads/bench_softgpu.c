@@ -317,14 +317,10 @@ int main(int argc, char **argv)
 		} else if (c == 'r') {
 			rounds = (unsigned)wl_option_integer("--rounds", optarg, 1, ROUNDS_MAX);
 		} else {
-			fputs(usage, c == 'h' ? stdout : stderr);
-			return c == 'h' ? 0 : WL_EXIT_USAGE;
+			wl_option_usage(c, usage);
 		}
 	}
-	if (optind < argc) {
-		fprintf(stderr, "bench_softgpu: unexpected argument '%s'\n%s", argv[optind], usage);
-		return WL_EXIT_USAGE;
-	}
+	wl_option_no_more(argc, argv, usage);
 	if (wl_make_folder(out) || measure_rates(v, rounds))
 		return 1;
 	for (unsigned i = 0; i < rounds; i++)

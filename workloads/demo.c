@@ -499,18 +499,11 @@ static void parse(struct demo *d, int argc, char **argv)
 		case 'q':
 			d->result.seconds = 3;
 			break;
-		case 'h':
-			fputs(usage, stdout);
-			exit(0);
 		default:
-			fputs(usage, stderr);
-			exit(WL_EXIT_USAGE);
+			wl_option_usage(c, usage);
 		}
 	}
-	if (optind < argc) {
-		fprintf(stderr, "demo: unexpected argument '%s'\n%s", argv[optind], usage);
-		exit(WL_EXIT_USAGE);
-	}
+	wl_option_no_more(argc, argv, usage);
 	if (out)
 		snprintf(d->out, sizeof(d->out), "%s", out);
 	else

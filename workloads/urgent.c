@@ -101,14 +101,10 @@ static struct settings parse(struct wl_chain *c, int argc, char **argv)
 		else if (o == 'j')
 			s.json = optarg;
 		else {
-			fputs(usage, o == 'h' ? stdout : stderr);
-			exit(o == 'h' ? 0 : WL_EXIT_USAGE);
+			wl_option_usage(o, usage);
 		}
 	}
-	if (optind < argc) {
-		fprintf(stderr, "urgent: unexpected argument '%s'\n%s", argv[optind], usage);
-		exit(WL_EXIT_USAGE);
-	}
+	wl_option_no_more(argc, argv, usage);
 	return s;
 }
 

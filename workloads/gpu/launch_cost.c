@@ -324,18 +324,11 @@ int main(int argc, char **argv)
 		case 's':
 			serves = true;
 			break;
-		case 'h':
-			fputs(usage, stdout);
-			return 0;
 		default:
-			fputs(usage, stderr);
-			return WL_EXIT_USAGE;
+			wl_option_usage(c, usage);
 		}
 	}
-	if (optind < argc) {
-		fprintf(stderr, "launch_cost: unexpected argument '%s'\n%s", argv[optind], usage);
-		return WL_EXIT_USAGE;
-	}
+	wl_option_no_more(argc, argv, usage);
 	wl_fact_bound(limit_s);
 	open_rig(&r);
 	for (size_t i = 0; i < ASKS && !serves; i++)

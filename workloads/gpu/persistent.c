@@ -78,14 +78,10 @@ static void parse(struct persistent *p, int argc, char **argv)
 		else if (c == 'l')
 			p->limit_s = (unsigned)wl_option_integer("--limit", optarg, 1, 3600);
 		else {
-			fputs(usage, c == 'h' ? stdout : stderr);
-			exit(c == 'h' ? 0 : WL_EXIT_USAGE);
+			wl_option_usage(c, usage);
 		}
 	}
-	if (optind < argc) {
-		fprintf(stderr, "persistent: unexpected argument '%s'\n%s", argv[optind], usage);
-		exit(WL_EXIT_USAGE);
-	}
+	wl_option_no_more(argc, argv, usage);
 }
 
 static void launch(struct persistent *p, uint32_t steps_max)

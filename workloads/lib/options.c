@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -32,4 +33,19 @@ double wl_option_number(const char *option, const char *text, double min, double
 		exit(WL_EXIT_USAGE);
 	}
 	return v;
+}
+
+void wl_option_usage(int c, const char *usage)
+{
+	fputs(usage, c == 'h' ? stdout : stderr);
+	exit(c == 'h' ? 0 : WL_EXIT_USAGE);
+}
+
+void wl_option_no_more(int argc, char **argv, const char *usage)
+{
+	if (optind >= argc)
+		return;
+	fprintf(stderr, "%s: unexpected argument '%s'\n%s", program_invocation_short_name,
+	        argv[optind], usage);
+	exit(WL_EXIT_USAGE);
 }

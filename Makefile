@@ -366,7 +366,7 @@ lint: all ## clang-tidy, cppcheck, shellcheck, format, exported symbols, unclass
 	$(Q)tests/lint/lint.sh $(B) $(CUDA_DIR)
 fmt: ## format the C files
 	$(Q)clang-format -i $(C_FILES)
-fuzz: all ## fuzz each parser for FUZZ_SECONDS (default 60) each
+fuzz: all ## fuzz each parser (or FUZZ="ptx image") for FUZZ_SECONDS (default 60) each
 	$(Q)tests/fuzz/fuzz.sh $(B)
 install: all ## copy to $(DESTDIR)$(PREFIX)
 	$(Q)packaging/install.sh $(B) "$(DESTDIR)$(PREFIX)"

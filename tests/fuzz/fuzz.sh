@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Builds each tests/fuzz/fuzz_X.c with libFuzzer and the address sanitizer and runs it for
-# FUZZ_SECONDS (default 60), starting from tests/fuzz/seeds/X. Findings stay in BUILD/fuzz/X.
+# FUZZ_SECONDS (default 60), starting from tests/fuzz/seeds/X; FUZZ="ptx image": only these. Findings
+# stay in BUILD/fuzz/X.
 set -euo pipefail
 build=$1
 seconds=${FUZZ_SECONDS:-60}
@@ -15,6 +16,7 @@ failed=0
 for source in tests/fuzz/fuzz_*.c; do
 	name=$(basename "$source" .c)
 	name=${name#fuzz_}
+	[[ -z ${FUZZ:-} || " $FUZZ " == *" $name "* ]] || continue
 	dir=$build/fuzz/$name
 	mkdir -p "$dir/corpus"
 	echo "fuzz $name: building"

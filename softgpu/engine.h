@@ -179,6 +179,7 @@ struct sg_stats {
 	uint64_t memops;   /* memory operations, each of a batch */
 	uint64_t overruns; /* wall-clock mode: docs/softgpu.md says what one is */
 	uint64_t worst_overrun_ns;
+	uint64_t paced_ns; /* what kernels of unknown duration took less than modelled, added up */
 	uint64_t slices, slice_switches; /* time slices owned; switches paid for */
 	uint64_t busy_ns;                /* modelled time with at least one block resident */
 };

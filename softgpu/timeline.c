@@ -19,6 +19,7 @@
 #define KEPT_MEMOPS 4
 #define SET_BLOCK_BYTES 65536
 #define SET_BLOCK_THREADS 256
+#define PACE_SAID_NS (10 * REIN_S)
 
 static uint64_t max_u64(uint64_t a, uint64_t b)
 {
@@ -141,6 +142,20 @@ static void check_overrun(const struct sg_node *nd, uint64_t modelled_ns, bool l
 	sg_record_command(nd->item->stream->id, "overrun", nd->cmd->name, now - spent.wall_ns, now);
 }
 
+/* Who only wants results should not wait for a slow model without knowing that he need not. */
+static void tell_of_pace(uint64_t modelled_ns, struct sg_spent spent)
+{
+	const struct sg_model *m = sg_core.model;
+	uint64_t *paced_ns = &sg_core.stats.paced_ns;
+	if (m->mode != SG_MODE_WALL || m->measuring || modelled_ns <= spent.wall_ns)
+		return;
+	uint64_t before_ns = *paced_ns;
+	*paced_ns += modelled_ns - spent.wall_ns;
+	if (before_ns < PACE_SAID_NS && *paced_ns >= PACE_SAID_NS)
+		sg_record_say("kernels are done sooner than the modelled GPU would have them, and "
+		              "wait for it: SOFTGPU_MODE=fast runs them for their results only");
+}
+
 /* Duration alone on its SMs, and the memory bandwidth it uses then, by what it executed. */
 static uint64_t counted_ns(struct sg_node *nd)
 {
@@ -173,6 +188,8 @@ void sg_timeline_ran(struct sg_node *nd, CUresult result, struct sg_spent spent)
 	uint64_t modelled_ns = c->kind == SG_CMD_COPY ? nd->solo_ns : nd->kernel.solo_ns;
 	bool late = counted ? spent.wall_ns > modelled_ns : nd->timed_out;
 	check_overrun(nd, modelled_ns, late, spent);
+	if (counted)
+		tell_of_pace(modelled_ns, spent);
 	check_node(nd);
 }
 

@@ -6,6 +6,7 @@
  */
 #include "tests/harness.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -193,5 +194,24 @@ TEST(bad_configuration)
 }
 TEST_END
 
+/* Who did not ask about time is told that it is the model that takes it; who did, is not. */
+TEST(the_slow_model_says_so)
+{
+	char library_path[600], shm[64];
+	char *argv[] = {"/usr/bin/timeout", "-sKILL", "2",          (char *)built("workloads/be"),
+	                "--seconds",        "0",      "--elements", "65536",
+	                "--work",           "256",    NULL};
+	char *env[] = {library_path, shm, "SOFTGPU_IPC=0.001", "SOFTGPU_CLOCK_MHZ=1", NULL, NULL};
+	snprintf(library_path, sizeof(library_path), "LD_LIBRARY_PATH=%s", built("softgpu"));
+	snprintf(shm, sizeof(shm), "SOFTGPU_SHM=test-%d", (int)getpid());
+	ck_assert_int_eq(proc_run(argv, env, output, sizeof(output), LIMIT_MS), 128 + SIGKILL);
+	ck_assert_msg(count("SOFTGPU_MODE=fast runs them") == 1, "%s", output);
+	env[4] = "SOFTGPU_MODE=wall";
+	ck_assert_int_eq(proc_run(argv, env, output, sizeof(output), LIMIT_MS), 128 + SIGKILL);
+	ck_assert_msg(count("SOFTGPU_MODE=fast") == 0, "%s", output);
+}
+TEST_END
+
 TESTS("softgpu", basic, streams, memory_operations, arrays_and_textures, memory, all_answers,
-      graphs, errors, devices, between_processes, the_whole_surface, leaving, bad_configuration)
+      graphs, errors, devices, between_processes, the_whole_surface, leaving, bad_configuration,
+      the_slow_model_says_so)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * ptx_syscall.c: the functions that CUDA's device run-time provides to kernels: vprintf,
- * __assertfail, malloc and free, cudaGraphSetConditional. Output goes to the process's stdout, as
- * with a GPU, a whole message at a time.
+ * __assertfail, malloc and free, cudaGraphSetConditional. Output goes to the process's stdout, that
+ * of assertions to stderr, as with a GPU, a whole message at a time.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -216,19 +216,24 @@ static bool print(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane)
 	return true;
 }
 
-/* (message, file, line, function, size of a character) */
+/* (message, file, line, function, size of a character). The line is CUDA's own: programs and their
+ * users look for it. */
 static bool assert_fail(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane)
 {
-	char message[60], file[60];
+	char text[3][512]; /* message, file, function */
+	const uint32_t *c = w->block->ctaid;
 	uint64_t a, line;
-	if (!ptx_call_argument(w, in, lane, 0, 8, &a) ||
-	    !read_string(w, in, lane, a, message, sizeof(message)) ||
-	    !ptx_call_argument(w, in, lane, 1, 8, &a) ||
-	    !read_string(w, in, lane, a, file, sizeof(file)) ||
-	    !ptx_call_argument(w, in, lane, 2, 4, &line))
+	for (unsigned i = 0; i < 3; i++)
+		if (!ptx_call_argument(w, in, lane, i < 2 ? i : 3, 8, &a) ||
+		    !read_string(w, in, lane, a, text[i], sizeof(text[i])))
+			return false;
+	if (!ptx_call_argument(w, in, lane, 2, 4, &line))
 		return false;
-	return ptx_fault(w, in, lane, PTX_ASSERT, "%s:%u: assertion '%s' failed", file,
-	                 (unsigned)line, message);
+	fprintf(stderr, "%s:%u: %s: block: [%u,%u,%u], thread: [%u,%u,%u] Assertion `%s` failed.\n",
+	        text[1], (unsigned)line, text[2], c[0], c[1], c[2], w->tid[0][lane],
+	        w->tid[1][lane], w->tid[2][lane], text[0]);
+	return ptx_fault(w, in, lane, PTX_ASSERT, "%.59s:%u: assertion '%.59s' failed", text[1],
+	                 (unsigned)line, text[0]);
 }
 
 static bool allocate(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane)
@@ -286,9 +291,10 @@ bool ptx_exec_syscall(struct ptx_warp *w, const struct ptx_inst *in, uint32_t ma
 	    [PTX_SYS_FREE] = release,
 	    [PTX_SYS_CONDITION] = set_condition,
 	};
-	for (uint32_t rest = mask; rest; rest &= rest - 1)
-		if (!(in->op >= PTX_SYS_BUFFER ? ptx_exec_child : calls[in->op])(
-			w, in, (unsigned)__builtin_ctz(rest)))
-			return false;
-	return true;
+	bool ok = true;
+	/* each thread whose assertion fails says so; any other fault is the kernel's end */
+	for (uint32_t rest = mask; rest && (ok || in->op == PTX_SYS_ASSERT); rest &= rest - 1)
+		ok = (in->op >= PTX_SYS_BUFFER ? ptx_exec_child : calls[in->op])(
+		    w, in, (unsigned)__builtin_ctz(rest));
+	return ok;
 }

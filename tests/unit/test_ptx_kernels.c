@@ -472,6 +472,25 @@ TEST(special_registers)
 }
 TEST_END
 
+/* Runs k with `bx` threads; `text` becomes what that wrote to `fd`, 1 or 2. */
+static enum ptx_status run_captured(struct ptx_module *m, uint32_t bx, uint32_t **b, int fd,
+                                    char *text, size_t len, struct ptx_error *e)
+{
+	FILE *file = tmpfile(), *stream = fd == 1 ? stdout : stderr;
+	ck_assert_ptr_nonnull(file);
+	fflush(stream);
+	int saved = dup(fd);
+	dup2(fileno(file), fd);
+	enum ptx_status s = run_ptx(m, "k", (struct shape){.gx = 1, .bx = bx}, b, NULL, e);
+	fflush(stream);
+	dup2(saved, fd);
+	close(saved);
+	rewind(file);
+	text[fread(text, 1, len - 1, file)] = 0;
+	fclose(file);
+	return s;
+}
+
 /* The device run-time: printf with every kind of argument, malloc and free, assert. */
 TEST(system_calls)
 {
@@ -500,40 +519,32 @@ TEST(system_calls)
 	    "ld.param.b64 %rd5, [r]; } st.u32 [%rd5+96], 5; ld.global.u32 %r2, [%rd5+96];\n"
 	    "st.global.u32 [%rd0+4], %r2; { .param .b64 n; st.param.b64 [n], %rd5; call free, (n); "
 	    "}\n"
-	    "setp.ne.u32 %p, %r0, 0; @%p bra out; { .param .b64 a; .param .b64 b; .param .b32 c;\n"
+	    "setp.lt.s32 %p, %r0, 0; @%p bra out; { .param .b64 a; .param .b64 b; .param .b32 c;\n"
 	    ".param .b64 d; .param .b64 e; st.param.b64 [a], %rd3; st.param.b64 [b], %rd3;\n"
 	    "st.param.b32 [c], 12; st.param.b64 [d], %rd3; st.param.b64 [e], 1;\n"
 	    "call __assertfail, (a, b, c, d, e); } out: ret;\n}\n");
 	uint32_t *b = zeroed(8);
 	struct ptx_error e;
-	char text[100] = "";
-	FILE *file = tmpfile();
-	ck_assert_ptr_nonnull(file);
-	fflush(stdout);
-	int saved = dup(1), before = device_n;
-	dup2(fileno(file), 1);
-	enum ptx_status s = run_ptx(m, "k", (struct shape){.gx = 1, .bx = 2}, &b, NULL, &e);
-	fflush(stdout);
-	dup2(saved, 1);
-	close(saved);
-	rewind(file);
-	size_t n = fread(text, 1, sizeof(text) - 1, file);
-	fclose(file);
+	char text[200];
+	int before = device_n;
+	enum ptx_status s = run_captured(m, 2, &b, 1, text, sizeof(text), &e);
 	ck_assert_int_eq(s, PTX_OK);
 	ck_assert_str_eq(text, "-2 hi 3.25 abcdef012 %\n-1 hi 3.25 abcdef012 %\n");
-	ck_assert_uint_eq(n, 46);
 	ck_assert_uint_eq(b[0], 4);
 	ck_assert_uint_eq(b[1], 5);
 	ck_assert_int_eq(device_n, before);
 	fflush(stdout);
-	saved = dup(1);
+	int saved = dup(1);
 	ck_assert_ptr_nonnull(freopen("/dev/null", "w", stdout));
-	s = run_ptx(m, "k", (struct shape){.gx = 1, .bx = 3}, &b, NULL, &e);
+	s = run_captured(m, 4, &b, 2, text, sizeof(text), &e);
 	fflush(stdout);
 	dup2(saved, 1);
 	close(saved);
 	ck_assert_int_eq(s, PTX_ASSERT);
 	ck_assert_ptr_nonnull(strstr(e.text, "hi:12: assertion 'hi' failed; kernel 'k'"));
+	ck_assert_str_eq(text,
+	                 "hi:12: hi: block: [0,0,0], thread: [2,0,0] Assertion `hi` failed.\n"
+	                 "hi:12: hi: block: [0,0,0], thread: [3,0,0] Assertion `hi` failed.\n");
 	ptx_module_free(m);
 }
 TEST_END

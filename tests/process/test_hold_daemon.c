@@ -2,10 +2,11 @@
 /*
  * test_hold_daemon.c: the context gate with the real daemon, which is given a profile that names a
  * recipe, and a client that comes and goes at random moments (hammer.h): what it interrupts is
- * right to the bit, and goes on when the daemon is killed while it is held. REIN_GATE_DEATHS: how
- * often (default 4).
+ * right to the bit, and goes on when the daemon is killed while it is held; a tracer can see it.
+ * REIN_GATE_DEATHS: how often it is killed (default 4).
  */
 #include "common/clock.h"
+#include "profiler/bpf/bpf.h"
 #include "tests/process/hammer.h"
 
 #define KERNELS 150u
@@ -93,6 +94,44 @@ TEST(interrupted_at_random)
 }
 TEST_END
 
+#define BPFTRACE "/usr/bin/bpftrace"
+
+/* The probe rein:preempt, of what takes it off the GPU and lets it on again. */
+TEST(a_tracer_sees_it_taken_off_and_let_on_again)
+{
+	static char out[1 << 16];
+	char program[800], pid[16], why[256];
+	struct rein_bpf *bpf;
+	long long held_ns = 0;
+	if (access(BPFTRACE, X_OK) != 0 || rein_bpf_open(&bpf, why, sizeof(why)) != 0) {
+		printf("not tried: no " BPFTRACE ", or no right to use it\n");
+		return;
+	}
+	rein_bpf_close(bpf);
+	begin();
+	hammer_join(&rig);
+	struct proc p = start_known(100 * KERNELS);
+	hammer_swing();
+	const char *lib = built("librein.so");
+	snprintf(program, sizeof(program),
+	         "usdt:%s:rein:preempt /arg0 == 1/ { @off = nsecs; } "
+	         "usdt:%s:rein:preempt /@off && arg0 == 0/ { "
+	         "printf(\"off for %%lld ns\\n\", nsecs - @off); exit(); }",
+	         lib, lib);
+	snprintf(pid, sizeof(pid), "%d", (int)p.pid);
+	char *argv[] = {BPFTRACE, "-p", pid, "-e", program, NULL};
+	int status = proc_run(argv, NULL, out, sizeof(out), WAIT_MS);
+	const char *at = strstr(out, "off for ");
+	ck_assert_msg(status == 0 && at, "exit %d: %s", status, out);
+	ck_assert_int_eq(sscanf(at, "off for %lld ns", &held_ns), 1);
+	ck_assert_int_gt(held_ns, 0);
+	hammer_end();
+	proc_kill(&p, SIGKILL);
+	proc_wait(&p, NULL, 0, WAIT_MS);
+	rig_fini(&rig);
+}
+TEST_END
+
 static bool answers(void *unused)
 {
 	json_t *status = rig_rein(&rig, "status");
@@ -148,4 +187,5 @@ TEST(the_daemon_is_killed)
 }
 TEST_END
 
-TESTS("hold-daemon", interrupted_at_random, the_daemon_is_killed)
+TESTS("hold-daemon", interrupted_at_random, a_tracer_sees_it_taken_off_and_let_on_again,
+      the_daemon_is_killed)

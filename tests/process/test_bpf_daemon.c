@@ -4,13 +4,17 @@
  * its recording: who waits for what while off its CPU, who took the CPU, what programs without the
  * shim do; deaths, restarts, and a daemon without the rights.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -262,6 +266,53 @@ TEST(without_the_rights_there_is_one_line)
 }
 TEST_END
 
+/* As if it had been built without: what is mounted there is seen by this test's processes only. */
+TEST(without_the_kernels_types_there_is_one_line)
+{
+	if (unshare(CLONE_NEWNS) || mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("nothing", "/sys/kernel/btf", "tmpfs", 0, NULL)) {
+		printf("not tried: no mounts of our own here: %s\n", strerror(errno));
+		return;
+	}
+	start("events = on\n");
+	is_scheduled_without_bpf("the kernel has no /sys/kernel/btf/vmlinux");
+	json_decref(ask("{\"op\":\"trace\",\"record_ms\":100}"));
+	const char *log = end_daemon();
+	ck_assert_msg(count_lines(log, "the kernel has no /sys/kernel/btf/vmlinux "
+	                               "(CONFIG_DEBUG_INFO_BTF); all else goes on") == 1,
+	              "%s", log);
+	rig_fini(&rig);
+}
+TEST_END
+
+/* The whole rig is another user's: he has the GPU, and no right to look at the machine. */
+TEST(a_user_without_root_gets_one_line)
+{
+	rig_init(&rig, "lc_step=1ms,be_step=2ms");
+	snprintf(config, sizeof(config), "%s/rein.conf", rig.dir);
+	FILE *f = fopen(config, "we");
+	ck_assert_ptr_nonnull(f);
+	fputs("[daemon]\nevents = on\n", f);
+	fclose(f);
+	ck_assert_int_eq(chmod(config, 0644), 0);
+	ck_assert_int_eq(chown(rig.dir, 65534, 65534), 0);
+	ck_assert_int_eq(setgroups(0, NULL), 0);
+	ck_assert_int_eq(setgid(65534), 0);
+	ck_assert_int_eq(setuid(65534), 0);
+	if (access(built("reind"), X_OK) != 0) {
+		printf("not tried: another user cannot read the build folder\n");
+		return;
+	}
+	rig_daemon_with(&rig, (char *[]){"--config", config, NULL});
+	is_scheduled_without_bpf("BPF is not permitted");
+	const char *log = end_daemon();
+	ck_assert_msg(count_lines(log, "BPF is not permitted; run reind as root or with "
+	                               "CAP_BPF and CAP_PERFMON; all else goes on") == 1,
+	              "%s", log);
+	rig_fini(&rig);
+}
+TEST_END
+
 TEST(off_by_configuration)
 {
 	start("events = on\nbpf = off\n");
@@ -394,6 +445,8 @@ int main(void)
 	                              a_hog_on_its_core_is_blamed_by_name,
 	                              deaths_of_programs_and_of_the_daemon,
 	                              without_the_rights_there_is_one_line,
+	                              without_the_kernels_types_there_is_one_line,
+	                              a_user_without_root_gets_one_line,
 	                              off_by_configuration,
 	                              nothing_is_loaded_while_nothing_is_recorded,
 	                              a_program_without_the_shim,

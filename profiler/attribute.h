@@ -52,19 +52,19 @@
 
 enum rein_cause {
 	REIN_CAUSE_UNKNOWN,
-	REIN_CAUSE_RUN_QUEUE,   /* its thread was runnable; culprit: who had the CPU */
-	REIN_CAUSE_LAUNCH_GATE, /* held before a submission; culprit: for whom */
-	REIN_CAUSE_QUEUE_GATE,  /* held on the GPU, at a point or by the context; culprit: for whom
-	                         */
-	REIN_CAUSE_BACKLOG,     /* its own unfinished work was as much as it may have */
-	REIN_CAUSE_GPU_OTHERS,  /* its work was ready, and the GPU did others' */
-	REIN_CAUSE_GPU_UNSPLIT, /* that, or a slow-down by co-runners: cannot be told apart */
-	REIN_CAUSE_SLOW_DOWN,   /* its kernels ran longer than alone, beside others */
-	REIN_CAUSE_COPY,        /* its copy waited for others' copies, or shared the link */
-	REIN_CAUSE_GPU_OWN,     /* its own work on the GPU, at the speed that it has alone */
-	REIN_CAUSE_SYNC,        /* from the end of the work to the return that told of it */
-	REIN_CAUSE_HOST,        /* its own code, or its thread asleep for a reason of its own */
-	REIN_CAUSE_CALL,        /* inside driver calls that submit: a full queue, or a profiler */
+	REIN_CAUSE_RUN_QUEUE,    /* its thread was runnable; culprit: who had the CPU */
+	REIN_CAUSE_LAUNCH_GATE,  /* held before a submission; culprit: for whom */
+	REIN_CAUSE_QUEUE_GATE,   /* held at a point of its queue on the GPU; culprit: for whom */
+	REIN_CAUSE_CONTEXT_GATE, /* taken off the GPU, running kernels too; culprit: for whom */
+	REIN_CAUSE_BACKLOG,      /* its own unfinished work was as much as it may have */
+	REIN_CAUSE_GPU_OTHERS,   /* its work was ready, and the GPU did others' */
+	REIN_CAUSE_GPU_UNSPLIT,  /* that, or a slow-down by co-runners: cannot be told apart */
+	REIN_CAUSE_SLOW_DOWN,    /* its kernels ran longer than alone, beside others */
+	REIN_CAUSE_COPY,         /* its copy waited for others' copies, or shared the link */
+	REIN_CAUSE_GPU_OWN,      /* its own work on the GPU, at the speed that it has alone */
+	REIN_CAUSE_SYNC,         /* from the end of the work to the return that told of it */
+	REIN_CAUSE_HOST,         /* its own code, or its thread asleep for a reason of its own */
+	REIN_CAUSE_CALL,         /* inside driver calls that submit: a full queue, or a profiler */
 	REIN_CAUSES
 };
 

@@ -170,7 +170,7 @@ static uint64_t held_on_gpu(struct rein_walk *w, uint64_t from, uint32_t mode, u
 		if (r->result < mode)
 			continue;
 		if (add)
-			rein_walk_add(w, REIN_CAUSE_QUEUE_GATE, r->number, false, ns);
+			rein_walk_add(w, rein_hold_cause(r->result), r->number, false, ns);
 		sum += ns;
 	}
 	return sum;

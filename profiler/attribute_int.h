@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../common/abi.h"
 #include "attribute.h"
 
 #define REIN_ATTRIBUTE_WHOS (1u << 16) /* named at most; whoever comes later is unknown */
@@ -199,10 +200,17 @@ void rein_walk_thread(struct rein_walk *w, uint64_t from, enum rein_cause cause)
 /* A wait that began at `from` is over, and its thread went on late: the stretch off the CPU at its
  * end, as far back as `from`. `preempted`: also if it did not sleep. */
 void rein_walk_wake(struct rein_walk *w, uint64_t from, enum rein_cause cause, bool preempted);
-/* [from, at): held, where a hold of at least that mode says so, else what `rest` makes of it. */
-void rein_walk_holds(struct rein_walk *w, uint64_t from, uint32_t mode, enum rein_cause cause,
+/* [from, at): held, where a hold of at least that mode says so, else what `rest` makes of it.
+ * `gate`: LAUNCH_GATE, whatever the mode; else it is that of the hold. */
+void rein_walk_holds(struct rein_walk *w, uint64_t from, uint32_t mode, enum rein_cause gate,
                      void (*rest)(struct rein_walk *w, uint64_t from, const void *arg),
                      const void *arg);
+
+/* What a hold by such a gate (enum rein_hold_mode) is for work that is already on the GPU. */
+static inline enum rein_cause rein_hold_cause(uint32_t mode)
+{
+	return mode == REIN_HOLD_CONTEXT ? REIN_CAUSE_CONTEXT_GATE : REIN_CAUSE_QUEUE_GATE;
+}
 
 /* ---- attribute_gpu.c: `r` is the call that returned at w->at when its work was done */
 void rein_walk_gpu(struct rein_walk *w, const struct rein_trace_record *r);

@@ -18,6 +18,7 @@ static const struct {
     [REIN_CAUSE_RUN_QUEUE] = {"CPU run queue", "run_queue", "waiting for a CPU that %s had", true},
     [REIN_CAUSE_LAUNCH_GATE] = {"launch gate", "launch_gate", "held at the gate for %s", true},
     [REIN_CAUSE_QUEUE_GATE] = {"queue gate", "queue_gate", "held on the GPU for %s", true},
+    [REIN_CAUSE_CONTEXT_GATE] = {"context gate", "context_gate", "taken off the GPU for %s", true},
     [REIN_CAUSE_BACKLOG] = {"backlog", "backlog", "waiting for room in its own backlog", true},
     [REIN_CAUSE_GPU_OTHERS] = {"GPU, behind others", "gpu_others", "behind %s on the GPU", true},
     [REIN_CAUSE_GPU_UNSPLIT] = {"GPU, unsplit", "gpu_unsplit",

@@ -104,7 +104,7 @@ void rein_walk_wake(struct rein_walk *w, uint64_t from, enum rein_cause cause, b
 
 /* ---------------------------------------------------------------- at the gate */
 
-void rein_walk_holds(struct rein_walk *w, uint64_t from, uint32_t mode, enum rein_cause cause,
+void rein_walk_holds(struct rein_walk *w, uint64_t from, uint32_t mode, enum rein_cause gate,
                      void (*rest)(struct rein_walk *w, uint64_t from, const void *arg),
                      const void *arg)
 {
@@ -118,7 +118,10 @@ void rein_walk_holds(struct rein_walk *w, uint64_t from, uint32_t mode, enum rei
 		if (r->result >= mode) {
 			if (r->end < w->at)
 				rest(w, r->end, arg);
-			rein_walk_give(w, rein_later(from, r->begin), cause, r->number, false);
+			rein_walk_give(w, rein_later(from, r->begin),
+			               gate == REIN_CAUSE_LAUNCH_GATE ? gate
+			                                              : rein_hold_cause(r->result),
+			               r->number, false);
 		}
 		run.hi = i; /* those before it */
 	}

@@ -87,7 +87,7 @@ TEST(its_kernel_was_taken_off_the_gpu)
 	hold(LC, 100500, 108400, BE, REIN_HOLD_CONTEXT); /* in force after 0.3 ms */
 	gpu(LC, 100015, 108500, n, REIN_GPU_KERNEL);
 	expect_story(1);
-	expect(REIN_CAUSE_QUEUE_GATE, "be", 8485 - 900);
+	expect(REIN_CAUSE_CONTEXT_GATE, "be", 8485 - 900);
 	expect(REIN_CAUSE_GPU_OWN, NULL, 900);
 	stop();
 }

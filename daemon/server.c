@@ -134,6 +134,7 @@ int rein_server_regrant(struct rein_server *s, struct rein_client *c, bool stric
 	else if (strcmp(c->class_name, g.class->name) != 0) {
 		snprintf(c->class_name, sizeof(c->class_name), "%s", g.class->name);
 		rein_metrics_move(s, c);
+		rein_collector_reclass(s->collector, c->source, c->class_name);
 	}
 	s->admit.dirty = true;
 	return result;

@@ -124,6 +124,7 @@ void rein_trace_join(struct rein_server *s, struct rein_client *c)
 	                                             .uid = c->who.uid,
 	                                             .prio = c->member.arbiter.policy.prio,
 	                                             .name = c->member.arbiter.name,
+	                                             .class_name = c->class_name,
 	                                             .rings_fd = c->rings_fd,
 	                                             .status_fd = c->status_fd});
 }

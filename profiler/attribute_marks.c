@@ -91,15 +91,14 @@ static void note_outsider(struct rein_attributor *a, const struct rein_trace_rec
 
 void rein_marks_look(struct rein_attributor *a, const struct rein_trace_record *r)
 {
-	if (r->kind == REIN_TRACE_CLIENT || r->kind == REIN_TRACE_KERNEL ||
-	    r->kind == REIN_TRACE_PROCESS) {
+	if (rein_trace_is_name(r->kind)) {
 		struct rein_trace_name n;
 		memcpy(&n, r, sizeof(n));
 		if (n.kind == REIN_TRACE_CLIENT)
 			rein_who_note_client(a, &n);
 		else if (n.kind == REIN_TRACE_KERNEL)
 			rein_alone_note_kernel(a, &n);
-		else
+		else if (n.kind == REIN_TRACE_PROCESS)
 			rein_who_note_process(a, &n);
 		return;
 	}

@@ -23,13 +23,16 @@ struct rein_source {
 	uint16_t prio;
 	char name[sizeof(((struct rein_trace_name *)0)->name)];
 	uint64_t joined_ns;
-	rein_a64 left_ns; /* session writes; 0: it is there */
+	rein_a64 left_ns;                /* session writes; 0: it is there */
+	rein_a32 reclassed;              /* +1 whenever session has written another class_name */
+	char class_name[REIN_CLASS_LEN]; /* under the collector's lock */
 	const struct rein_ring_area *rings;
 	const struct rein_status *status;
 	struct rein_source *next;
 	/* the collector's thread only */
 	struct rein_ring_cursor cursor;
 	uint64_t names_ns, looked_ns;
+	uint32_t class_told;              /* reclassed, when its class was recorded last */
 	bool unnamed;                     /* it wrote something since its kernels were looked at */
 	uint64_t named[REIN_KMODEL_ROWS]; /* their keys, by row, as in this segment, */
 	uint32_t timed[REIN_KMODEL_ROWS]; /* and how many samples are news: its time is not sure */
@@ -80,6 +83,19 @@ static void put_client(struct rein_collector *c, const struct rein_source *s)
 	         s->name);
 }
 
+static void put_class(struct rein_collector *c, struct rein_source *s)
+{
+	char name[REIN_CLASS_LEN];
+	pthread_mutex_lock(&c->lock);
+	memcpy(name, s->class_name, sizeof(name));
+	s->class_told = rein_load_acquire(&s->reclassed);
+	pthread_mutex_unlock(&c->lock);
+	put_name(c,
+	         (struct rein_trace_name){
+		     .client = s->id, .pid = s->pid, .kind = REIN_TRACE_CLASS, .uid = s->uid},
+	         name);
+}
+
 /* A single sample may hold a lazy load. */
 static void put_kernel(struct rein_collector *c, const struct rein_source *s,
                        const struct rein_kmodel_entry *e)
@@ -101,8 +117,9 @@ static void make_room(struct rein_collector *c, unsigned n, uint64_t now_ns)
 		return;
 	rein_lookout_new_segment(&c->lookout);
 	for (struct rein_source *s = c->sources; s; s = s->next) {
-		(void)rein_recorder_room(&c->recorder, 1, now_ns);
+		(void)rein_recorder_room(&c->recorder, 2, now_ns);
 		put_client(c, s);
+		put_class(c, s);
 		memset(s->named, 0, sizeof(s->named));
 		s->unnamed = true;
 	}
@@ -223,6 +240,10 @@ static void load_lookout(struct rein_collector *c)
 static void take_source(struct rein_collector *c, struct rein_source *s)
 {
 	uint64_t left_ns = rein_load_acquire(&s->left_ns), lost = ask_lookout(c, s);
+	if (rein_load_acquire(&s->reclassed) != s->class_told) {
+		make_room(c, 1, rein_now_ns());
+		put_class(c, s);
+	}
 	for (unsigned i = 0; i < REIN_RING_COUNT; i++)
 		if (rein_load_relaxed(&s->rings->ring[i].head) != s->cursor.tail[i])
 			take_ring(c, s, i, left_ns != 0, &lost);
@@ -294,8 +315,9 @@ static void adopt(struct rein_collector *c)
 		watch_source(c, s);
 		if (!c->recording)
 			continue;
-		make_room(c, 1, s->joined_ns);
+		make_room(c, 2, s->joined_ns);
 		put_client(c, s);
+		put_class(c, s);
 	}
 }
 
@@ -468,6 +490,7 @@ struct rein_source *rein_collector_join(struct rein_collector *c,
 	s->prio = (uint16_t)info->prio;
 	s->joined_ns = rein_now_ns();
 	snprintf(s->name, sizeof(s->name), "%s", info->name);
+	snprintf(s->class_name, sizeof(s->class_name), "%s", info->class_name);
 	s->rings = map(info->rings_fd, sizeof(*s->rings));
 	s->status = map(info->status_fd, sizeof(*s->status));
 	if (!s->rings || !s->status) {
@@ -489,6 +512,16 @@ void rein_collector_leave(struct rein_collector *c, struct rein_source *s)
 		return;
 	rein_store_release(&s->left_ns, rein_now_ns());
 	wake(c);
+}
+
+void rein_collector_reclass(struct rein_collector *c, struct rein_source *s, const char *class_name)
+{
+	if (!s)
+		return;
+	pthread_mutex_lock(&c->lock);
+	snprintf(s->class_name, sizeof(s->class_name), "%s", class_name);
+	rein_add_seqcst(&s->reclassed, 1);
+	pthread_mutex_unlock(&c->lock);
 }
 
 void rein_collector_watch(struct rein_collector *c, uint32_t wanted)

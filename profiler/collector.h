@@ -37,7 +37,7 @@ struct rein_source_info {
 	pid_t pid;
 	uid_t uid;
 	int prio;
-	const char *name;
+	const char *name, *class_name;
 	int rings_fd, status_fd;
 };
 
@@ -59,6 +59,9 @@ struct rein_source *rein_collector_join(struct rein_collector *c,
                                         const struct rein_source_info *info);
 /* It has gone, in whatever way: what it left in its rings is still recorded. */
 void rein_collector_leave(struct rein_collector *c, struct rein_source *s);
+/* It has another class now. */
+void rein_collector_reclass(struct rein_collector *c, struct rein_source *s,
+                            const char *class_name);
 
 /* What else is looked at while it records: REIN_LOOKOUT_*. */
 void rein_collector_watch(struct rein_collector *c, uint32_t wanted);

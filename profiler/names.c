@@ -81,6 +81,8 @@ int rein_names_note(struct rein_names *n, unsigned epoch, const struct rein_trac
 		return add_name(n, &n->kernels, who, name->key, name);
 	case REIN_TRACE_PROCESS:
 		return add_name(n, &n->processes, 0, name->pid, name);
+	case REIN_TRACE_CLASS:
+		return add_name(n, &n->classes, who, 0, name);
 	case REIN_TRACE_LEFT:
 		end = add(n, &n->ends, who, 0);
 		if (!end)
@@ -104,6 +106,7 @@ void rein_names_settle(struct rein_names *n)
 	settle(&n->kernels);
 	settle(&n->processes);
 	settle(&n->ends);
+	settle(&n->classes);
 	for (size_t i = 0; i < n->clients.n; i++) {
 		const struct rein_named *end = find(&n->ends, n->clients.items[i].who, 0);
 		n->clients.items[i].left_ns = end ? end->left_ns : 0;
@@ -116,11 +119,18 @@ void rein_names_free(struct rein_names *n)
 	free(n->kernels.items);
 	free(n->processes.items);
 	free(n->ends.items);
+	free(n->classes.items);
 }
 
 const struct rein_named *rein_names_client(const struct rein_names *n, uint64_t who)
 {
 	return find(&n->clients, who, 0);
+}
+
+const char *rein_names_class(const struct rein_names *n, uint64_t who)
+{
+	const struct rein_named *class = find(&n->classes, who, 0);
+	return class ? class->name : NULL;
 }
 
 const struct rein_named *rein_names_process(const struct rein_names *n, uint32_t pid)

@@ -29,7 +29,7 @@ struct rein_named_list {
 };
 
 struct rein_names {
-	struct rein_named_list clients, processes, kernels, ends;
+	struct rein_named_list clients, processes, kernels, ends, classes;
 	uint64_t cells;
 };
 
@@ -46,6 +46,8 @@ void rein_names_free(struct rein_names *n);
 
 /* `who`: rein_who(); NULL: it was never named. */
 const struct rein_named *rein_names_client(const struct rein_names *n, uint64_t who);
+/* The class that it had last; NULL: it was not recorded, by an older rein. */
+const char *rein_names_class(const struct rein_names *n, uint64_t who);
 /* A process without the shim; NULL: unknown. */
 const struct rein_named *rein_names_process(const struct rein_names *n, uint32_t pid);
 /* The kernel that a submission launched; NULL: it launched none, or one without a name. */

@@ -29,7 +29,7 @@
 #define REIN_RECORDING_DIR "events"
 #define REIN_SEGMENT_MAGIC "reintrc" /* with its NUL */
 #define REIN_SEGMENT_MAJOR 1         /* changes when a cell's meaning does */
-#define REIN_SEGMENT_MINOR 1         /* grows with kinds, which an older reader passes over */
+#define REIN_SEGMENT_MINOR 2         /* grows with kinds, which an older reader passes over */
 #define REIN_SEGMENT_BYTES (8u << 20)
 #define REIN_SEGMENTS 8u
 
@@ -56,8 +56,18 @@ enum rein_recording_kind {
 	 * budget), by the gates that `result` says (enum rein_hold_mode). A long hold has several,
 	 * one after the other. */
 	REIN_TRACE_HOLD,
+	/* struct rein_trace_name: the class of a client, as `name`; after each naming of it, and
+	 * when it gets another one. Since minor 2. */
+	REIN_TRACE_CLASS,
 	REIN_TRACE_KINDS
 };
+
+/* A cell that is a struct rein_trace_name, without times. */
+static inline bool rein_trace_is_name(uint8_t kind)
+{
+	return kind == REIN_TRACE_CLIENT || kind == REIN_TRACE_KERNEL ||
+	       kind == REIN_TRACE_PROCESS || kind == REIN_TRACE_CLASS;
+}
 
 #define REIN_OFFCPU_MIN_NS 20000u
 

@@ -42,8 +42,7 @@ struct rein_sorted {
 
 static bool is_timed(uint8_t kind)
 {
-	return kind != REIN_TRACE_NONE && kind < REIN_TRACE_KINDS && kind != REIN_TRACE_CLIENT &&
-	       kind != REIN_TRACE_KERNEL && kind != REIN_TRACE_PROCESS &&
+	return kind != REIN_TRACE_NONE && kind < REIN_TRACE_KINDS && !rein_trace_is_name(kind) &&
 	       (kind < REIN_TRACE_CLIENT_KINDS || kind >= REIN_TRACE_CLIENT);
 }
 

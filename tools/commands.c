@@ -83,7 +83,7 @@ const struct rein_cli_command rein_cli_commands[] = {
      "  --last T          of what is recorded already, the last T: 10s, 500ms … (default: all)\n"
      "  --duration T      record from now on for T, whether `events` is on or not\n"
      "  --pid N           this process only, and whoever made it wait\n"
-     "  --class C         the programs of this class that run now\n"
+     "  --class C         the programs whose class this is, or was when they ended\n"
      "  -o, --output FILE a Perfetto trace; FILE.json: Chrome trace-event JSON; - is stdout\n"
      "  --csv             rows instead, as with FILE.csv\n"
      "  --cupti           with true GPU times, by CUPTI; needs --duration\n"

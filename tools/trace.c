@@ -14,6 +14,7 @@
 
 #include "../common/clock.h"
 #include "../profiler/export.h"
+#include "../profiler/names.h"
 
 #define PIDS_MAX 1024
 
@@ -125,8 +126,17 @@ static void say_bpf(const struct trace *t, const json_t *bpf)
 		        probed, probed == 1 ? "" : "es", probed == 1 ? "is" : "are", ns);
 }
 
-/* The processes of a class. Only the daemon knows them, and only while they run. */
-static int find_class(struct rein_cli *cli, struct trace *t)
+static void take_pid(struct trace *t, uint32_t pid)
+{
+	for (size_t i = 0; i < t->n_pids; i++)
+		if (t->pids[i] == pid)
+			return;
+	if (t->n_pids < PIDS_MAX)
+		t->pids[t->n_pids++] = pid;
+}
+
+/* Recordings of older reins have no classes: of those only the daemon knows, while they run. */
+static int ask_class(struct rein_cli *cli, struct trace *t)
 {
 	CLI_AUTO_JSON json_t *answer = NULL;
 	json_t *c;
@@ -136,15 +146,56 @@ static int find_class(struct rein_cli *cli, struct trace *t)
 		return status;
 	json_array_foreach(json_object_get(answer, "clients"), i, c)
 	{
-		if (strcmp(rein_cli_str(c, "class"), t->class) == 0 && t->n_pids < PIDS_MAX)
-			t->pids[t->n_pids++] = (uint32_t)rein_cli_int(c, "pid");
+		if (strcmp(rein_cli_str(c, "class"), t->class) == 0)
+			take_pid(t, (uint32_t)rein_cli_int(c, "pid"));
 	}
-	if (!t->n_pids)
-		return rein_cli_fail(cli, CLI_FAILED,
-		                     "no trace; no program of class '%s' runs; `rein ps --json` "
-		                     "shows classes, --pid takes programs that have ended",
-		                     t->class);
 	return 0;
+}
+
+struct look {
+	struct rein_names names;
+	unsigned epoch;
+};
+
+static int note_names(void *arg, const struct rein_trace_record *r)
+{
+	struct look *l = arg;
+	bool wanted = r->kind == REIN_TRACE_CLIENT || r->kind == REIN_TRACE_CLASS;
+	return wanted ? rein_names_note(&l->names, l->epoch, r) : 0;
+}
+
+/* The programs whose class it was last, those that have ended too. */
+static int find_class(struct rein_cli *cli, struct trace *t)
+{
+	struct look l = {.epoch = 0};
+	const struct rein_recording *r = &t->records.files;
+	int err = 0, status = 0;
+	for (unsigned i = 0; !err && i < r->n; i++) {
+		err = rein_recording_read(r, i, note_names, &l);
+		l.epoch += r->segment[i].last;
+	}
+	rein_names_settle(&l.names);
+	const struct rein_named *client = l.names.clients.items;
+	for (size_t i = 0; i < l.names.clients.n; i++) {
+		const char *class = rein_names_class(&l.names, client[i].who);
+		if (class && strcmp(class, t->class) == 0)
+			take_pid(t, client[i].pid);
+	}
+	bool old = l.names.clients.n && !l.names.classes.n;
+	rein_names_free(&l.names);
+	if (err)
+		return rein_cli_fail(cli, CLI_FAILED,
+		                     "no trace; the recording cannot be read: %s; "
+		                     "try again",
+		                     strerror(-err));
+	if (old)
+		status = ask_class(cli, t);
+	if (!status && !t->n_pids)
+		status = rein_cli_fail(cli, CLI_FAILED,
+		                       "no trace; no program of class '%s' was recorded; `rein ps "
+		                       "--json` shows the classes of those that run",
+		                       t->class);
+	return status;
 }
 
 /* Whose GPU times will be missing, and why. */

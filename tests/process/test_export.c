@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "profiler/recording.h"
 #include "tests/rig.h"
 
 static struct rig rig;
@@ -136,33 +137,110 @@ TEST(one_process_is_shown_and_whom_it_waited_for)
 	ck_assert_uint_eq(count(root, process("lc", lc), "cuLaunchKernel"), 0);
 	ck_assert_uint_ge(count(root, "gate/waiting for lc", "be"), 5);
 	json_decref(root);
-	/* classes are the daemon's to know, while its programs run */
 	ck_assert_int_eq(trace("--class serving", in_dir("trace.json"), out, sizeof(out)), 125);
-	ck_assert_msg(strstr(out, "no program of class 'serving' runs"), "%s", out);
+	ck_assert_msg(strstr(out, "no program of class 'serving' was recorded"), "%s", out);
 	rig_fini(&rig);
 }
 TEST_END
 
+/* Whether the rows of `rein trace --class C --csv` have calls of that process. */
+static bool class_shows(const char *class, pid_t pid)
+{
+	char out[1024], options[64], call[32];
+	size_t len;
+	snprintf(options, sizeof(options), "--class %s --csv", class);
+	int status = trace(options, in_dir("trace"), out, sizeof(out));
+	if (status == 125 && strstr(out, "was recorded"))
+		return false;
+	ck_assert_msg(status == 0, "%s", out);
+	char *rows = rig_read(in_dir("trace"), &len);
+	ck_assert_ptr_nonnull(rows);
+	snprintf(call, sizeof(call), ",%d,\"be\",%d,", pid, pid);
+	bool shows = strstr(rows, call) != NULL;
+	free(rows);
+	return shows;
+}
+
+static bool is_gone(void *pid)
+{
+	return kill(*(pid_t *)pid, 0) < 0;
+}
+
 TEST(a_class_is_shown)
 {
-	char out[1024];
-	size_t len;
-	pid_t lc, be;
+	pid_t lc, be, served;
 	record(&lc, &be);
 	setenv("REIN_CLASS", "serving", 1);
 	struct proc p = rig_start(&rig, -1, "workloads/be", "--seconds 0.1");
 	proc_wait(&p, NULL, 0, 20000); /* without the shim: leaves nothing */
 	p = rig_start(&rig, 50, "workloads/be", "--seconds 300");
 	unsetenv("REIN_CLASS");
+	served = p.pid;
 	rig_expect_progress(&rig, p.pid, "submissions", 5, 20000);
-	ck_assert_int_eq(trace("--class serving --csv", in_dir("trace"), out, sizeof(out)), 0);
-	char *rows = rig_read(in_dir("trace"), &len);
-	char mine[32], other[32];
-	snprintf(mine, sizeof(mine), ",%d,\"be\",%d,", p.pid, p.pid);
-	snprintf(other, sizeof(other), ",%d,\"be\",%d,", be, be);
-	ck_assert_ptr_nonnull(strstr(rows, mine));
-	ck_assert_ptr_null(strstr(rows, other));
-	free(rows);
+	ck_assert(class_shows("serving", served));
+	ck_assert(!class_shows("serving", be));
+	ck_assert(class_shows("default", be)); /* which has ended */
+	ck_assert(!class_shows("default", served));
+	/* it gets another class, and ends; so does the daemon */
+	char set[64];
+	snprintf(set, sizeof(set), "set %d --class default", served);
+	json_decref(rig_rein(&rig, set));
+	ck_assert(!class_shows("serving", served));
+	ck_assert(class_shows("default", served));
+	proc_kill(&p, SIGKILL);
+	proc_wait(&p, NULL, 0, 20000);
+	rig_expect_state(&rig, served, NULL, 20000);
+	pid_t worker = proc_child(rig.daemon.pid);
+	proc_kill(&rig.daemon, SIGKILL);
+	proc_wait(&rig.daemon, NULL, 0, 20000);
+	rig.daemon.pid = 0;
+	ck_assert(eventually(is_gone, &worker, 20000)); /* a moment later */
+	ck_assert(class_shows("default", served));
+	rig_fini(&rig);
+}
+TEST_END
+
+/* What a rein wrote that recorded no classes: the cells are of a kind that nobody knows. */
+static void make_old(void)
+{
+	struct rein_segment_header h;
+	struct rein_trace_record cell;
+	char path[128];
+	snprintf(path, sizeof(path), "%s/events/00000001.rec", rig.dir);
+	FILE *f = fopen(path, "r+");
+	ck_assert(f && fread(&h, sizeof(h), 1, f) == 1);
+	ck_assert_uint_ge(h.minor, 2);
+	h.minor = 1;
+	rewind(f);
+	ck_assert_uint_eq(fwrite(&h, sizeof(h), 1, f), 1);
+	unsigned n = 0;
+	for (long at = sizeof(h);
+	     fseek(f, at, SEEK_SET) == 0 && fread(&cell, sizeof(cell), 1, f) == 1;
+	     at += (long)sizeof(cell)) {
+		if (cell.kind != REIN_TRACE_CLASS)
+			continue;
+		cell.kind = 250;
+		ck_assert_int_eq(fseek(f, at, SEEK_SET), 0);
+		ck_assert_uint_eq(fwrite(&cell, sizeof(cell), 1, f), 1);
+		n++;
+	}
+	fclose(f);
+	ck_assert_uint_ge(n, 2);
+}
+
+TEST(a_recording_without_classes)
+{
+	char out[1024];
+	pid_t lc, be;
+	record(&lc, &be);
+	struct proc p = rig_start(&rig, 0, "workloads/be", "--seconds 300");
+	rig_expect_progress(&rig, p.pid, "submissions", 5, 20000);
+	json_decref(decoded(""));
+	make_old();
+	ck_assert_int_eq(trace("--csv", in_dir("trace"), out, sizeof(out)), 0);
+	ck_assert(class_shows("default", p.pid)); /* by the daemon's word: it runs */
+	ck_assert(!class_shows("default", be));
+	ck_assert(!class_shows("serving", p.pid));
 	proc_kill(&p, SIGKILL);
 	proc_wait(&p, NULL, 0, 20000);
 	rig_fini(&rig);
@@ -192,4 +270,4 @@ TEST(what_cannot_be_written_is_one_line)
 TEST_END
 
 TESTS("exports", a_trace_holds_together, one_process_is_shown_and_whom_it_waited_for,
-      a_class_is_shown, what_cannot_be_written_is_one_line)
+      a_class_is_shown, a_recording_without_classes, what_cannot_be_written_is_one_line)

@@ -377,6 +377,7 @@ static struct rein_source *join(struct rein_collector *c, uint32_t id)
 	const struct rein_source_info info = {.id = id,
 	                                      .pid = 4000,
 	                                      .name = "collected",
+	                                      .class_name = "batch",
 	                                      .rings_fd = rings_fd,
 	                                      .status_fd = status_fd};
 	struct rein_source *s = rein_collector_join(c, &info);

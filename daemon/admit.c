@@ -84,6 +84,8 @@ static void take_look(struct rein_server *s, bool twice)
 		return;
 	a->bystanders = sift(s, &seen, twice ? &a->suspects : NULL);
 	a->suspects = seen;
+	seen = sift(s, &seen, NULL);
+	rein_trace_seen(s, &seen);
 }
 
 /* Whoever may ask could else have us look all the time. */
@@ -276,6 +278,12 @@ static bool anybody_reserves(const struct rein_server *s)
 	return false;
 }
 
+static void forget_bystanders(struct rein_admit *a)
+{
+	memset(&a->bystanders, 0, sizeof(a->bystanders));
+	memset(&a->suspects, 0, sizeof(a->suspects));
+}
+
 static void lift_caps(struct rein_server *s)
 {
 	for (struct rein_conn *c = s->conns; c; c = c->next)
@@ -283,8 +291,8 @@ static void lift_caps(struct rein_server *s)
 			c->client->backlog_cap_ns = UINT64_MAX;
 			rein_server_update(s, c->client);
 		}
-	memset(&s->admit.bystanders, 0, sizeof(s->admit.bystanders));
-	memset(&s->admit.suspects, 0, sizeof(s->admit.suspects));
+	if (!s->traced)
+		forget_bystanders(&s->admit);
 }
 
 static void review(struct rein_server *s, bool look)
@@ -308,16 +316,27 @@ static bool same(const struct rein_bystanders *a, const struct rein_bystanders *
 	return a->n == b->n && memcmp(a->process, b->process, sizeof(a->process)) == 0;
 }
 
-static bool look_for_bystanders(struct rein_server *s, uint64_t now_ns)
+void rein_admit_look(struct rein_server *s, uint64_t every_ns, uint64_t now_ns)
 {
 	struct rein_admit *a = &s->admit;
-	struct rein_bystanders before = a->bystanders;
 	take_look(s, true);
 	bool suspect = sift(s, &a->suspects, NULL).n != a->bystanders.n;
-	uint64_t every_ns = suspect ? REIN_ADMIT_SUSPECT_NS : REIN_ADMIT_BYSTANDER_NS;
+	every_ns = suspect ? REIN_ADMIT_SUSPECT_NS : every_ns;
 	if (now_ns - a->bystander_ns >= every_ns)
 		begin_look(s, 0, now_ns);
-	return !same(&before, &a->bystanders);
+}
+
+void rein_admit_forget(struct rein_server *s)
+{
+	if (!s->admit.reserved)
+		forget_bystanders(&s->admit);
+}
+
+static bool look_for_bystanders(struct rein_server *s, uint64_t now_ns)
+{
+	struct rein_bystanders before = s->admit.bystanders;
+	rein_admit_look(s, REIN_ADMIT_BYSTANDER_NS, now_ns);
+	return !same(&before, &s->admit.bystanders);
 }
 
 void rein_admit_step(struct rein_server *s, uint64_t now_ns)

@@ -41,7 +41,7 @@ struct rein_admit {
 	bool reserved;          /* somebody has a reservation, or wants one */
 	uint64_t rest_until_ns; /* no analysis before: hundreds of reservations take a while */
 	uint64_t look_ns;       /* when the sets were last asked */
-	struct rein_bystander_watch *watch; /* NULL until somebody reserves */
+	struct rein_bystander_watch *watch; /* NULL until somebody reserves, or records */
 	struct rein_bystanders bystanders;  /* seen in two looks, or when somebody asked */
 	struct rein_bystanders suspects;    /* of the latest look */
 	uint64_t bystander_ns;              /* when it began */
@@ -56,6 +56,10 @@ void rein_admit_ask(struct rein_server *s, const struct rein_client *self, pid_t
                     const char *name, const struct rein_grant *g, struct rein_reservation *out);
 /* To be called after each event of the session's loop; does what is due. */
 void rein_admit_step(struct rein_server *s, uint64_t now_ns);
+/* For who records: looks who uses the GPU, at least every `every_ns`, whether anybody reserves or
+ * not, and forgets it when that is over. What is seen goes to rein_trace_seen(). */
+void rein_admit_look(struct rein_server *s, uint64_t every_ns, uint64_t now_ns);
+void rein_admit_forget(struct rein_server *s);
 void rein_admit_fini(struct rein_admit *a);
 
 #endif

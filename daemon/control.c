@@ -280,7 +280,8 @@ static json_t *client_json(struct rein_server *s, const struct rein_snapshot *sn
 	return o;
 }
 
-/* Processes that use the GPU and are no clients; looked for only while somebody reserves. */
+/* Processes that use the GPU and are no clients; looked for only while somebody reserves, or
+ * events are recorded. */
 static json_t *bystanders_json(const struct rein_server *s)
 {
 	const struct rein_bystanders *b = &s->admit.bystanders;

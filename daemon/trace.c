@@ -5,6 +5,7 @@
 
 #include "../common/clock.h"
 #include "../common/log.h"
+#include "../profiler/recording.h"
 #include "server.h"
 
 struct tracing {
@@ -43,8 +44,10 @@ void rein_trace_apply(struct rein_server *s)
 	if (on)
 		rein_collector_record(s->collector, true);
 	rein_loop_call(s->loop, do_set_traced, &t);
-	if (!on)
+	if (!on) {
 		rein_collector_record(s->collector, false);
+		rein_admit_forget(s);
+	}
 	rein_info("event recording: %s", on ? "on" : "off");
 }
 
@@ -112,6 +115,16 @@ void rein_trace_tick(struct rein_server *s, uint64_t now_ns)
 	}
 	if (is_over(&s->trace_until_ns, now_ns) | is_over(&s->probe_until_ns, now_ns))
 		rein_trace_apply(s);
+	if (s->traced && s->n_clients)
+		rein_admit_look(s, REIN_OUTSIDER_LOOK_NS, now_ns);
+	else if (s->traced)
+		rein_admit_forget(s); /* there is nobody whom they could delay */
+}
+
+void rein_trace_seen(struct rein_server *s, const struct rein_bystanders *seen)
+{
+	if (s->traced)
+		rein_collector_seen(s->collector, seen, rein_now_ns());
 }
 
 void rein_trace_join(struct rein_server *s, struct rein_client *c)

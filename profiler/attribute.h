@@ -83,6 +83,7 @@ struct rein_who {
 	bool managed;  /* a client of rein's */
 	bool has_gpu;  /* there are CUPTI records of it */
 	bool declares; /* it declares its requests */
+	bool outsider; /* it had the GPU without the shim, as far as was seen */
 	bool named;    /* else its name is "process PID" */
 	char name[41]; /* printable */
 	/* of its requests in the window */

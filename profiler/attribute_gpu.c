@@ -114,14 +114,28 @@ static void blame(struct others *o, uint32_t who, uint64_t ns, uint64_t at_most_
 	o->sum_ns += ns;
 }
 
+/* Of processes without the shim it may be known only that they had the GPU open: those come into
+ * question where nobody else does. */
+static void find_open(const struct rein_walk *w, struct others *o)
+{
+	const struct rein_present *p = w->a->present.items;
+	for (size_t i = 0; i < w->a->present.n; i++) {
+		if (p[i].list != &w->a->open || rein_who_at(w->a, p[i].who)->managed)
+			continue;
+		uint64_t had = covered(p[i].list->items, p[i].lo, p[i].hi, o);
+		blame(o, p[i].who, had, had);
+		o->guess |= had != 0;
+	}
+}
+
 /* Who had the GPU in [from, to), by records where there are any of it, else who may have. */
 static void find_others(const struct rein_walk *w, struct others *o)
 {
 	const struct rein_present *p = w->a->present.items;
 	for (size_t i = 0; i < w->a->present.n; i++) {
-		const struct rein_list *l = p[i].outsider ? &w->a->outsiders : &w->a->spans;
+		const struct rein_list *l = p[i].list;
 		bool any = false;
-		if (p[i].who == o->victim)
+		if (p[i].who == o->victim || l == &w->a->open)
 			continue;
 		uint64_t gpu =
 		    rein_who_at(w->a, p[i].who)->has_gpu ? on_gpu(w->w, p[i].who, o, &any) : 0;
@@ -136,6 +150,8 @@ static void find_others(const struct rein_walk *w, struct others *o)
 		o->blame[i].ns = o->blame[i].at_most_ns;
 		o->sum_ns += o->blame[i].ns;
 	}
+	if (!o->sum_ns)
+		find_open(w, o);
 }
 
 /* Divides ns among them by their weights, to the last one. */

@@ -56,9 +56,9 @@ struct rein_span { /* a client had something to do, or a process used the GPU */
 	bool cut;        /* its end was not seen */
 };
 
-struct rein_present { /* whose spans these are, in `spans` or `outsiders` */
+struct rein_present { /* whose spans these are, in `spans`, `outsiders` or `open` */
 	uint32_t who;
-	bool outsider;
+	const struct rein_list *list;
 	size_t lo, hi;
 };
 
@@ -100,7 +100,7 @@ struct rein_attributor {
 	unsigned epoch;
 	bool failed; /* out of memory: it goes on, and says so at the end */
 
-	struct rein_list who, spans, outsiders, present, seen, requests, todo, lost;
+	struct rein_list who, spans, outsiders, open, present, seen, requests, todo, lost;
 	struct rein_index clients, processes, cells, kernels;
 	struct rein_list alone; /* struct rein_alone, by `kernels` */
 

@@ -81,12 +81,16 @@ static void note_seen(struct rein_attributor *a, const struct rein_trace_record 
 static void note_outsider(struct rein_attributor *a, const struct rein_trace_record *r)
 {
 	uint32_t who = rein_who_process(a, r->thread);
-	struct rein_span *s = NULL;
-	if (who >= REIN_WHO_FIRST && r->result != REIN_OUTSIDER_EXIT &&
-	    a->outsiders.n < a->max_requests)
-		s = rein_list_add(&a->outsiders);
-	if (s)
-		*s = (struct rein_span){.begin = r->begin, .end = r->end, .who = who};
+	bool open = r->result == REIN_OUTSIDER_OPEN;
+	struct rein_list *l = open ? &a->open : &a->outsiders;
+	if (who < REIN_WHO_FIRST || r->result == REIN_OUTSIDER_EXIT || l->n >= a->max_requests)
+		return;
+	struct rein_span *s = rein_list_add(l);
+	rein_who_at(a, who)->outsider = true;
+	if (s) /* until it is looked again */
+		*s = (struct rein_span){.begin = r->begin,
+		                        .end = r->end + (open ? REIN_OUTSIDER_LOOK_NS : 0),
+		                        .who = who};
 }
 
 void rein_marks_look(struct rein_attributor *a, const struct rein_trace_record *r)
@@ -426,21 +430,35 @@ static int span_order(const void *x, const void *y)
 	return o ? o : order(a->end, b->end);
 }
 
+/* Looks of one process follow each other: what they saw is one span. */
+static void join_open(struct rein_list *l)
+{
+	struct rein_span *s = l->items;
+	size_t kept = 0;
+	for (size_t i = 0; i < l->n; i++) {
+		if (kept && s[kept - 1].who == s[i].who && s[i].begin <= s[kept - 1].end)
+			s[kept - 1].end = rein_later(s[kept - 1].end, s[i].end);
+		else
+			s[kept++] = s[i];
+	}
+	l->n = kept;
+}
+
 static void sort_spans(struct rein_attributor *a, struct rein_list *l)
 {
 	const struct rein_span *s = l->items;
 	if (l->n)
 		qsort(l->items, l->n, l->size, span_order);
+	if (l == &a->open)
+		join_open(l);
 	for (size_t i = 0, lo = 0; i < l->n; i++) {
 		if (i + 1 < l->n && s[i + 1].who == s[lo].who)
 			continue;
 		struct rein_present *p = rein_list_add(&a->present);
 		a->failed |= !p;
 		if (p)
-			*p = (struct rein_present){.who = s[lo].who,
-			                           .outsider = l == &a->outsiders,
-			                           .lo = lo,
-			                           .hi = i + 1};
+			*p = (struct rein_present){
+			    .who = s[lo].who, .list = l, .lo = lo, .hi = i + 1};
 		lo = i + 1;
 	}
 }
@@ -464,6 +482,7 @@ void rein_marks_settle(struct rein_attributor *a)
 	sort_spans(a, &a->spans);
 	guess_requests(a);
 	sort_spans(a, &a->outsiders);
+	sort_spans(a, &a->open);
 	settle_requests(a);
 	choose_stories(a);
 	join_todo(a);

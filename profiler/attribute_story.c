@@ -78,9 +78,11 @@ static void say_ns(struct text *t, uint64_t ns)
 /* What nothing named has its PID for a name. */
 static void say_name(struct text *t, const struct rein_who *w)
 {
-	say(t, "%s", w->name);
-	if (w->named)
-		say(t, " (PID %u)", w->pid);
+	if (w->outsider && !w->managed)
+		say(t, w->named ? "unmanaged process %u (%s)" : "unmanaged process %u", w->pid,
+		    w->name);
+	else
+		say(t, w->named ? "%s (PID %u)" : "%s", w->name, w->pid);
 }
 
 static void say_who(struct text *t, const struct rein_attributor *a, const struct rein_part *p)

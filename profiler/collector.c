@@ -11,6 +11,7 @@
 #include "../common/ticks.h"
 #include "recorder.h"
 #include "lookout.h"
+#include "sights.h"
 
 #define BATCH 1024u                /* records taken at a time */
 #define NAMES_EVERY_NS REIN_S      /* how often a client's new kernels are looked for */
@@ -59,6 +60,7 @@ struct rein_collector {
 	struct rein_ring_area *told;
 	struct rein_ring_cursor heard;
 	struct rein_lookout lookout;
+	struct rein_sights sights;
 	struct rein_recorder recorder;
 };
 
@@ -227,12 +229,18 @@ static void put_seen(void *arg, const struct rein_trace_record *r,
 	rein_recorder_add(&c->recorder, 1);
 }
 
+static void tell_sees(struct rein_collector *c)
+{
+	rein_recorder_sees(&c->recorder, (c->lookout.bpf ? rein_bpf_sees(c->lookout.bpf) : 0) |
+	                                     (c->sights.last ? REIN_SEES_OPEN : 0));
+}
+
 static void load_lookout(struct rein_collector *c)
 {
 	if (rein_lookout_load(&c->lookout, c->recorder.say))
 		for (struct rein_source *s = c->sources; s; s = s->next)
 			watch_source(c, s);
-	rein_recorder_sees(&c->recorder, c->lookout.bpf ? rein_bpf_sees(c->lookout.bpf) : 0);
+	tell_sees(c);
 }
 
 /* ---------------------------------------------------------------- all of it */
@@ -286,6 +294,8 @@ static void take_all(struct rein_collector *c)
 		take_source(c, s);
 	if (c->lookout.bpf)
 		rein_bpf_take(c->lookout.bpf, &(struct rein_bpf_sink){put_seen, c}, rein_now_ns());
+	rein_sights_take(&c->sights, &(struct rein_bpf_sink){put_seen, c});
+	tell_sees(c);
 	rein_recorder_flush(&c->recorder, rein_now_ns());
 }
 
@@ -368,6 +378,7 @@ static void begin_recording(struct rein_collector *c)
 {
 	rein_tick_clock_init(&c->clock);
 	c->recording = true;
+	rein_sights_begin(&c->sights, rein_now_ns());
 	c->period_ns = REIN_COLLECTOR_PERIOD_MIN_NS;
 	c->recorder.retry_ns = 0;
 	make_room(c, 1, rein_now_ns());
@@ -379,6 +390,7 @@ static void end_recording(struct rein_collector *c)
 		s->names_ns = 0; /* whatever is still to be named is */
 	take_all(c);
 	rein_recorder_close(&c->recorder, rein_now_ns());
+	rein_sights_forget(&c->sights);
 	c->recording = false;
 }
 
@@ -435,6 +447,7 @@ static void free_collector(struct rein_collector *c)
 {
 	if (c->told)
 		munmap(c->told, sizeof(*c->told));
+	rein_sights_fini(&c->sights);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }
@@ -448,6 +461,7 @@ int rein_collector_start(struct rein_collector **out, const char *run_dir, gid_t
 	rein_recorder_init(&c->recorder, run_dir, group);
 	c->recorder.say = say;
 	pthread_mutex_init(&c->lock, NULL);
+	rein_sights_init(&c->sights);
 	void *told = mmap(NULL, sizeof(*c->told), PROT_READ | PROT_WRITE,
 	                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	c->told = told == MAP_FAILED ? NULL : told;
@@ -522,6 +536,13 @@ void rein_collector_reclass(struct rein_collector *c, struct rein_source *s, con
 	snprintf(s->class_name, sizeof(s->class_name), "%s", class_name);
 	rein_add_seqcst(&s->reclassed, 1);
 	pthread_mutex_unlock(&c->lock);
+}
+
+void rein_collector_seen(struct rein_collector *c, const struct rein_bystanders *seen,
+                         uint64_t now_ns)
+{
+	if (rein_load_relaxed(&c->wanted))
+		rein_sights_add(&c->sights, seen, now_ns);
 }
 
 void rein_collector_watch(struct rein_collector *c, uint32_t wanted)

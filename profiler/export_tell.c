@@ -237,7 +237,8 @@ static void tell_outsider(struct export *x, const struct rein_trace_record *r)
 	static const char *const names[] = {[REIN_OUTSIDER_LAUNCH] = "launches",
 	                                    [REIN_OUTSIDER_SYNC] = "synchronisations",
 	                                    [REIN_OUTSIDER_IOCTL] = "calls to the driver",
-	                                    [REIN_OUTSIDER_EXIT] = "it ended"};
+	                                    [REIN_OUTSIDER_EXIT] = "it ended",
+	                                    [REIN_OUTSIDER_OPEN] = "has the GPU open"};
 	unsigned what = r->result < REIN_ARRAY_LEN(names) ? r->result : 0;
 	struct rein_event e = {
 	    .category = "outside", .name = names[what], .begin_ns = r->begin, .end_ns = r->end};

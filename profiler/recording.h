@@ -76,12 +76,17 @@ enum rein_trace_outsider {
 	REIN_OUTSIDER_SYNC,
 	REIN_OUTSIDER_IOCTL, /* to the driver */
 	REIN_OUTSIDER_EXIT,  /* it has ended, or become another program */
+	REIN_OUTSIDER_OPEN,  /* it had the GPU open at each look from begin to end; since minor 2 */
 };
+
+/* How often it is looked who has the GPU open (daemon/trace.c): what was seen holds for so long. */
+#define REIN_OUTSIDER_LOOK_NS 2000000000ull
 
 /* What was looked at while the segment was written, besides what clients say. Not looked at is not
  * the same as nothing seen. */
 #define REIN_SEES_OFFCPU 1u
 #define REIN_SEES_OUTSIDERS 2u
+#define REIN_SEES_OPEN 4u
 
 struct rein_segment_header {
 	char magic[8];

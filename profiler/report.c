@@ -95,6 +95,8 @@ static void put_who(struct json *j, const struct rein_attribution *a, uint32_t w
 	rein_json_number(j, "pid", w->pid);
 	rein_json_number(j, "prio", w->prio);
 	rein_json_bool(j, "managed", w->managed);
+	rein_json_bool(j, "unmanaged", w->outsider && !w->managed);
+	rein_json_bool(j, "named", w->named);
 	rein_json_bool(j, "declares", w->declares);
 	rein_json_bool(j, "has_gpu", w->has_gpu);
 	rein_json_number(j, "requests", w->requests);

@@ -64,7 +64,10 @@ static int parse(struct rein_cli *cli, int argc, char **argv, struct why *w)
 static const char *label(const struct why *w, uint32_t who, char *buf, size_t len)
 {
 	const struct rein_who *p = &w->a.who[who];
-	if (p->pid && p->named)
+	if (p->outsider && !p->managed)
+		snprintf(buf, len, "unmanaged process %u%s%.20s%s", p->pid, p->named ? " (" : "",
+		         p->named ? p->name : "", p->named ? ")" : "");
+	else if (p->pid && p->named)
 		snprintf(buf, len, "%.40s (%u)", p->name, p->pid);
 	else
 		snprintf(buf, len, "%.40s", p->name);

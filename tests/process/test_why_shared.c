@@ -3,6 +3,7 @@
  * test_why_shared.c: `rein why` against the truth (as test_why.c), where the GPU is shared in other
  * ways: programs that the context gate takes off it, and programs that run on it at once (MPS).
  */
+#include "tests/process/raw_client.h"
 #include "tests/process/why_rig.h"
 
 static pid_t victim_pid, culprit;
@@ -163,4 +164,126 @@ TEST(who_runs_beside_it_is_named)
 }
 TEST_END
 
-TESTS("why, shared", who_took_it_off_the_gpu_is_named, who_runs_beside_it_is_named)
+/* ---------------------------------------------------------------- without the shim */
+
+/* As in test_why.c: where the host was late it is not asked. */
+static uint64_t owned_by_culprit(const struct truth *t)
+{
+	uint64_t theirs = owned(culprit, t->begin, t->end), all = t->end - t->begin;
+	uint64_t late = all - theirs - owned(victim_pid, t->begin, t->end);
+	return late > all / 20 ? 0 : theirs;
+}
+
+/* What the recording has of a process without the shim. */
+struct outside {
+	uint64_t launches, looks;
+};
+
+static int look_outside(void *arg, const struct rein_trace_record *r)
+{
+	struct outside *o = arg;
+	if (r->kind != REIN_TRACE_OUTSIDER || r->thread != (uint32_t)culprit)
+		return 0;
+	o->launches += r->result == REIN_OUTSIDER_LAUNCH ? r->a : 0;
+	o->looks += r->result == REIN_OUTSIDER_OPEN;
+	return 0;
+}
+
+static struct outside recorded(void)
+{
+	static struct rein_recording recording;
+	struct outside o = {0};
+	char err[512];
+	ck_assert_int_eq(rein_recording_open(&recording, rig.dir, err, sizeof(err)), 0);
+	for (unsigned i = 0; i < recording.n; i++)
+		ck_assert_int_eq(rein_recording_read(&recording, i, look_outside, &o), 0);
+	return o;
+}
+
+/* The report says the same: who it is, and that nobody manages it. */
+static void expect_in_report(void)
+{
+	char path[96], options[128];
+	size_t i;
+	json_t *w;
+	bool found = false;
+	snprintf(path, sizeof(path), "%s/report.json", rig.dir);
+	snprintf(options, sizeof(options), "report -o %s", path);
+	json_decref(rig_rein(&rig, options));
+	json_t *report = json_load_file(path, 0, NULL);
+	ck_assert_ptr_nonnull(report);
+	json_array_foreach(json_object_get(report, "who"), i, w)
+	{
+		found |= json_integer_value(json_object_get(w, "pid")) == culprit &&
+		         json_is_true(json_object_get(w, "unmanaged"));
+	}
+	json_decref(report);
+	ck_assert(found);
+}
+
+static bool can_probe;
+
+/* For as long as the test may take. What `rein trace --uprobes` asks of the daemon. */
+static bool ask_to_probe(void)
+{
+	json_t *answer =
+	    raw_ask(rig.dir, "{\"op\":\"trace\",\"record_ms\":60000,\"uprobes\":true}");
+	bool can = json_is_true(json_object_get(json_object_get(answer, "bpf"), "outsiders"));
+	json_decref(answer);
+	return can;
+}
+
+/* A program that hogs the GPU beside the victim, and is not under rein. */
+static struct outside hog_outside(const char *conf, bool probe, unsigned *delayed, unsigned *right)
+{
+	start(conf, "add=2ms,be_step=20ms");
+	if (probe)
+		can_probe = ask_to_probe();
+	struct proc lc = rig_start(&rig, 50, "tests/clients/late", "120 33 3");
+	rig_expect_progress(&rig, lc.pid, "submissions", 120, RUN_MS);
+	struct proc be = rig_start(&rig, -1, "workloads/be", "--seconds 300");
+	culprit = be.pid;
+	victim_pid = lc.pid;
+	finish(&lc);
+	ask(victim_pid,
+	    &(struct question){.causes = "gpu_unsplit gpu_others slow_down",
+	                       .culprit = culprit,
+	                       .truth = owned_by_culprit},
+	    delayed, right);
+	struct outside o = recorded();
+	expect_words("  estimate", "unmanaged process %d (be)");
+	expect_in_report();
+	stop(&be);
+	return o;
+}
+
+TEST(who_is_not_under_rein_is_named)
+{
+	unsigned delayed = 0, right = 0;
+	for (int i = 0; i < ATTEMPTS && (!i || right * 20 < delayed * 19); i++) {
+		struct outside o = hog_outside("policy = fifo\nbpf = off", false, &delayed, &right);
+		ck_assert_uint_eq(o.launches, 0);
+		ck_assert_uint_ge(o.looks, 1);
+	}
+	expect_most(delayed, right);
+}
+TEST_END
+
+/* The same with its launches counted, where that is permitted. */
+TEST(who_is_not_under_rein_is_named_by_its_launches)
+{
+	unsigned delayed = 0, right = 0;
+	for (int i = 0; i < ATTEMPTS && (!i || right * 20 < delayed * 19); i++) {
+		struct outside o = hog_outside("policy = fifo", true, &delayed, &right);
+		if (!can_probe) {
+			puts("skipped: launches outside cannot be counted here");
+			return;
+		}
+		ck_assert_uint_ge(o.launches, 20);
+	}
+	expect_most(delayed, right);
+}
+TEST_END
+
+TESTS("why, shared", who_took_it_off_the_gpu_is_named, who_runs_beside_it_is_named,
+      who_is_not_under_rein_is_named, who_is_not_under_rein_is_named_by_its_launches)

@@ -22,7 +22,7 @@
 
 #define RIG __attribute__((unused)) /* no test uses all */
 #define RUN_MS 60000
-#define WAIT_MS 10000
+#define WAIT_MS 20000
 #define LOAD_MS 3000
 #define REQUESTS 200
 #define TOLD "50" /* stories asked for */

@@ -244,6 +244,54 @@ TEST(a_process_without_the_shim_is_a_culprit)
 }
 TEST_END
 
+static void has_gpu_open(double begin, double end)
+{
+	struct rein_trace_record *r = span(REIN_TRACE_OUTSIDER, 0, begin, end);
+	r->thread = HOG_PID;
+	r->result = REIN_OUTSIDER_OPEN;
+	put(r);
+}
+
+/* All that is known of it is that it has the GPU open: until it is looked again. */
+TEST(who_only_has_the_gpu_open_is_a_culprit_if_nobody_else_is)
+{
+	start();
+	kernel_takes(LC, 900);
+	usual();
+	has_gpu_open(90000, 95000);
+	request(LC, 100000, 107000, 1, 0);
+	launch(LC, 100010);
+	synced(LC, 100030, 106990);
+	expect_story(1);
+	expect(REIN_CAUSE_GPU_UNSPLIT, "hog", 6975 - 900);
+	ck_assert_msg(strstr(got.stories[0].sentence, "shared with unmanaged process 4711 (hog)"),
+	              "%s", got.stories[0].sentence);
+	stop();
+	start();
+	kernel_takes(LC, 900);
+	usual();
+	has_gpu_open(90000, 95000);
+	active(BE, 99000, 108000);
+	request(LC, 100000, 107000, 1, 0);
+	launch(LC, 100010);
+	synced(LC, 100030, 106990);
+	expect_story(1);
+	expect(REIN_CAUSE_GPU_UNSPLIT, "hog", 0);
+	expect(REIN_CAUSE_GPU_UNSPLIT, "be", 6975 - 900);
+	stop();
+	start();
+	kernel_takes(LC, 900);
+	usual();
+	has_gpu_open(70000, 75000);
+	request(LC, 5100000, 5107000, 1, 0); /* long after it was seen there last */
+	launch(LC, 5100010);
+	synced(LC, 5100030, 5106990);
+	expect_story(1);
+	expect(REIN_CAUSE_GPU_UNSPLIT, "hog", 0);
+	stop();
+}
+TEST_END
+
 TEST(alone_on_the_gpu_nobody_is_blamed)
 {
 	start();
@@ -299,4 +347,5 @@ TESTS("attribution", its_thread_waited_for_a_cpu, it_was_held_at_the_launch_gate
       pieces_of_work_wait_for_each_other, its_kernel_was_slower_than_alone,
       its_copy_waited_for_copies, the_gpu_was_others_without_records,
       who_is_held_is_not_blamed_once_it_has_drained, a_process_without_the_shim_is_a_culprit,
-      alone_on_the_gpu_nobody_is_blamed, its_own_code_was_slow, the_driver_kept_it)
+      who_only_has_the_gpu_open_is_a_culprit_if_nobody_else_is, alone_on_the_gpu_nobody_is_blamed,
+      its_own_code_was_slow, the_driver_kept_it)

@@ -433,8 +433,19 @@ TEST(the_collector_records_while_it_is_on)
 	ck_assert(stats.recording && !stats.failing);
 	see_all();
 	ck_assert_uint_eq(seen.n[REIN_TRACE_CLIENT], 1);
+	ck_assert_uint_eq(seen.n[REIN_TRACE_CLASS], 1);
 	ck_assert_uint_eq(seen.n[REIN_TRACE_SUBMIT] + seen.lost, 100 + REIN_RING_CELLS);
 	ck_assert_uint_eq(stats.lost, seen.lost);
+	/* another class, and a process without the shim */
+	const struct rein_bystanders there = {.n = 1, .process[0] = {.pid = 1, .comm = "init"}};
+	rein_collector_reclass(c, s, "other");
+	rein_collector_seen(c, &there, rein_now_ns());
+	rein_collector_sync(c);
+	see_all();
+	ck_assert_uint_eq(seen.n[REIN_TRACE_CLASS], 2);
+	ck_assert_uint_eq(seen.n[REIN_TRACE_OUTSIDER], 1);
+	ck_assert_uint_eq(seen.n[REIN_TRACE_PROCESS], 1);
+	ck_assert(recording.segment[0].header.sees & REIN_SEES_OPEN);
 	/* what it wrote last is there although it has gone */
 	write_records(10, now_ns, now_ns + 5, 0);
 	rein_collector_leave(c, s);

@@ -318,10 +318,12 @@ static void reload(void)
 	json_decref(answer);
 }
 
+/* NULL: it answers. */
 static void says(const char *metrics)
 {
 	json_t *answer = raw_ask(d.dir, "{\"op\":\"status\"}");
-	ck_assert_str_eq(json_string_value(json_object_get(answer, "metrics")), metrics);
+	if (metrics)
+		ck_assert_str_eq(json_string_value(json_object_get(answer, "metrics")), metrics);
 	json_decref(answer);
 }
 
@@ -361,6 +363,57 @@ TEST(moved_and_switched_off_by_reload)
 	ck_assert_msg(strstr(said, "no metrics: cannot listen at unix:") &&
 	                  strstr(said, "there is a file that is no socket"),
 	              "%s", said);
+}
+TEST_END
+
+/* While it is stopped a reload and then scrapers come to its ears, so that it hears of all in one
+ * breath: the reload closes their connections, and what it still has to hear of them means nothing.
+ */
+static void reload_before(const int *scraper, unsigned n)
+{
+	static const char request[] = "{\"op\":\"reload\"}";
+	char answer[4096];
+	pid_t worker = proc_child(d.p.pid);
+	int control = rein_sock_connect(d.dir, REIN_CONTROL_SOCKET);
+	ck_assert_int_ge(control, 0);
+	for (int i = 0; i < 3; i++) /* all who have come are let in */
+		says(NULL);
+	ck_assert_int_eq(kill(worker, SIGSTOP), 0);
+	ck_assert_int_eq(rein_sock_send(control, request, strlen(request), NULL, 0), 0);
+	for (unsigned i = 0; i < n; i++)
+		say(scraper[i], "rics HTTP/1.1\r\n\r\n");
+	ck_assert_int_eq(kill(worker, SIGCONT), 0);
+	ck_assert_int_gt(rein_sock_recv(control, answer, sizeof(answer), NULL, NULL, WAIT_MS), 0);
+	close(control);
+	for (unsigned i = 0; i < n; i++)
+		close(scraper[i]);
+	says(NULL);
+	ck_assert_int_eq(proc_child(d.p.pid), worker);
+}
+
+TEST(a_reload_while_scrapers_talk)
+{
+	int scraper[REIN_METRICS_SCRAPES];
+	char at[200];
+	/* memory that is given back is no longer there, not only with a sanitizer */
+	setenv("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=4096", 1);
+	begin(true);
+	unsetenv("GLIBC_TUNABLES");
+	for (unsigned round = 0; round < 6; round++) {
+		snprintf(at, sizeof(at), "unix:%s", path);
+		configure(round % 2 ? at : "off");
+		for (unsigned i = 0; i < REIN_METRICS_SCRAPES; i++) {
+			scraper[i] = connect_port();
+			say(scraper[i], "GET /met");
+		}
+		reload_before(scraper, REIN_METRICS_SCRAPES);
+		says(round % 2 ? at : "off");
+		snprintf(at, sizeof(at), "127.0.0.1:%u", port);
+		configure(at);
+		reload();
+		ck_assert_ptr_nonnull(scrape(""));
+	}
+	end();
 }
 TEST_END
 
@@ -563,6 +616,6 @@ TEST(prometheus_scrapes)
 TEST_END
 
 TESTS("metrics, scraped", counts_outlive_their_clients, waits_and_preemptions, names_are_bounded,
-      a_socket_for_the_group, moved_and_switched_off_by_reload, one_line_for_bad_requests,
-      slow_and_rude_scrapers, who_says_nothing_is_sent_away, promtool_finds_no_fault,
-      prometheus_scrapes)
+      a_socket_for_the_group, moved_and_switched_off_by_reload, a_reload_while_scrapers_talk,
+      one_line_for_bad_requests, slow_and_rude_scrapers, who_says_nothing_is_sent_away,
+      promtool_finds_no_fault, prometheus_scrapes)

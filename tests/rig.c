@@ -66,7 +66,9 @@ void rig_fini(struct rig *r)
 {
 	if (r->daemon.pid) {
 		proc_kill(&r->daemon, SIGTERM);
-		ck_assert_int_eq(proc_wait(&r->daemon, NULL, 0, 10000), 0);
+		static char said[65536];
+		int rc = proc_wait(&r->daemon, said, sizeof(said), 10000);
+		ck_assert_msg(rc == 0, "exit %d: %s", rc, said);
 	}
 	/* what a killed last user of the software GPU leaves behind */
 	char shm[600];

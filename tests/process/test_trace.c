@@ -5,9 +5,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/process/raw_client.h"
@@ -237,6 +240,48 @@ TEST(a_recording_outlives_killed_programs_and_daemons)
 }
 TEST_END
 
+static struct {
+	pid_t pid;
+	unsigned above, cuts;
+} wanted;
+
+/* As many cuts as there should be, and more of that program than before. */
+static bool goes_on(void *unused)
+{
+	json_t *summary, *root = trace("", &summary);
+	unsigned cuts = count(root, 0, "recorder", "the recording was cut here");
+	bool more = count(root, wanted.pid, "submit", "") > wanted.above;
+	json_decref(summary);
+	json_decref(root);
+	return more && cuts == wanted.cuts;
+}
+
+/* The worker alone: its supervisor has another one, the programs go on, and so does the recording.
+ */
+TEST(a_recording_outlives_killed_workers)
+{
+	json_t *summary;
+	start(true);
+	struct proc be = rig_start(&rig, 0, "workloads/be", "--seconds 300");
+	rig_expect_progress(&rig, be.pid, "submissions", 10, WAIT_MS);
+	for (unsigned i = 1; i <= 2; i++) {
+		json_t *root = trace("", &summary); /* what it did until now is in the files */
+		wanted.above = count(root, be.pid, "submit", "");
+		wanted.pid = be.pid;
+		wanted.cuts = i;
+		json_decref(summary);
+		json_decref(root);
+		ck_assert_uint_gt(wanted.above, 5);
+		ck_assert_int_eq(kill(proc_child(rig.daemon.pid), SIGKILL), 0);
+		rig_expect_state(&rig, be.pid, "", WAIT_MS);
+		ck_assert(eventually(goes_on, NULL, WAIT_MS));
+	}
+	proc_kill(&be, SIGKILL);
+	proc_wait(&be, NULL, 0, WAIT_MS);
+	rig_fini(&rig);
+}
+TEST_END
+
 /* ---------------------------------------------------------------- on, off, and in the way */
 
 static bool exists(const char *file)
@@ -299,6 +344,72 @@ TEST(without_a_place_to_write_scheduling_goes_on)
 }
 TEST_END
 
+static unsigned lines_with(const char *text, const char *what)
+{
+	unsigned n = 0;
+	for (; (text = strstr(text, what)) != NULL; text++)
+		n++;
+	return n;
+}
+
+static bool is_failing(void *is)
+{
+	json_t *answer = raw_ask(rig.dir, "{\"op\":\"trace\"}");
+	bool failing = json_is_true(json_object_get(answer, "failing"));
+	json_decref(answer);
+	return failing == *(bool *)is;
+}
+
+/* A small file system of our own there; false: not permitted. */
+static bool mount_small(const char *path)
+{
+	return mkdir(path, 0700) == 0 && unshare(CLONE_NEWNS) == 0 &&
+	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount("small", path, "tmpfs", 0, "size=64k") == 0;
+}
+
+TEST(on_a_full_disk_scheduling_goes_on_and_recording_when_there_is_room)
+{
+	static char out[1 << 16];
+	char path[96], file[96];
+	char *argv[] = {(char *)built("rein"), "trace", "-o", file, NULL};
+	char *env[] = {rig.env[0], NULL};
+	bool yes = true, no = false;
+	rig_init(&rig, "be_step=2ms");
+	snprintf(path, sizeof(path), "%s/events", rig.dir);
+	if (!mount_small(path)) {
+		printf("skipped: no file system can be mounted here: %s\n", strerror(errno));
+		return;
+	}
+	events_daemon(true);
+	struct proc be = rig_start(&rig, 0, "workloads/be", "--seconds 300");
+	ck_assert(eventually(is_failing, &yes, WAIT_MS));
+	int64_t before = rig_counter(&rig, be.pid, "submissions");
+	rig_expect_progress(&rig, be.pid, "submissions", before + 50, WAIT_MS);
+	/* what fitted can be read, and whoever asks is told */
+	snprintf(file, sizeof(file), "%s/trace.json", rig.dir);
+	ck_assert_int_eq(proc_run(argv, env, out, sizeof(out), WAIT_MS), 0);
+	ck_assert_msg(strstr(out, "cannot write its recording now; its log says why"), "%s", out);
+	json_t *root = json_load_file(file, 0, NULL);
+	ck_assert_uint_gt(count(root, be.pid, "submit", ""), 5);
+	json_decref(root);
+	ck_assert_int_eq(mount(NULL, path, NULL, MS_REMOUNT, "size=32m"), 0);
+	ck_assert(eventually(is_failing, &no, WAIT_MS));
+	rig_expect_progress(&rig, be.pid, "submissions", before + 100, WAIT_MS);
+	proc_kill(&be, SIGKILL);
+	proc_wait(&be, NULL, 0, WAIT_MS);
+	proc_kill(&rig.daemon, SIGTERM);
+	ck_assert_int_eq(proc_wait(&rig.daemon, out, sizeof(out), WAIT_MS), 0);
+	rig.daemon.pid = 0;
+	ck_assert_msg(lines_with(out, "events are not recorded: cannot write to") == 1 &&
+	                  lines_with(out, "No space left on device") == 1 &&
+	                  lines_with(out, "events are recorded again") == 1,
+	              "%s", out);
+	ck_assert_int_eq(umount2(path, MNT_DETACH), 0);
+	rig_fini(&rig);
+}
+TEST_END
+
 /* ---------------------------------------------------------------- the fifth descriptor */
 
 static unsigned descriptors_for(uint16_t minor, size_t hello_size, int fd[REIN_SOCK_FDS])
@@ -329,5 +440,7 @@ TEST(only_who_knows_of_rings_gets_them)
 TEST_END
 
 TESTS("traces", records_agree_with_what_the_driver_saw, a_wait_at_the_gate_names_its_holder,
-      a_recording_outlives_killed_programs_and_daemons, off_until_it_is_asked_for,
-      without_a_place_to_write_scheduling_goes_on, only_who_knows_of_rings_gets_them)
+      a_recording_outlives_killed_programs_and_daemons, a_recording_outlives_killed_workers,
+      off_until_it_is_asked_for, without_a_place_to_write_scheduling_goes_on,
+      on_a_full_disk_scheduling_goes_on_and_recording_when_there_is_room,
+      only_who_knows_of_rings_gets_them)

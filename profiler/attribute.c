@@ -121,6 +121,7 @@ static int read_all(struct pass *p, const struct rein_recording *r)
 	p->a->epoch = 0;
 	for (unsigned i = 0; !err && i < r->n; i++) {
 		p->a->out->has_offcpu |= (r->segment[i].header.sees & REIN_SEES_OFFCPU) != 0;
+		p->a->looked |= (r->segment[i].header.sees & REIN_SEES_OPEN) != 0;
 		err = rein_recording_read(r, i, look, p);
 		p->a->epoch += r->segment[i].last;
 	}

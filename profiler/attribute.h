@@ -83,7 +83,8 @@ struct rein_who {
 	bool managed;  /* a client of rein's */
 	bool has_gpu;  /* there are CUPTI records of it */
 	bool declares; /* it declares its requests */
-	bool outsider; /* it had the GPU without the shim, as far as was seen */
+	bool outsider; /* it had a GPU without the shim, as far as was seen */
+	bool open;     /* the clients' GPU, by the looks at who has it open */
 	bool named;    /* else its name is "process PID" */
 	char name[41]; /* printable */
 	/* of its requests in the window */

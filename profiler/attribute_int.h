@@ -99,6 +99,7 @@ struct rein_attributor {
 	struct rein_attribution *out;
 	unsigned epoch;
 	bool failed; /* out of memory: it goes on, and says so at the end */
+	bool looked; /* who has the clients' GPU open was looked for */
 
 	struct rein_list who, spans, outsiders, open, present, seen, requests, todo, lost;
 	struct rein_index clients, processes, cells, kernels;

@@ -87,6 +87,7 @@ static void note_outsider(struct rein_attributor *a, const struct rein_trace_rec
 		return;
 	struct rein_span *s = rein_list_add(l);
 	rein_who_at(a, who)->outsider = true;
+	rein_who_at(a, who)->open |= open;
 	if (s) /* until it is looked again */
 		*s = (struct rein_span){.begin = r->begin,
 		                        .end = r->end + (open ? REIN_OUTSIDER_LOOK_NS : 0),
@@ -444,6 +445,15 @@ static void join_open(struct rein_list *l)
 	l->n = kept;
 }
 
+/* Launches are counted of all processes, whichever GPU they use: whom no look found on that of the
+ * clients, though there was time for one, is on another. */
+static bool is_elsewhere(const struct rein_attributor *a, const struct rein_span *first,
+                         const struct rein_span *last)
+{
+	return a->looked && !rein_who_at(a, first->who)->open &&
+	       last->end > first->begin + REIN_OUTSIDER_LOOK_NS + REIN_S;
+}
+
 static void sort_spans(struct rein_attributor *a, struct rein_list *l)
 {
 	const struct rein_span *s = l->items;
@@ -454,8 +464,9 @@ static void sort_spans(struct rein_attributor *a, struct rein_list *l)
 	for (size_t i = 0, lo = 0; i < l->n; i++) {
 		if (i + 1 < l->n && s[i + 1].who == s[lo].who)
 			continue;
-		struct rein_present *p = rein_list_add(&a->present);
-		a->failed |= !p;
+		bool away = l == &a->outsiders && is_elsewhere(a, &s[lo], &s[i]);
+		struct rein_present *p = away ? NULL : rein_list_add(&a->present);
+		a->failed |= !p && !away;
 		if (p)
 			*p = (struct rein_present){
 			    .who = s[lo].who, .list = l, .lo = lo, .hi = i + 1};

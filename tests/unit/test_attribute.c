@@ -292,6 +292,46 @@ TEST(who_only_has_the_gpu_open_is_a_culprit_if_nobody_else_is)
 }
 TEST_END
 
+static void launches_outside(double begin, double end)
+{
+	struct rein_trace_record *r = span(REIN_TRACE_OUTSIDER, 0, begin, end);
+	r->thread = HOG_PID;
+	r->result = REIN_OUTSIDER_LAUNCH;
+	r->a = 12;
+	put(r);
+}
+
+/* Its launches are seen for five seconds; that it had the clients' GPU open, or not. */
+static void launch_beside(bool open, bool looked)
+{
+	start();
+	kernel_takes(LC, 900);
+	usual();
+	launches_outside(99000, 107000);
+	launches_outside(5000000, 5001000);
+	if (open)
+		has_gpu_open(99000, 99000);
+	request(LC, 100000, 107000, 1, 0);
+	launch(LC, 100010);
+	synced(LC, 100030, 106990);
+	recording.segment[0].header.sees = looked ? REIN_SEES_OPEN : 0;
+	expect_story(1);
+}
+
+TEST(who_launches_on_another_gpu_is_no_culprit)
+{
+	launch_beside(true, true);
+	expect(REIN_CAUSE_GPU_UNSPLIT, "hog", 6975 - 900);
+	stop();
+	launch_beside(false, true);
+	expect(REIN_CAUSE_GPU_UNSPLIT, "hog", 0);
+	stop();
+	launch_beside(false, false); /* nobody looked: it may have */
+	expect(REIN_CAUSE_GPU_UNSPLIT, "hog", 6975 - 900);
+	stop();
+}
+TEST_END
+
 TEST(alone_on_the_gpu_nobody_is_blamed)
 {
 	start();
@@ -347,5 +387,6 @@ TESTS("attribution", its_thread_waited_for_a_cpu, it_was_held_at_the_launch_gate
       pieces_of_work_wait_for_each_other, its_kernel_was_slower_than_alone,
       its_copy_waited_for_copies, the_gpu_was_others_without_records,
       who_is_held_is_not_blamed_once_it_has_drained, a_process_without_the_shim_is_a_culprit,
-      who_only_has_the_gpu_open_is_a_culprit_if_nobody_else_is, alone_on_the_gpu_nobody_is_blamed,
+      who_only_has_the_gpu_open_is_a_culprit_if_nobody_else_is,
+      who_launches_on_another_gpu_is_no_culprit, alone_on_the_gpu_nobody_is_blamed,
       its_own_code_was_slow, the_driver_kept_it)

@@ -65,14 +65,25 @@ static uint64_t runnable_ns(const struct rein_trace_record *r)
 	return r->a > r->begin && r->a < r->end ? r->a : r->begin;
 }
 
+/* The wait for a CPU since then: to whoever had it for longest what it had of it, and the rest to
+ * others. 0: the CPU slept, and was slow to wake. */
+static void give_queue(struct rein_walk *w, const struct rein_trace_record *r, uint64_t from)
+{
+	uint32_t pid = (uint32_t)(r->b >> 32);
+	uint64_t rest = 0;
+	if (r->flags && from < w->at)
+		rest = (w->at - from) * (255 - r->flags) / 255;
+	rein_walk_give(w, w->at - rest, REIN_CAUSE_RUN_QUEUE, REIN_WHO_OTHERS, false);
+	rein_walk_give(w, from, REIN_CAUSE_RUN_QUEUE,
+	               pid ? rein_who_process(w->a, pid) : REIN_WHO_NOBODY, false);
+}
+
 static void give_stretch(struct rein_walk *w, const struct rein_trace_record *r, uint64_t from,
                          enum rein_cause cause)
 {
 	rein_walk_give(w, rein_later(from, rein_earlier(r->end, w->at)), cause, REIN_WHO_SELF,
 	               false);
-	uint32_t pid = (uint32_t)(r->b >> 32); /* 0: the CPU slept, and was slow to wake */
-	rein_walk_give(w, rein_later(from, runnable_ns(r)), REIN_CAUSE_RUN_QUEUE,
-	               pid ? rein_who_process(w->a, pid) : REIN_WHO_NOBODY, false);
+	give_queue(w, r, rein_later(rein_later(from, runnable_ns(r)), w->begin));
 }
 
 void rein_walk_thread(struct rein_walk *w, uint64_t from, enum rein_cause cause)

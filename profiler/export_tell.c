@@ -162,6 +162,8 @@ static void tell_offcpu(struct export *x, struct client *c, const struct rein_tr
 		if (culprit) {
 			rein_event_text(&e, "had_cpu", process_name(x, culprit));
 			rein_event_number(&e, "had_cpu_pid", culprit);
+			if (r->flags)
+				rein_event_number(&e, "had_cpu_percent", r->flags * 100u / 255);
 		}
 		rein_export_slice(x, thread, &e);
 	}

@@ -41,7 +41,8 @@ enum rein_recording_kind {
 	/* A thread of a client was off its CPU from begin to end, by the kernel's scheduler:
 	 * runnable since `a` (0: since begin, it was preempted), woken by thread `number` of
 	 * process `b` & 0xffffffff (both 0: unknown, or an interrupt); the process `b` >> 32 had
-	 * that CPU, `stream`, for longest while it could have run (0: nobody).
+	 * that CPU, `stream`, for longest while it could have run (0: nobody), for `flags` 255ths
+	 * of that time (0: not known; all of it is laid to that process).
 	 * `result`: what the shim was doing (enum rein_phase), `func`: its request, `entry`: at the
 	 * gate, for which client's sake. PIDs as the daemon sees them, but for `thread`. Only if it
 	 * was runnable for REIN_OFFCPU_MIN_NS, or the shim was doing something. */

@@ -17,6 +17,7 @@ void rein_bpf_off_record(const struct rein_bpf_off *off, struct rein_trace_recor
 	    .stamp = off->client,
 	    .thread = off->thread,
 	    .kind = REIN_TRACE_OFFCPU,
+	    .flags = (uint8_t)(off->before_part < 255 ? off->before_part : 255),
 	    .result = (uint16_t)(doing ? off->doing.phase : REIN_PHASE_NONE),
 	    .entry = doing && off->doing.phase == REIN_PHASE_GATE ? off->doing.holder : 0,
 	    .begin = off->begin_ns,

@@ -16,6 +16,7 @@
 #define REIN_BPF_MARKS 4096u
 #define REIN_BPF_MAJORS 4u
 #define REIN_BPF_COMM 16u
+#define REIN_BPF_CPUS 1024u /* power of two; of more, two are taken for one */
 
 /* A stretch off the CPU is worth a record if the thread was runnable for so long, or, while the
  * shim was doing something, if all of it took so long: a driver that spins yields a million times.
@@ -46,6 +47,7 @@ struct rein_bpf_off {
 	uint32_t tgid, thread;      /* thread: as its own process sees it */
 	uint32_t waker, waker_tgid; /* 0: unknown */
 	uint32_t before_tgid;       /* had the CPU meanwhile; 0: nobody */
+	uint32_t before_part;       /* for so many 255ths of that time */
 	uint32_t cpu;
 	char before_comm[REIN_BPF_COMM]; /* "": not known */
 };

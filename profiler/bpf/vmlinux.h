@@ -28,7 +28,6 @@ enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 enum { BPF_RB_NO_WAKEUP = 1 };
 enum bpf_map_type_used {
 	BPF_MAP_TYPE_HASH = 1,
-	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
@@ -85,7 +84,13 @@ struct sched_entity { /* what the fair class knows of a task; others leave the s
 	uint64_t prev_sum_exec_runtime; /* when it got the CPU */
 };
 
+struct thread_info {
+	uint32_t cpu;
+};
+
 struct task_struct {
+	struct thread_info thread_info;
+	unsigned int cpu; /* before Linux 5.16: there thread_info has none */
 	unsigned int __state;
 	int pid, tgid;
 	unsigned int policy;

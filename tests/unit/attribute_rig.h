@@ -176,12 +176,20 @@ static RIG void gpu(uint32_t client, double begin, double end, uint32_t number, 
 	put(r);
 }
 
-static RIG void off_cpu(uint32_t client, double begin, double runnable, double end, uint32_t pid)
+/* `part`: for so many 255ths of it that process had the CPU. */
+static RIG void off_cpu_partly(uint32_t client, double begin, double runnable, double end,
+                               uint32_t pid, uint8_t part)
 {
 	struct rein_trace_record *r = span(REIN_TRACE_OFFCPU, client, begin, end);
 	r->a = at(runnable);
 	r->b = (uint64_t)pid << 32;
+	r->flags = part;
 	put(r);
+}
+
+static RIG void off_cpu(uint32_t client, double begin, double runnable, double end, uint32_t pid)
+{
+	off_cpu_partly(client, begin, runnable, end, pid, 0);
 }
 
 /* Six requests of a millisecond each that nothing happened to, each second from BASE on: the median

@@ -27,6 +27,22 @@ TEST(its_thread_waited_for_a_cpu)
 }
 TEST_END
 
+TEST(several_had_the_cpu_while_it_waited)
+{
+	start();
+	usual();
+	request(LC, 100000, 108000, 1, 0);
+	off_cpu_partly(LC, 100500, 101000, 106100, HOG_PID, 204);
+	off_cpu_partly(LC, 107000, 107000, 107255, 0, 200); /* the idle task, for longest */
+	launch(LC, 107980);
+	expect_story(1);
+	expect(REIN_CAUSE_RUN_QUEUE, "hog", 5100 * 204 / 255.0);
+	expect(REIN_CAUSE_RUN_QUEUE, "nobody", 200);
+	expect(REIN_CAUSE_RUN_QUEUE, "others", 5100 * 51 / 255.0 + 55);
+	stop();
+}
+TEST_END
+
 TEST(it_was_held_at_the_launch_gate)
 {
 	start();
@@ -381,12 +397,13 @@ TEST(the_driver_kept_it)
 }
 TEST_END
 
-TESTS("attribution", its_thread_waited_for_a_cpu, it_was_held_at_the_launch_gate,
-      a_gate_without_holds_goes_by_its_own_record, it_was_held_on_the_gpu,
-      its_kernel_was_taken_off_the_gpu, its_backlog_was_full, the_gpu_was_others_by_records,
-      pieces_of_work_wait_for_each_other, its_kernel_was_slower_than_alone,
-      its_copy_waited_for_copies, the_gpu_was_others_without_records,
-      who_is_held_is_not_blamed_once_it_has_drained, a_process_without_the_shim_is_a_culprit,
+TESTS("attribution", its_thread_waited_for_a_cpu, several_had_the_cpu_while_it_waited,
+      it_was_held_at_the_launch_gate, a_gate_without_holds_goes_by_its_own_record,
+      it_was_held_on_the_gpu, its_kernel_was_taken_off_the_gpu, its_backlog_was_full,
+      the_gpu_was_others_by_records, pieces_of_work_wait_for_each_other,
+      its_kernel_was_slower_than_alone, its_copy_waited_for_copies,
+      the_gpu_was_others_without_records, who_is_held_is_not_blamed_once_it_has_drained,
+      a_process_without_the_shim_is_a_culprit,
       who_only_has_the_gpu_open_is_a_culprit_if_nobody_else_is,
       who_launches_on_another_gpu_is_no_culprit, alone_on_the_gpu_nobody_is_blamed,
       its_own_code_was_slow, the_driver_kept_it)

@@ -23,6 +23,7 @@ static struct rein_bpf_off off(void)
 	                             .waker = 201,
 	                             .waker_tgid = 200,
 	                             .before_tgid = 300,
+	                             .before_part = 200,
 	                             .cpu = 2};
 }
 
@@ -44,7 +45,10 @@ TEST(a_stretch_is_a_record)
 	ck_assert_uint_eq(r.b & 0xffffffff, 200);
 	ck_assert_uint_eq(r.b >> 32, 300);
 	ck_assert_uint_eq(r.stream, 2);
-	ck_assert_uint_eq(r.flags, 0);
+	ck_assert_uint_eq(r.flags, 200);
+	o.before_part = 256;
+	rein_bpf_off_record(&o, &r);
+	ck_assert_uint_eq(r.flags, 255);
 }
 TEST_END
 

@@ -76,23 +76,40 @@ static uint32_t query(const struct ptx_warp *w, const struct ptx_inst *in, unsig
 	}
 }
 
-static void sample(const struct ptx_warp *w, const struct ptx_inst *in, unsigned lane,
+/* The lanes' values of each operand: a layer, a place, a level or six derivatives. */
+struct operands {
+	const uint32_t *of[1 + 3 + 6];
+};
+
+static struct operands operands_of(const struct ptx_warp *w, const struct ptx_inst *in)
+{
+	const struct ptx_geometry_info *info = &ptx_geometries[in->space];
+	const uint32_t *ext = &w->worker->job->k->ext[in->target + in->vec];
+	unsigned n = info->layer + info->dims + (in->op == PTX_TEX_LEVEL) +
+	             (in->op == PTX_TEX_GRAD ? 2u * info->dims : 0);
+	struct operands o;
+	for (unsigned i = 0; i < n; i++)
+		o.of[i] = (const uint32_t *)ptx_reg(w, ext[i]);
+	return o;
+}
+
+static void sample(const struct ptx_inst *in, const struct operands *o, unsigned lane,
                    const struct ptx_image *t, union ptx_texel_value out[4])
 {
 	enum ptx_geometry g = (enum ptx_geometry)in->space;
 	const struct ptx_geometry_info *info = &ptx_geometries[g];
 	struct ptx_place p = {.layer = 0};
-	float d[2][3] = {{0}};
+	float d[2][3];
 	int32_t at[3] = {0};
 	unsigned n = 0;
 	if (info->layer)
-		p.layer = operand(w, in, lane, n++);
+		p.layer = o->of[n++][lane];
 	for (unsigned i = 0; i < info->dims; i++) {
-		uint32_t v = operand(w, in, lane, n++);
+		uint32_t v = o->of[n++][lane];
 		at[i] = (int32_t)v;
 		p.at[i] = as_float(v);
 	}
-	uint32_t level = in->op == PTX_TEX_LEVEL ? operand(w, in, lane, n) : 0;
+	uint32_t level = in->op == PTX_TEX_LEVEL ? o->of[n][lane] : 0;
 	if (in->sign) {
 		ptx_texture_fetch(t, g, at, p.layer, (int32_t)level, out);
 		return;
@@ -103,8 +120,9 @@ static void sample(const struct ptx_warp *w, const struct ptx_inst *in, unsigned
 	}
 	float lod = as_float(level);
 	if (in->op == PTX_TEX_GRAD) {
+		memset(d, 0, sizeof(d));
 		for (unsigned i = 0; i < 2 * info->dims; i++)
-			d[i / info->dims][i % info->dims] = as_float(operand(w, in, lane, n + i));
+			d[i / info->dims][i % info->dims] = as_float(o->of[n + i][lane]);
 		lod = ptx_texture_lod(t, g, &p, d[0], d[1]);
 	}
 	ptx_texture_sample(t, g, &p, lod, out);
@@ -119,17 +137,26 @@ static uint32_t two_halves(float low, float high)
 bool ptx_exec_texture(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 {
 	const uint32_t *regs = &w->worker->job->k->ext[in->target];
+	const uint64_t *handles = (const uint64_t *)ptx_reg(w, in->a);
+	struct operands o = {.of = {NULL}};
+	const struct ptx_image *t = NULL;
+	uint64_t handle = 0; /* t's: nearly always the same for all lanes */
 	union ptx_texel_value v[4];
+	if (in->op != PTX_TEX_QUERY)
+		o = operands_of(w, in);
 	for (uint32_t rest = mask; rest; rest &= rest - 1) {
 		unsigned lane = (unsigned)__builtin_ctz(rest);
 		bool of_surface = in->op == PTX_TEX_QUERY && in->sign;
-		const struct ptx_image *t = image_of(w, in, lane, of_surface);
+		if (!t || handles[lane] != handle) {
+			handle = handles[lane];
+			t = image_of(w, in, lane, of_surface);
+		}
 		if (!t)
 			return false;
 		if (in->op == PTX_TEX_QUERY) {
 			v[0].u = query(w, in, lane, t);
 		} else {
-			sample(w, in, lane, t, v);
+			sample(in, &o, lane, t, v);
 			w->worker->res.global_bytes += (uint64_t)t->channels * t->bytes;
 		}
 		if (in->size == 2) {

@@ -18,6 +18,20 @@ const struct ptx_geometry_info ptx_geometries[] = {
     [PTX_ACUBE] = {3, true, true},
 };
 
+/* floorf, and bounds, of what is no NaN: every fetch needs them, and libm's are calls. */
+static inline float floor_of(float v)
+{
+	if (!(fabsf(v) < 8388608.0f))
+		return v; /* whole already */
+	float cut = (float)(int32_t)v;
+	return cut > v ? cut - 1 : cut;
+}
+
+static inline float clamp_to(float v, float low, float high)
+{
+	return v < low ? low : v > high ? high : v;
+}
+
 /* ---- one texel */
 
 static uint32_t load(uint64_t addr, unsigned bytes)
@@ -39,18 +53,18 @@ static float linear_of_srgb(float v)
 	return v <= 0.04045f ? v / 12.92f : powf((v + 0.055f) / 1.055f, 2.4f);
 }
 
+/* One of 1 or 2 bytes: those of 4 are what they are, promoted or not. */
 static union ptx_texel_value channel(const struct ptx_image *t, uint64_t addr, unsigned c)
 {
 	uint32_t bits = load(addr + (uint64_t)c * t->bytes, t->bytes);
 	union ptx_texel_value v = {.u = bits};
 	if (t->texel == PTX_TEXEL_FLOAT) {
-		if (t->bytes == 2)
-			v.f = (float)ptx_f16_to((uint16_t)bits);
+		v.f = (float)ptx_f16_to((uint16_t)bits);
 		return v;
 	}
 	unsigned shift = 32 - 8u * t->bytes;
 	int32_t s = t->texel == PTX_TEXEL_SIGNED ? (int32_t)(bits << shift) >> shift : 0;
-	if (!t->promoted || t->bytes == 4) {
+	if (!t->promoted) {
 		if (t->texel == PTX_TEXEL_SIGNED)
 			v.u = (uint32_t)s;
 		return v;
@@ -66,13 +80,15 @@ static union ptx_texel_value channel(const struct ptx_image *t, uint64_t addr, u
 }
 
 /* Channels that an image lacks are 0. */
-static void read_texel(const struct ptx_image *t, const struct ptx_level *l, uint32_t x, uint32_t y,
-                       uint32_t z, union ptx_texel_value out[4])
+static inline void read_texel(const struct ptx_image *t, const struct ptx_level *l, uint32_t x,
+                              uint32_t y, uint32_t z, union ptx_texel_value out[4])
 {
 	uint64_t addr =
 	    l->addr + z * l->slice + y * l->pitch + (uint64_t)x * t->channels * t->bytes;
-	for (unsigned c = 0; c < 4; c++)
-		out[c] = c < t->channels ? channel(t, addr, c) : (union ptx_texel_value){.u = 0};
+	memset(out, 0, 4 * sizeof(*out));
+	for (unsigned c = 0; c < t->channels; c++)
+		out[c] = t->bytes == 4 ? (union ptx_texel_value){.u = load(addr + 4ul * c, 4)}
+		                       : channel(t, addr, c);
 }
 
 /* Integers that stay integers are not mixed. */
@@ -98,7 +114,7 @@ static void border_colour(const struct ptx_image *t, union ptx_texel_value out[4
 /* ---- where a coordinate points */
 
 /* The texel that stands for index i of n; -1: the border's colour. */
-static int64_t wrapped(enum ptx_border mode, int64_t i, uint32_t n)
+static inline int64_t wrapped(enum ptx_border mode, int64_t i, uint32_t n)
 {
 	if (i >= 0 && i < n)
 		return i;
@@ -125,18 +141,19 @@ static enum ptx_border border_of(const struct ptx_image *t, unsigned axis)
 }
 
 /* A coordinate in texels: periods are taken off first, where the numbers are still exact. */
-static float in_texels(const struct ptx_image *t, unsigned axis, float v, uint32_t n)
+static inline float in_texels(const struct ptx_image *t, unsigned axis, float v, uint32_t n)
 {
 	if (isnan(v))
 		return 0;
 	if (t->normalized) {
 		if (t->border[axis] == PTX_WRAP)
-			v -= floorf(v);
+			v -= floor_of(v);
 		else if (t->border[axis] == PTX_MIRROR)
-			v -= 2 * floorf(v / 2);
+			v -= 2 * floor_of(v / 2);
 		v *= (float)n;
 	}
-	return fminf(fmaxf(v, -16777216.0f), 16777216.0f); /* far outside is outside */
+	return isnan(v) ? -16777216.0f                            /* of an infinite period */
+	                : clamp_to(v, -16777216.0f, 16777216.0f); /* far outside is outside */
 }
 
 struct axis { /* one or two texels in a row, and how much the second counts */
@@ -144,16 +161,16 @@ struct axis { /* one or two texels in a row, and how much the second counts */
 	float second;
 };
 
-static struct axis axis_of(const struct ptx_image *t, unsigned axis, float v, uint32_t n,
-                           bool linear)
+static int64_t nearest(const struct ptx_image *t, unsigned axis, float v, uint32_t n)
+{
+	return wrapped(border_of(t, axis), (int64_t)floor_of(in_texels(t, axis, v, n)), n);
+}
+
+static struct axis axis_of(const struct ptx_image *t, unsigned axis, float v, uint32_t n)
 {
 	enum ptx_border mode = border_of(t, axis);
 	float x = in_texels(t, axis, v, n);
-	if (!linear) {
-		int64_t i = wrapped(mode, (int64_t)floorf(x), n);
-		return (struct axis){{i, i}, 0};
-	}
-	int64_t fixed = (int64_t)floorf((x - 0.5f) * FRACTION + 0.5f);
+	int64_t fixed = (int64_t)floor_of((x - 0.5f) * FRACTION + 0.5f);
 	int64_t i = fixed >> 8;
 	return (struct axis){{wrapped(mode, i, n), wrapped(mode, i + 1, n)},
 	                     (float)(fixed & (FRACTION - 1)) / FRACTION};
@@ -235,8 +252,8 @@ static void sample_cube(const struct ptx_image *t, const struct ptx_level *l,
 		           (int64_t)(u * (float)l->height), first, out);
 		return;
 	}
-	int64_t fx = (int64_t)floorf((s * (float)l->width - 0.5f) * FRACTION + 0.5f);
-	int64_t fy = (int64_t)floorf((u * (float)l->height - 0.5f) * FRACTION + 0.5f);
+	int64_t fx = (int64_t)floor_of((s * (float)l->width - 0.5f) * FRACTION + 0.5f);
+	int64_t fy = (int64_t)floor_of((u * (float)l->height - 0.5f) * FRACTION + 0.5f);
 	float a = (float)(fx & (FRACTION - 1)) / FRACTION;
 	float b = (float)(fy & (FRACTION - 1)) / FRACTION;
 	union ptx_texel_value v[4];
@@ -254,25 +271,28 @@ static uint32_t clamped_layer(const struct ptx_level *l, uint32_t layer, unsigne
 	return (layer >> 31 ? 0 : n && layer >= n ? n - 1 : layer) * faces;
 }
 
-static void sample_level(const struct ptx_image *t, const struct ptx_level *l,
-                         const struct ptx_geometry_info *g, const struct ptx_place *p,
-                         union ptx_texel_value out[4])
+/* The texel at a place that may be beyond the border. */
+static void texel_at(const struct ptx_image *t, const struct ptx_level *l, const int64_t at[3],
+                     union ptx_texel_value out[4])
 {
-	bool linear = t->linear && is_float(t);
-	uint32_t first = g->layer ? clamped_layer(l, p->layer, g->cube ? 6 : 1) : 0;
+	if (at[0] < 0 || at[1] < 0 || at[2] < 0)
+		border_colour(t, out);
+	else
+		read_texel(t, l, (uint32_t)at[0], (uint32_t)at[1], (uint32_t)at[2], out);
+}
+
+/* All the texels around it, each by its share; `layer` is the third place unless the image has one.
+ */
+static void sample_linear(const struct ptx_image *t, const struct ptx_level *l, unsigned dims,
+                          const float place[3], uint32_t layer, union ptx_texel_value out[4])
+{
 	const uint32_t size[3] = {l->width, l->height, l->depth};
-	struct axis axis[3] = {{{0, 0}, 0}, {{0, 0}, 0}, {{0, 0}, 0}};
+	struct axis axis[3] = {{{0, 0}, 0}, {{0, 0}, 0}, {{layer, layer}, 0}};
 	union ptx_texel_value v[4];
-	if (g->cube) {
-		sample_cube(t, l, p, first, linear, out);
-		return;
-	}
-	for (unsigned i = 0; i < 3 && i < g->dims; i++)
-		axis[i] = axis_of(t, i, p->at[i], size[i], linear);
-	if (g->layer)
-		axis[2] = (struct axis){{first, first}, 0};
+	for (unsigned i = 0; i < 3 && i < dims; i++)
+		axis[i] = axis_of(t, i, place[i], size[i]);
 	memset(out, 0, 4 * sizeof(*out));
-	for (unsigned k = 0; k < (linear ? 1u << g->dims : 1u); k++) {
+	for (unsigned k = 0; k < 1u << dims; k++) {
 		float weight = 1;
 		int64_t at[3];
 		for (unsigned i = 0; i < 3; i++) {
@@ -280,16 +300,29 @@ static void sample_level(const struct ptx_image *t, const struct ptx_level *l,
 			at[i] = axis[i].i[second];
 			weight *= second ? axis[i].second : 1 - axis[i].second;
 		}
-		if (linear && weight == 0)
+		if (weight == 0)
 			continue;
-		if (at[0] < 0 || at[1] < 0 || at[2] < 0)
-			border_colour(t, v);
-		else
-			read_texel(t, l, (uint32_t)at[0], (uint32_t)at[1], (uint32_t)at[2], v);
-		if (!linear)
-			memcpy(out, v, sizeof(v));
-		else
-			mix(out, v, weight);
+		texel_at(t, l, at, v);
+		mix(out, v, weight);
+	}
+}
+
+static void sample_level(const struct ptx_image *t, const struct ptx_level *l,
+                         const struct ptx_geometry_info *g, const struct ptx_place *p,
+                         union ptx_texel_value out[4])
+{
+	bool linear = t->linear && is_float(t);
+	uint32_t first = g->layer ? clamped_layer(l, p->layer, g->cube ? 6 : 1) : 0;
+	const uint32_t size[3] = {l->width, l->height, l->depth};
+	int64_t at[3] = {0, 0, first};
+	if (g->cube) {
+		sample_cube(t, l, p, first, linear, out);
+	} else if (linear) {
+		sample_linear(t, l, g->dims, p->at, first, out);
+	} else {
+		for (unsigned i = 0; i < 3 && i < g->dims; i++)
+			at[i] = nearest(t, i, p->at[i], size[i]);
+		texel_at(t, l, at, out);
 	}
 }
 
@@ -299,6 +332,10 @@ void ptx_texture_sample(const struct ptx_image *t, enum ptx_geometry geometry,
 	const struct ptx_geometry_info *g = &ptx_geometries[geometry];
 	union ptx_texel_value next[4];
 	float last = (float)(t->n_levels - 1);
+	if (t->n_levels == 1) { /* whatever the level of detail */
+		sample_level(t, &t->level[0], g, p, out);
+		return;
+	}
 	lod = isnan(lod) ? 0 : fminf(fmaxf(lod + t->bias, t->min_lod), t->max_lod);
 	lod = fminf(fmaxf(lod, 0), last);
 	if (!t->mip_linear || !is_float(t)) {
@@ -360,8 +397,8 @@ void ptx_texture_gather(const struct ptx_image *t, enum ptx_geometry geometry,
 		}
 		return;
 	}
-	struct axis x = axis_of(t, 0, p->at[0], l->width, true);
-	struct axis y = axis_of(t, 1, p->at[1], l->height, true);
+	struct axis x = axis_of(t, 0, p->at[0], l->width);
+	struct axis y = axis_of(t, 1, p->at[1], l->height);
 	for (unsigned k = 0; k < 4; k++) {
 		int64_t i = x.i[order[k][0]], j = y.i[order[k][1]];
 		if (i < 0 || j < 0)

@@ -75,6 +75,8 @@ static const char *reason(int err)
 		return "reind runs in a PID namespace of its own; give it the machine's (hostPID)";
 	if (access(VMLINUX, R_OK) != 0)
 		return "the kernel has no " VMLINUX " (CONFIG_DEBUG_INFO_BTF)";
+	if (err == -EACCES && geteuid() == 0)
+		return "this kernel's verifier refuses the BPF programs";
 	if (err == -EPERM || err == -EACCES)
 		return "BPF is not permitted; run reind as root or with CAP_BPF and CAP_PERFMON";
 	return strerror(-err);

@@ -25,7 +25,8 @@ struct physical { /* CUmemGenericAllocationHandle */
 	size_t size;
 	bool imported; /* another process pays for it */
 	unsigned types;
-	unsigned handles, maps; /* under sg_lock() */
+	unsigned char compression; /* as asked for; memory is memory here */
+	unsigned handles, maps;    /* under sg_lock() */
 };
 
 struct mapping {
@@ -61,6 +62,8 @@ static CUresult check_prop(const CUmemAllocationProp *p)
 		return CUDA_ERROR_INVALID_DEVICE;
 	if (p->requestedHandleTypes & ~(unsigned)CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	if (p->allocFlags.compressionType > CU_MEM_ALLOCATION_COMP_GENERIC)
+		return CUDA_ERROR_INVALID_VALUE;
 	return CUDA_SUCCESS;
 }
 
@@ -137,6 +140,7 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t size,
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
 	p->types = prop->requestedHandleTypes;
+	p->compression = prop->allocFlags.compressionType;
 	*handle = (uintptr_t)p;
 	return CUDA_SUCCESS;
 }
@@ -176,7 +180,8 @@ CUresult cuMemGetAllocationPropertiesFromHandle(CUmemAllocationProp *prop,
 		*prop = (CUmemAllocationProp){
 		    .type = CU_MEM_ALLOCATION_TYPE_PINNED,
 		    .requestedHandleTypes = p->types,
-		    .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = p->device}};
+		    .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = p->device},
+		    .allocFlags = {.compressionType = p->compression}};
 	else
 		r = CUDA_ERROR_INVALID_VALUE;
 	sg_unlock();

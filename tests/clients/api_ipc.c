@@ -370,6 +370,16 @@ static void physical_exporter(void)
 	EXPECT(CUDA_ERROR_INVALID_VALUE, cuMemCreate(&h[0], granule + 1, &prop, 0));
 	EXPECT(CUDA_ERROR_OUT_OF_MEMORY,
 	       cuMemCreate(&h[0], granule * (total / granule + 1), &prop, 0));
+	CUmemAllocationProp how = prop;
+	how.allocFlags.compressionType = CU_MEM_ALLOCATION_COMP_GENERIC + 1;
+	EXPECT(CUDA_ERROR_INVALID_VALUE, cuMemCreate(&h[0], granule, &how, 0));
+	OK(cuDeviceGetAttribute(&fd, CU_DEVICE_ATTRIBUTE_GENERIC_COMPRESSION_SUPPORTED, 0));
+	CHECK(fd == 1);
+	how.allocFlags.compressionType = CU_MEM_ALLOCATION_COMP_GENERIC;
+	OK(cuMemCreate(&h[0], granule, &how, 0));
+	OK(cuMemGetAllocationPropertiesFromHandle(&got, h[0]));
+	CHECK(got.allocFlags.compressionType == CU_MEM_ALLOCATION_COMP_GENERIC);
+	OK(cuMemRelease(h[0]));
 	for (int i = 0; i < 2; i++)
 		OK(cuMemCreate(&h[i], granule, &prop, 0));
 	OK(cuMemGetInfo(&free_now, &total));
@@ -388,6 +398,7 @@ static void physical_exporter(void)
 	CHECK(flags == CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
 	OK(cuMemGetAllocationPropertiesFromHandle(&got, h[1]));
 	CHECK(got.location.id == 0 && got.type == CU_MEM_ALLOCATION_TYPE_PINNED);
+	CHECK(got.allocFlags.compressionType == CU_MEM_ALLOCATION_COMP_NONE);
 	/* one range for copies and kernels, across the seam */
 	OK(cuMemsetD32(p, 4, 2 * granule / 4));
 	OK(launch(g.add, p + granule - 400, 1, 200, NULL));

@@ -49,8 +49,9 @@ CUresult sg_cond_add(CUgraphNode *out, CUgraph g, const CUgraphNode *deps, size_
 CUresult sg_branch_op(struct sg_op *out, const struct sg_op *node);
 CUresult sg_defaults_op(struct sg_op *out, CUgraph g);
 
-/* What a launch of e allocates and frees; INVALID_VALUE: it may not, as the manual has it. */
-CUresult sg_graph_memory_launch(CUgraphExec e);
+/* What a launch of e in the stream allocates and frees; INVALID_VALUE: it may not, as the manual
+ * has it. */
+CUresult sg_graph_memory_launch(CUgraphExec e, uint64_t stream);
 
 /* The three things that are done with a valid op and that finish it. */
 CUresult sg_node_add(CUgraphNode *out, CUgraph g, const CUgraphNode *deps, size_t n_deps,

@@ -392,7 +392,7 @@ static CUresult launch(CUgraphExec e, CUstream s)
 	sg_lock();
 	CUresult r = contexts_alive(e);
 	if (r == CUDA_SUCCESS)
-		r = sg_graph_memory_launch(e);
+		r = sg_graph_memory_launch(e, sg_stream_id(s->engine));
 	if (r == CUDA_SUCCESS)
 		r = plan_make(e, &plan);
 	bool elsewhere = e->last_stream && e->last_stream != sg_stream_id(s->engine);

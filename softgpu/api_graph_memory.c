@@ -7,6 +7,9 @@
  * makes it until it is freed, by a node, by cuMemFreeAsync or by cuMemFree. So the nodes do
  * nothing, and what is counted is who may use the memory: a launch allocates and frees, in the
  * order of the calls.
+ *
+ * The figures of cuDeviceGetGraphMemAttribute are those of a driver that keeps what was freed for
+ * the next launch in the same stream, or, if no stream freed it, in any; until it is trimmed.
  */
 #include "api_graph.h"
 
@@ -18,15 +21,22 @@ struct sg_graph_memory {
 	int device;
 	unsigned refs; /* the ops that name it, and the allocation while it is live */
 	bool live;     /* allocated by a launch, not freed yet */
-	bool backed;   /* counted as memory that graphs hold: from a launch until it is trimmed */
 	bool here;     /* scratch of one launch: allocated by it */
 	struct sg_graph_memory *next;
 };
 
 static struct sg_graph_memory *all;
 static struct usage {
-	cuuint64_t used, used_high, backed, backed_high;
+	cuuint64_t current, used_high, reserved_high; /* what is live, and what is kept */
 } usage[SG_DEVICES_MAX];
+struct kept { /* freed, for the next launch */
+	struct kept *next;
+	uint64_t stream; /* NO_STREAM: any */
+	cuuint64_t bytes;
+	int device;
+};
+static struct kept *kept;
+#define NO_STREAM 0
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* innermost; guards all of this file */
 
 /* ---- references */
@@ -38,26 +48,52 @@ void sg_graph_memory_hold(struct sg_graph_memory *m)
 	pthread_mutex_unlock(&lock);
 }
 
-static void set_backed(struct sg_graph_memory *m, bool backed)
+/* How much of it is kept for the stream; that is no longer kept then. */
+static cuuint64_t take(int device, uint64_t stream, cuuint64_t bytes)
 {
-	struct usage *u = &usage[m->device];
-	if (m->backed == backed)
-		return;
-	m->backed = backed;
-	u->backed = backed ? u->backed + m->bytes : u->backed - m->bytes;
-	if (u->backed > u->backed_high)
-		u->backed_high = u->backed;
+	cuuint64_t took = 0;
+	for (struct kept *k = kept; k && took < bytes; k = k->next) {
+		if (k->device != device || (k->stream != stream && k->stream != NO_STREAM))
+			continue;
+		cuuint64_t some = k->bytes < bytes - took ? k->bytes : bytes - took;
+		k->bytes -= some;
+		took += some;
+	}
+	return took;
 }
 
-static void set_live(struct sg_graph_memory *m, bool live)
+/* Without memory to note it in, it is as if it had been trimmed. */
+static void keep(int device, uint64_t stream, cuuint64_t bytes)
+{
+	struct kept *k = kept, *empty = NULL;
+	for (; k && !(k->device == device && k->stream == stream); k = k->next)
+		if (!k->bytes)
+			empty = k;
+	if (!k && (k = empty)) {
+		k->device = device;
+		k->stream = stream;
+	} else if (!k && (k = calloc(1, sizeof(*k)))) {
+		*k = (struct kept){.next = kept, .stream = stream, .device = device};
+		kept = k;
+	}
+	if (k)
+		k->bytes += bytes;
+	else
+		usage[device].current -= bytes;
+}
+
+static void set_live(struct sg_graph_memory *m, bool live, uint64_t stream)
 {
 	struct usage *u = &usage[m->device];
 	m->live = live;
-	u->used = live ? u->used + m->bytes : u->used - m->bytes;
-	if (u->used > u->used_high)
-		u->used_high = u->used;
 	if (live)
-		set_backed(m, true);
+		u->current += m->bytes - take(m->device, stream, m->bytes);
+	else
+		keep(m->device, stream, m->bytes);
+	if (u->current > u->used_high)
+		u->used_high = u->current;
+	if (u->current > u->reserved_high)
+		u->reserved_high = u->current;
 	m->refs = live ? m->refs + 1 : m->refs - 1; /* never the last: the caller's op has one */
 }
 
@@ -68,10 +104,8 @@ void sg_graph_memory_drop(struct sg_graph_memory *m)
 	struct sg_graph_memory **at = &all;
 	while (last && *at != m)
 		at = &(*at)->next;
-	if (last) {
+	if (last)
 		*at = m->next;
-		set_backed(m, false);
-	}
 	pthread_mutex_unlock(&lock);
 	if (!last)
 		return;
@@ -150,7 +184,7 @@ CUresult sg_capture_free(CUstream s, CUdeviceptr dptr)
 
 /* ---- launches, and freeing outside of graphs */
 
-CUresult sg_graph_memory_launch(CUgraphExec e)
+CUresult sg_graph_memory_launch(CUgraphExec e, uint64_t stream)
 {
 	CUresult r = CUDA_SUCCESS;
 	bool replace = e->flags & CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
@@ -170,26 +204,22 @@ CUresult sg_graph_memory_launch(CUgraphExec e)
 	}
 	for (uint32_t i = 0; i < e->n; i++) {
 		const struct sg_op *op = &e->nodes[i].op;
-		if (op->kind == SG_OP_ALLOC && r == CUDA_SUCCESS && !op->memory->live)
-			set_live(op->memory, true);
 		if (op->kind == SG_OP_ALLOC)
 			op->memory->here = false;
-	}
-	for (uint32_t i = 0; i < e->n && r == CUDA_SUCCESS; i++) {
-		const struct sg_op *op = &e->nodes[i].op;
-		if (op->kind == SG_OP_FREE && op->memory->live)
-			set_live(op->memory, false);
+		if (r == CUDA_SUCCESS && (op->kind == SG_OP_ALLOC || op->kind == SG_OP_FREE) &&
+		    op->memory->live != (op->kind == SG_OP_ALLOC))
+			set_live(op->memory, op->kind == SG_OP_ALLOC, stream);
 	}
 	pthread_mutex_unlock(&lock);
 	return r;
 }
 
-static bool end(struct sg_graph_memory *m)
+static bool end(struct sg_graph_memory *m, uint64_t stream)
 {
 	pthread_mutex_lock(&lock);
 	bool was = m->live;
 	if (was)
-		set_live(m, false);
+		set_live(m, false, stream);
 	pthread_mutex_unlock(&lock);
 	return was;
 }
@@ -197,7 +227,7 @@ static bool end(struct sg_graph_memory *m)
 CUresult sg_graph_memory_free(CUdeviceptr dptr)
 {
 	struct sg_graph_memory *m = find(dptr);
-	CUresult r = m && end(m) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+	CUresult r = m && end(m, NO_STREAM) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 	if (m)
 		sg_graph_memory_drop(m);
 	return r;
@@ -209,7 +239,8 @@ CUresult sg_graph_memory_free_in(CUstream s, CUdeviceptr dptr)
 	if (!op_free(&op, s->ctx, dptr))
 		return CUDA_ERROR_INVALID_VALUE;
 	/* the command holds the memory until the stream gets there */
-	CUresult r = end(op.memory) ? sg_issue(s, &op, false) : CUDA_ERROR_INVALID_VALUE;
+	CUresult r = end(op.memory, sg_stream_id(s->engine)) ? sg_issue(s, &op, false)
+	                                                     : CUDA_ERROR_INVALID_VALUE;
 	sg_op_fini(&op);
 	return r;
 }
@@ -303,9 +334,12 @@ CUresult cuDeviceGraphMemTrim(CUdevice device)
 	if (r != CUDA_SUCCESS)
 		return r;
 	pthread_mutex_lock(&lock);
-	for (struct sg_graph_memory *m = all; m; m = m->next)
-		if (m->device == device && !m->live)
-			set_backed(m, false);
+	for (struct kept *k = kept; k; k = k->next) {
+		if (k->device != device)
+			continue;
+		usage[device].current -= k->bytes;
+		k->bytes = 0;
+	}
 	pthread_mutex_unlock(&lock);
 	return CUDA_SUCCESS;
 }
@@ -320,17 +354,15 @@ CUresult cuDeviceGetGraphMemAttribute(CUdevice device, CUgraphMem_attribute attr
 	pthread_mutex_lock(&lock);
 	const struct usage *u = &usage[device];
 	switch (attr) {
-	case CU_GRAPH_MEM_ATTR_USED_MEM_CURRENT:
-		*(cuuint64_t *)value = u->used;
+	case CU_GRAPH_MEM_ATTR_USED_MEM_CURRENT: /* mapped by a graph: until it is trimmed, too */
+	case CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT:
+		*(cuuint64_t *)value = u->current;
 		break;
 	case CU_GRAPH_MEM_ATTR_USED_MEM_HIGH:
 		*(cuuint64_t *)value = u->used_high;
 		break;
-	case CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT:
-		*(cuuint64_t *)value = u->backed;
-		break;
 	case CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH:
-		*(cuuint64_t *)value = u->backed_high;
+		*(cuuint64_t *)value = u->reserved_high;
 		break;
 	default:
 		r = CUDA_ERROR_INVALID_VALUE;
@@ -350,9 +382,9 @@ CUresult cuDeviceSetGraphMemAttribute(CUdevice device, CUgraphMem_attribute attr
 	pthread_mutex_lock(&lock);
 	struct usage *u = &usage[device];
 	if (attr == CU_GRAPH_MEM_ATTR_USED_MEM_HIGH)
-		u->used_high = u->used;
+		u->used_high = u->current;
 	else if (attr == CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH)
-		u->backed_high = u->backed;
+		u->reserved_high = u->current;
 	else
 		r = CUDA_ERROR_INVALID_VALUE;
 	pthread_mutex_unlock(&lock);

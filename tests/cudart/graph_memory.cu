@@ -127,7 +127,7 @@ static void launched_and_freed(cudaGraphExec_t e, int *out)
 	OK(cudaGraphLaunch(e, s));
 	IS(cudaGraphLaunch(e, s), cudaErrorInvalidValue); /* there already */
 	check(out);
-	TRUE(usage(cudaGraphMemAttrUsedMemCurrent) == BYTES);
+	TRUE(usage(cudaGraphMemAttrUsedMemCurrent) == 2 * BYTES); /* the freed one is kept */
 	OK(cudaGraphLaunch(freeing, s));
 	OK(cudaGraphLaunch(e, s));
 	check(out);
@@ -143,6 +143,54 @@ static void launched_and_freed(cudaGraphExec_t e, int *out)
 	OK(cudaFree(out));
 	OK(cudaGraphExecDestroy(freeing));
 	OK(cudaGraphDestroy(g));
+}
+
+/* One allocation after the other, which a launch can give the same memory. */
+static cudaGraphExec_t in_turn(void)
+{
+	cudaGraph_t g;
+	cudaGraphExec_t e;
+	int *a;
+	OK(cudaGraphCreate(&g, 0));
+	cudaGraphNode_t node = alloc(g, NULL, &a);
+	node = release(g, node, a);
+	node = alloc(g, node, &a);
+	release(g, node, a);
+	OK(cudaGraphInstantiate(&e, g, 0));
+	OK(cudaGraphDestroy(g));
+	return e;
+}
+
+/* What a launch has freed is kept for the next one in its stream, whatever graph that is of. */
+static void footprint(void)
+{
+	cudaStream_t other;
+	int *out;
+	cudaGraphExec_t e[2] = {in_turn(), in_turn()}, stays = by_nodes(&out);
+	OK(cudaStreamCreateWithFlags(&other, cudaStreamNonBlocking));
+	for (int i = 0; i < 4; i++) {
+		OK(cudaGraphLaunch(e[i % 2], s));
+		TRUE(usage(cudaGraphMemAttrUsedMemCurrent) == BYTES);
+	}
+	OK(cudaGraphLaunch(e[0], other));
+	TRUE(usage(cudaGraphMemAttrUsedMemCurrent) == 2 * BYTES);
+	OK(cudaGraphLaunch(stays, other));
+	TRUE(usage(cudaGraphMemAttrUsedMemCurrent) == 3 * BYTES);
+	OK(cudaStreamSynchronize(s));
+	OK(cudaStreamSynchronize(other));
+	OK(cudaDeviceGraphMemTrim(0));
+	TRUE(usage(cudaGraphMemAttrUsedMemCurrent) == BYTES);
+	OK(cudaFree(out));
+	TRUE(usage(cudaGraphMemAttrReservedMemCurrent) == BYTES);
+	OK(cudaGraphLaunch(e[1], s)); /* what no stream freed is anybody's */
+	TRUE(usage(cudaGraphMemAttrReservedMemCurrent) == BYTES);
+	OK(cudaStreamSynchronize(s));
+	OK(cudaDeviceGraphMemTrim(0));
+	TRUE(usage(cudaGraphMemAttrReservedMemCurrent) == 0);
+	OK(cudaGraphExecDestroy(e[0]));
+	OK(cudaGraphExecDestroy(e[1]));
+	OK(cudaGraphExecDestroy(stays));
+	OK(cudaStreamDestroy(other));
 }
 
 int main(void)
@@ -161,14 +209,16 @@ int main(void)
 	check(out);
 	OK(cudaFreeAsync(out, s));
 	OK(cudaStreamSynchronize(s));
-	TRUE(usage(cudaGraphMemAttrUsedMemCurrent) == 0);
 	TRUE(usage(cudaGraphMemAttrUsedMemHigh) == 2 * BYTES);
+	TRUE(usage(cudaGraphMemAttrUsedMemCurrent) == 2 * BYTES);
 	TRUE(usage(cudaGraphMemAttrReservedMemCurrent) == 2 * BYTES);
 	OK(cudaDeviceGraphMemTrim(0));
 	TRUE(usage(cudaGraphMemAttrReservedMemCurrent) == 0);
+	TRUE(usage(cudaGraphMemAttrUsedMemCurrent) == 0);
 	OK(cudaDeviceSetGraphMemAttribute(0, cudaGraphMemAttrUsedMemHigh, &none));
 	TRUE(usage(cudaGraphMemAttrUsedMemHigh) == 0);
 	OK(cudaGraphExecDestroy(e));
+	footprint();
 	puts("ok");
 	return 0;
 }

@@ -136,9 +136,6 @@ static bool execute(struct ptx_warp *w, const struct ptx_inst *in, uint32_t m)
 	case PTX_K_CARRY:
 		ptx_exec_carry(w, in, m);
 		return true;
-	case PTX_K_SREG:
-		ptx_exec_sreg(w, in, m);
-		return true;
 	case PTX_K_PACK:
 		ptx_exec_pack(w, in, m);
 		return true;
@@ -156,8 +153,6 @@ static bool execute(struct ptx_warp *w, const struct ptx_inst *in, uint32_t m)
 	case PTX_K_FENCE:
 		ptx_fence();
 		return true;
-	case PTX_K_MBAR:
-		return ptx_exec_mbar(w, in, m);
 	case PTX_K_COPY:
 		return ptx_exec_copy(w, in, m);
 	case PTX_K_BULK:
@@ -185,6 +180,13 @@ static bool execute(struct ptx_warp *w, const struct ptx_inst *in, uint32_t m)
 		return ptx_fault(w, in, 0, PTX_UNSUPPORTED, "internal: instruction kind %u",
 		                 in->kind);
 	}
+}
+
+/* Who looks at the clock again and again waits: for it, or for another warp with a limit. */
+#define CLOCK_PRICE 64 /* backward branches that it counts as */
+static inline bool is_clock(uint8_t sreg)
+{
+	return sreg >= PTX_R_CLOCK && sreg <= PTX_R_TIMER_HI;
 }
 
 /* The lanes of m take the branch of brx.idx: sends each to its target. False: out of range. */
@@ -341,6 +343,20 @@ enum ptx_step ptx_warp_run(struct ptx_warp *w, int budget)
 			pc++;
 			goto next_group;
 		}
+		case PTX_K_MBAR:
+			if (!ptx_exec_mbar(w, in, m))
+				goto fault;
+			pc++;
+			/* whom it waits for may be any other warp */
+			if (in->op == PTX_M_TEST && m & ~ptx_pred(w, in->d))
+				goto yield;
+			continue;
+		case PTX_K_SREG:
+			ptx_exec_sreg(w, in, m);
+			pc++;
+			if (is_clock(in->op))
+				budget -= CLOCK_PRICE;
+			continue;
 		case PTX_K_NANOSLEEP:
 			pc++;
 			goto yield;

@@ -85,6 +85,44 @@ TEST(mbarrier)
 }
 TEST_END
 
+/* Seven warps wait for one that works for 20,000 turns: `wait` does it, turn by turn. */
+static uint64_t instructions_waiting(const char *wait)
+{
+	char text[4000];
+	uint32_t *buf = device_alloc(NULL, 1024, 64);
+	struct ptx_error e;
+	struct ptx_result r;
+	snprintf(text, sizeof(text), "%s%s%s",
+	         KERNEL INIT("32") "setp.ge.u32 %p1, %r0, 32; mov.u32 %r2, 0; @%p1 bra wait;\n"
+	                           "work: add.u32 %r2, %r2, 1; setp.lt.u32 %p2, %r2, 20000; "
+	                           "@%p2 bra work; st.volatile.shared.u32 [s], 1;\n"
+	                           "mbarrier.arrive.shared.b64 _, [%r1];\nwait: ",
+	         wait, " @!%p3 bra wait; mov.u32 %r9, 5;\n" END);
+	struct ptx_module *m = load_ptx(text);
+	ck_assert_int_eq(run_ptx(m, "k", (struct shape){.gx = 1, .bx = 256}, &buf, &r, &e), PTX_OK);
+	for (uint32_t i = 0; i < 256; i++)
+		ck_assert_uint_eq(buf[i], 5);
+	ptx_module_free(m);
+	device_free(NULL, buf);
+	return r.warp_instructions;
+}
+
+/* Who waits, and can be known to, leaves the host's time to who works. */
+TEST(waits)
+{
+	uint64_t works = 3 * 20000;
+	ck_assert_uint_lt(
+	    instructions_waiting("mbarrier.try_wait.parity.shared.b64 %p3, [%r1], 0;"),
+	    works + 5000);
+	ck_assert_uint_lt(
+	    instructions_waiting("mbarrier.test_wait.parity.shared.b64 %p3, [%r1], 0;"),
+	    works + 5000);
+	ck_assert_uint_lt(instructions_waiting("mov.u64 %rd2, %globaltimer; ld.volatile.shared.u32 "
+	                                       "%r3, [s]; setp.ne.u32 %p3, %r3, 0;"),
+	                  works + 20000);
+}
+TEST_END
+
 TEST(copies)
 {
 	uint32_t *buf = device_alloc(NULL, 4096, 64);
@@ -216,4 +254,4 @@ TEST(narrow_printf)
 }
 TEST_END
 
-TESTS("ptx_async", mbarrier, copies, vector_atomics, registers_and_banks, narrow_printf)
+TESTS("ptx_async", mbarrier, waits, copies, vector_atomics, registers_and_banks, narrow_printf)

@@ -388,6 +388,14 @@ void ptx_exec_pack(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 {
 	const uint32_t *regs = &w->worker->job->k->ext[in->target];
 	uint64_t out[PTX_LANES];
+	if (in->vec == 2 && in->rsize == 4) { /* of a double, say, that is shuffled */
+		const uint32_t *lo = (const uint32_t *)ptx_reg(w, regs[0]);
+		const uint32_t *hi = (const uint32_t *)ptx_reg(w, regs[1]);
+		for (unsigned lane = 0; lane < PTX_LANES; lane++)
+			out[lane] = lo[lane] | (uint64_t)hi[lane] << 32;
+		ptx_blend(w, in->d, out, 8, mask);
+		return;
+	}
 	for (unsigned lane = 0; lane < PTX_LANES; lane++) {
 		uint64_t v = 0;
 		for (unsigned i = 0; i < in->vec; i++)
@@ -403,6 +411,17 @@ void ptx_exec_unpack(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mas
 	const uint32_t *regs = &w->worker->job->k->ext[in->target];
 	uint64_t out[4][PTX_LANES];
 	const uint8_t *a = ptx_reg(w, in->a);
+	if (in->vec == 2 && in->rsize == 4) {
+		const uint64_t *v = (const uint64_t *)a;
+		uint32_t lo[PTX_LANES], hi[PTX_LANES];
+		for (unsigned lane = 0; lane < PTX_LANES; lane++) {
+			lo[lane] = (uint32_t)v[lane];
+			hi[lane] = (uint32_t)(v[lane] >> 32);
+		}
+		ptx_blend(w, regs[0], lo, 4, mask);
+		ptx_blend(w, regs[1], hi, 4, mask);
+		return;
+	}
 	for (unsigned lane = 0; lane < PTX_LANES; lane++) {
 		uint64_t v = ptx_lane_get(a, in->size, lane);
 		for (unsigned i = 0; i < in->vec; i++)

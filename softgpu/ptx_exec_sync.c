@@ -67,43 +67,54 @@ static void give_pred(const struct ptx_warp *w, const struct party *p, uint32_t 
 }
 
 /* ---- the operations */
+struct shuffled {
+	uint32_t out[PTX_LANES], valid;
+};
+
+/* All lanes, whoever takes part: of one that does not, nobody asks. For one `op` at a time. */
+static inline __attribute__((always_inline)) void shuffle_as(enum ptx_shfl op, const uint32_t *a,
+                                                             const uint32_t *b, const uint32_t *c,
+                                                             struct shuffled *r)
+{
+	uint32_t valid = 0;
+	for (int lane = 0; lane < PTX_LANES; lane++) {
+		int val = (int)(b[lane] & 31), clamp = (int)(c[lane] & 31);
+		int seg = (int)((c[lane] >> 8) & 31), min = lane & seg;
+		int max = min | (clamp & ~seg), j = min | (val & ~seg);
+		j = op == PTX_S_UP     ? lane - val
+		    : op == PTX_S_DOWN ? lane + val
+		    : op == PTX_S_BFLY ? lane ^ val
+		                       : j;
+		bool ok = op == PTX_S_UP ? j >= max : j <= max;
+		r->out[lane] = a[(ok ? j : lane) & 31];
+		valid |= (uint32_t)ok << lane;
+	}
+	r->valid = valid;
+}
+
 static void shuffle(struct ptx_warp *w, const struct party *p)
 {
-	uint64_t buf[3][PTX_LANES / 2];
+	uint64_t buf[3][PTX_LANES / 2] = {
+	    0}; /* PTX leaves open what a lane that is not there has */
 	const uint32_t *a = source(w, p, SOURCE_A, 4, buf[0]);
 	const uint32_t *b = source(w, p, SOURCE_B, 4, buf[1]);
 	const uint32_t *c = source(w, p, SOURCE_C, 4, buf[2]);
-	uint32_t out[PTX_LANES] = {0}, valid = 0;
-	for (uint32_t rest = p->all; rest; rest &= rest - 1) {
-		int lane = __builtin_ctz(rest), j;
-		int val = (int)(b[lane] & 31), clamp = (int)(c[lane] & 31);
-		int seg = (int)((c[lane] >> 8) & 31);
-		int max = (lane & seg) | (clamp & ~seg), min = lane & seg;
-		bool ok;
-		switch ((enum ptx_shfl)p->part[0].in->op) {
-		case PTX_S_UP:
-			j = lane - val;
-			ok = j >= max;
-			break;
-		case PTX_S_DOWN:
-			j = lane + val;
-			ok = j <= max;
-			break;
-		case PTX_S_BFLY:
-			j = lane ^ val;
-			ok = j <= max;
-			break;
-		default:
-			j = min | (val & ~seg);
-			ok = j <= max;
-		}
-		j = ok ? j & 31 : lane;
-		/* of a lane that takes no part PTX leaves the value open */
-		out[lane] = p->n == 1 || (p->all >> j) & 1 ? a[j] : 0;
-		valid |= (uint32_t)ok << lane;
+	struct shuffled r;
+	switch ((enum ptx_shfl)p->part[0].in->op) {
+	case PTX_S_UP:
+		shuffle_as(PTX_S_UP, a, b, c, &r);
+		break;
+	case PTX_S_DOWN:
+		shuffle_as(PTX_S_DOWN, a, b, c, &r);
+		break;
+	case PTX_S_BFLY:
+		shuffle_as(PTX_S_BFLY, a, b, c, &r);
+		break;
+	default:
+		shuffle_as(PTX_S_IDX, a, b, c, &r);
 	}
-	give(w, p, out);
-	give_pred(w, p, valid, true);
+	give(w, p, r.out);
+	give_pred(w, p, r.valid, true);
 }
 
 static void vote(struct ptx_warp *w, const struct party *p)
@@ -224,7 +235,14 @@ static uint32_t members(const struct ptx_warp *w, const struct ptx_inst *in, uns
 static uint32_t agreed(const struct ptx_warp *w, const struct ptx_inst *in, uint32_t from,
                        uint32_t need, uint32_t there)
 {
-	uint32_t set = 0;
+	uint32_t set = 0, differ = 0;
+	if (in->kind != PTX_K_WARPBAR && (in->kind == PTX_K_MATRIX || !in->combine))
+		return members(w, in, 0, there) == need ? from : 0;
+	const uint32_t *m = (const uint32_t *)ptx_reg(w, in->kind == PTX_K_WARPBAR ? in->a : in->e);
+	for (unsigned lane = 0; lane < PTX_LANES; lane++)
+		differ |= m[lane] ^ m[0];
+	if (!differ && !(from & ~m[0])) /* most have the same mask, and are in it */
+		return (m[0] & w->live) == need ? from : 0;
 	for (uint32_t k = from; k; k &= k - 1) {
 		unsigned lane = (unsigned)__builtin_ctz(k);
 		if (members(w, in, lane, there) == need)

@@ -25,8 +25,8 @@ struct gather {
 
 /* Element i of all lanes, of each of the first n registers the j-th. */
 #define EACH_ELEMENT(f, n, i, r, j)                                                                \
-	for (uint32_t r = 0, i = 0; r < (n); r++)                                                  \
-		for (uint32_t j = 0; j < ptx_matrix_per_register(f); j++, i++)
+	for (uint32_t per = ptx_matrix_per_register(f), r = 0, i = 0; r < (n); r++)                \
+		for (uint32_t j = 0; j < per; j++, i++)
 
 static void widen(const struct gather *g, const struct ptx_fragment *f, const void *reg, uint32_t j,
                   double *out)
@@ -80,19 +80,23 @@ static void gather_ints(const struct gather *g, enum ptx_factor which, int32_t *
 		const uint16_t *map = g->x->map[which] + i * PTX_LANES;
 		const uint32_t *words = (const uint32_t *)ptx_reg(g->w, g->regs[which][r]);
 		uint32_t up = f->bits == 8 ? 24 - 8 * j : 0, down = f->bits == 8 ? 24 : 0;
-		for (uint32_t lane = 0; lane < PTX_LANES; lane++) {
-			uint32_t v = words[lane] << up;
-			out[map[lane]] = sign ? (int32_t)v >> down : (int32_t)(v >> down);
-		}
+		int32_t v[PTX_LANES];
+		for (uint32_t lane = 0; lane < PTX_LANES && sign; lane++)
+			v[lane] = (int32_t)(words[lane] << up) >> down;
+		for (uint32_t lane = 0; lane < PTX_LANES && !sign; lane++)
+			v[lane] = (int32_t)((words[lane] << up) >> down);
+		for (uint32_t lane = 0; lane < PTX_LANES; lane++)
+			out[map[lane]] = v[lane];
 	}
 }
 
-static uint32_t float_bits(double v)
+static void narrow_to_f32(float *out, const double *v)
 {
-	float single = (float)v;
-	uint32_t bits;
-	memcpy(&bits, &single, sizeof(bits));
-	return v != v ? 0x7fffffff : bits;
+	static const uint32_t nan_bits = 0x7fffffff;
+	float nan;
+	memcpy(&nan, &nan_bits, sizeof(nan));
+	for (uint32_t lane = 0; lane < PTX_LANES; lane++)
+		out[lane] = v[lane] != v[lane] ? nan : (float)v[lane];
 }
 
 static void give_doubles(const struct gather *g, const double *in)
@@ -102,15 +106,15 @@ static void give_doubles(const struct gather *g, const double *in)
 	{
 		const uint16_t *map = g->x->map[PTX_D] + i * PTX_LANES;
 		uint8_t *reg = ptx_reg(g->w, g->regs[PTX_D][r]);
-		for (uint32_t lane = 0; lane < PTX_LANES; lane++) {
-			double v = in[map[lane]];
-			if (f->bits == 64)
-				memcpy(reg + lane * sizeof(v), &v, sizeof(v));
-			else if (f->bits == 32)
-				((uint32_t *)reg)[lane] = float_bits(v);
-			else
-				((uint16_t *)reg)[2 * lane + j] = ptx_f16_from(v, 0);
-		}
+		double v[PTX_LANES];
+		for (uint32_t lane = 0; lane < PTX_LANES; lane++)
+			v[lane] = in[map[lane]];
+		if (f->bits == 64)
+			memcpy(reg, v, sizeof(v));
+		else if (f->bits == 32)
+			narrow_to_f32((float *)reg, v);
+		for (uint32_t lane = 0; lane < PTX_LANES && f->bits == 16; lane++)
+			((uint16_t *)reg)[2 * lane + j] = ptx_f16_from(v[lane], 0);
 	}
 }
 
@@ -242,19 +246,18 @@ static bool line(struct lines *l, uint64_t addr, uint8_t *bytes, uint32_t n, uin
 	return true;
 }
 
-/* Between registers and a tile of lines of `width` elements, those of memory. */
-#define EXCHANGE(T)                                                                                \
-	EACH_ELEMENT(f, f->regs, i, r, j)                                                          \
-	{                                                                                          \
+/* Between registers and a tile of lines of `width` elements, those of memory; PER of them are in a
+ * register. */
+#define EXCHANGE(T, PER)                                                                           \
+	for (uint32_t i = 0; i < f->whole * (uint32_t)(PER); i++) {                                \
 		const uint16_t *map = x->map[which] + i * PTX_LANES;                               \
-		T *reg = (T *)ptx_reg(w, list[r]);                                                 \
+		T *reg = (T *)ptx_reg(w, list[i / (PER)]) + i % (PER);                             \
 		for (uint32_t lane = 0; lane < PTX_LANES; lane++) {                                \
-			uint32_t row = map[lane] / SIDE, col = map[lane] % SIDE;                   \
-			T *at = (T *)tile + (f->col ? col * width + row : row * width + col);      \
+			T *at = (T *)tile + map[lane] / SIDE * down + map[lane] % SIDE * right;    \
 			if (store)                                                                 \
-				*at = reg[lane * ptx_matrix_per_register(f) + j];                  \
+				*at = reg[lane * (PER)];                                           \
 			else                                                                       \
-				reg[lane * ptx_matrix_per_register(f) + j] = *at;                  \
+				reg[lane * (PER)] = *at;                                           \
 		}                                                                                  \
 	}
 
@@ -263,19 +266,22 @@ static void exchange(struct ptx_warp *w, const struct ptx_matrix *x, const uint3
 {
 	enum ptx_factor which = (enum ptx_factor)x->which;
 	const struct ptx_fragment *f = &x->of[which];
+	uint32_t down = f->col ? 1 : width, right = f->col ? width : 1;
 	switch (f->bits) {
 	case 8:
-		EXCHANGE(uint8_t)
+		EXCHANGE(uint8_t, 4)
 		break;
 	case 16:
-		EXCHANGE(uint16_t)
+		EXCHANGE(uint16_t, 2)
 		break;
 	case 64:
-		EXCHANGE(uint64_t)
+		EXCHANGE(uint64_t, 1)
 		break;
 	default:
-		EXCHANGE(uint32_t)
+		EXCHANGE(uint32_t, 1)
 	}
+	for (uint32_t r = f->whole; r < f->regs && !store; r++) /* copies: of 32 bits */
+		memcpy(ptx_reg(w, list[r]), ptx_reg(w, list[r % f->whole]), 4 * PTX_LANES);
 }
 
 /* wmma.load and wmma.store: all lanes have one address and one stride, of line to line. */

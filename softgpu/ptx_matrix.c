@@ -6,11 +6,6 @@ struct place {
 	uint32_t row, col; /* of B: k, n */
 };
 
-uint32_t ptx_matrix_per_register(const struct ptx_fragment *f)
-{
-	return f->bits < 8 || f->bits >= 32 ? 1 : 32u / f->bits;
-}
-
 uint32_t ptx_matrix_depth(const struct ptx_matrix *x)
 {
 	uint32_t bits = x->of[PTX_A].bits ? x->of[PTX_A].bits : x->of[PTX_B].bits;

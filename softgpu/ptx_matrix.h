@@ -72,7 +72,10 @@ struct ptx_matrix {
 };
 
 /* Elements of a register; those smaller than a byte are not told apart but as words. */
-uint32_t ptx_matrix_per_register(const struct ptx_fragment *f);
+static inline uint32_t ptx_matrix_per_register(const struct ptx_fragment *f)
+{
+	return f->bits < 8 || f->bits >= 32 ? 1 : 32u / f->bits;
+}
 /* k in such elements. */
 uint32_t ptx_matrix_depth(const struct ptx_matrix *x);
 /* map[i · 32 + lane]: where element i of the lane's fragment is: row · PTX_MATRIX_SIDE + column. */

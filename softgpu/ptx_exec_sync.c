@@ -94,12 +94,19 @@ static inline __attribute__((always_inline)) void shuffle_as(enum ptx_shfl op, c
 
 static void shuffle(struct ptx_warp *w, const struct party *p)
 {
-	uint64_t buf[3][PTX_LANES / 2] = {
-	    0}; /* PTX leaves open what a lane that is not there has */
+	uint64_t buf[3][PTX_LANES / 2] = {0};
 	const uint32_t *a = source(w, p, SOURCE_A, 4, buf[0]);
 	const uint32_t *b = source(w, p, SOURCE_B, 4, buf[1]);
 	const uint32_t *c = source(w, p, SOURCE_C, 4, buf[2]);
 	struct shuffled r;
+	/* PTX leaves open what comes of a lane that takes no part. Programs that add it in a loop
+	 * over a part of a warp, right on GPUs, count on 0. */
+	uint32_t there[PTX_LANES];
+	if (p->all != UINT32_MAX) {
+		for (int lane = 0; lane < PTX_LANES; lane++)
+			there[lane] = (p->all >> lane) & 1 ? a[lane] : 0;
+		a = there;
+	}
 	switch ((enum ptx_shfl)p->part[0].in->op) {
 	case PTX_S_UP:
 		shuffle_as(PTX_S_UP, a, b, c, &r);

@@ -19,8 +19,8 @@ struct lane_out {
 
 struct warp_op {
 	const char *text; /* $ is replaced by the number of the path: registers of its own */
-	/* results of all lanes of `set`; may clear *known where PTX leaves the value open */
-	void (*ref)(const struct lane_in *in, uint32_t set, struct lane_out *out, uint32_t *known);
+	void (*ref)(const struct lane_in *in, uint32_t set,
+	            struct lane_out *out); /* lanes of `set` */
 };
 
 /* ---- references */
@@ -32,8 +32,7 @@ static int lanes_of(uint32_t set)
 	for (unsigned lane = 0; lane < LANES; lane++)                                              \
 		if (((set) >> lane) & 1)
 
-static void shuffle(const struct lane_in *in, uint32_t set, struct lane_out *out, uint32_t *known,
-                    char mode)
+static void shuffle(const struct lane_in *in, uint32_t set, struct lane_out *out, char mode)
 {
 	EACH(i, set)
 	{
@@ -52,38 +51,35 @@ static void shuffle(const struct lane_in *in, uint32_t set, struct lane_out *out
 			ok = j <= max;
 		}
 		j = ok ? j : (int)i;
-		out[i].value = in[j & 31].a;
+		/* PTX leaves open what comes of a lane that takes no part: 0 */
+		out[i].value = (set >> (j & 31)) & 1 ? in[j & 31].a : 0;
 		out[i].pred = ok;
-		if (!((set >> (j & 31)) & 1))
-			*known &= ~(1u << i); /* of a lane that takes no part */
 	}
 }
 #define SHUFFLE(name, mode)                                                                        \
-	static void name(const struct lane_in *in, uint32_t set, struct lane_out *out,             \
-	                 uint32_t *known)                                                          \
+	static void name(const struct lane_in *in, uint32_t set, struct lane_out *out)             \
 	{                                                                                          \
-		shuffle(in, set, out, known, mode);                                                \
+		shuffle(in, set, out, mode);                                                       \
 	}
 SHUFFLE(up, 'u')
 SHUFFLE(down, 'd')
 SHUFFLE(bfly, 'x')
 SHUFFLE(idx, 'i')
 
-static void ballot(const struct lane_in *in, uint32_t set, struct lane_out *out, uint32_t *known)
+static void ballot(const struct lane_in *in, uint32_t set, struct lane_out *out)
 {
 	uint32_t r = 0;
 	EACH(i, set) r |= (in[i].p & 1) << i;
 	EACH(i, set) out[i].value = r;
 }
-static void all_any_uni(const struct lane_in *in, uint32_t set, struct lane_out *out,
-                        uint32_t *known)
+static void all_any_uni(const struct lane_in *in, uint32_t set, struct lane_out *out)
 {
 	int n = 0;
 	EACH(i, set) n += in[i].p & 1;
 	EACH(i, set)
 	out[i].value = (n == lanes_of(set)) + 2 * (n > 0) + 4 * (!n || n == lanes_of(set));
 }
-static void match_any(const struct lane_in *in, uint32_t set, struct lane_out *out, uint32_t *known)
+static void match_any(const struct lane_in *in, uint32_t set, struct lane_out *out)
 {
 	EACH(i, set)
 	{
@@ -91,13 +87,13 @@ static void match_any(const struct lane_in *in, uint32_t set, struct lane_out *o
 		EACH(j, set) out[i].value |= (uint32_t)(in[j].a == in[i].a) << j;
 	}
 }
-static void match_all(const struct lane_in *in, uint32_t set, struct lane_out *out, uint32_t *known)
+static void match_all(const struct lane_in *in, uint32_t set, struct lane_out *out)
 {
 	bool same = true;
 	EACH(i, set) EACH(j, set) same &= in[i].wide == in[j].wide;
 	EACH(i, set) out[i] = (struct lane_out){same ? set : 0, same};
 }
-static void redux(const struct lane_in *in, uint32_t set, struct lane_out *out, uint32_t *known)
+static void redux(const struct lane_in *in, uint32_t set, struct lane_out *out)
 {
 	uint32_t sum = 0, umin = ~0u, both = ~0u, one = 0, odd = 0;
 	int32_t smax = INT32_MIN;
@@ -113,7 +109,7 @@ static void redux(const struct lane_in *in, uint32_t set, struct lane_out *out, 
 	}
 	EACH(i, set) out[i].value = sum ^ umin ^ (uint32_t)smax ^ both ^ one ^ odd;
 }
-static void elect(const struct lane_in *in, uint32_t set, struct lane_out *out, uint32_t *known)
+static void elect(const struct lane_in *in, uint32_t set, struct lane_out *out)
 {
 	EACH(i, set)
 	out[i] = (struct lane_out){(uint32_t)__builtin_ctz(set), i == (unsigned)__builtin_ctz(set)};
@@ -207,10 +203,10 @@ static void check(const struct warp_op *op, const struct lane_in *in, const stru
 		if ((done >> i) & 1)
 			continue;
 		struct lane_out want[LANES] = {{0, 0}};
-		uint32_t set = in[i].mask & live, known = ~0u;
-		op->ref(in, set, want, &known);
+		uint32_t set = in[i].mask & live;
+		op->ref(in, set, want);
 		done |= set;
-		EACH(j, set & known)
+		EACH(j, set)
 		if (got[j].value != want[j].value || got[j].pred != want[j].pred)
 			ck_abort_msg("%s, lane %u of %08x at path %u: got %x %u, want %x %u",
 			             op->text, j, set, in[j].path, got[j].value, got[j].pred,

@@ -464,9 +464,14 @@ void ptx_decode_kernel(struct ptx_load *ld, struct ptx_func *f, struct ptx_kerne
 	lay_out_constants(&d);
 	k->code = ptx_keep(&d, d.code, d.n_code * sizeof(*d.code));
 	k->n_code = d.n_code;
-	for (uint32_t i = 0; i < d.n_code; i++)
-		k->uses_envreg |= d.code[i].kind == PTX_K_SREG &&
-		                  (d.code[i].op == PTX_R_ENVREG1 || d.code[i].op == PTX_R_ENVREG2);
+	for (uint32_t i = 0; i < d.n_code; i++) {
+		if (d.code[i].kind != PTX_K_SREG)
+			continue;
+		uint32_t r = d.code[i].op;
+		k->uses_envreg |= r == PTX_R_ENVREG1 || r == PTX_R_ENVREG2;
+		if (r >= PTX_R_RESERVED_BEGIN && r <= PTX_R_RESERVED_CAP)
+			k->reserved_shared = PTX_RESERVED_BYTES;
+	}
 	k->ext = ptx_keep(&d, d.ext, d.n_ext * sizeof(*d.ext));
 	k->stages = ptx_keep(&d, d.stages, d.n_stages * sizeof(*d.stages));
 }

@@ -307,7 +307,16 @@ static uint64_t uniform_sreg(const struct ptx_warp *w, enum ptx_sreg r)
 	case PTX_R_DYN_SMEM:
 		return l->dynamic_shared_bytes;
 	case PTX_R_TOTAL_SMEM:
+		return b->shared_bytes - j->k->reserved_shared;
+	case PTX_R_AGGR_SMEM:
+	case PTX_R_RESERVED_END:
 		return b->shared_bytes;
+	case PTX_R_RESERVED_BEGIN:
+		return b->shared_bytes - PTX_RESERVED_BYTES;
+	case PTX_R_RESERVED_1:
+		return b->shared_bytes - PTX_RESERVED_BYTES / 2;
+	case PTX_R_RESERVED_CAP:
+		return PTX_RESERVED_BYTES;
 	case PTX_R_ENVREG1:
 		return j->workspace >> 32;
 	case PTX_R_ENVREG2:

@@ -261,6 +261,11 @@ enum ptx_sreg {
 	PTX_R_TIMER_HI,
 	PTX_R_DYN_SMEM,
 	PTX_R_TOTAL_SMEM,
+	PTX_R_AGGR_SMEM,
+	PTX_R_RESERVED_BEGIN, /* those four: see PTX_RESERVED_BYTES */
+	PTX_R_RESERVED_1,
+	PTX_R_RESERVED_END,
+	PTX_R_RESERVED_CAP,
 	PTX_R_ENVREG1,
 	PTX_R_ENVREG2,
 	PTX_R_CLUSTERID_X,
@@ -326,6 +331,13 @@ struct ptx_region {
 	uint64_t signature;           /* of sizes and alignments of results and arguments */
 };
 
+/*
+ * Shared memory that CUDA keeps for itself, from compute capability 8.0 on; cooperative groups have
+ * their barriers and slots of multi-warp tiles in its second half. Only a kernel that asks where it
+ * is has it, behind its own shared memory (a GPU has it in front).
+ */
+#define PTX_RESERVED_BYTES 1024
+
 struct ptx_kernel {
 	const struct ptx_module *module;
 	uint32_t module_id;
@@ -336,8 +348,9 @@ struct ptx_kernel {
 	const struct ptx_stage *stages; /* conversions */
 	const uint8_t *consts;          /* the second block of operands */
 	uint32_t const_bytes;
-	uint32_t reg_bytes;  /* of one warp */
-	uint32_t dyn_shared; /* where dynamic shared memory begins */
+	uint32_t reg_bytes;       /* of one warp */
+	uint32_t dyn_shared;      /* where dynamic shared memory begins */
+	uint32_t reserved_shared; /* bytes behind that */
 	bool uses_envreg;
 	bool uses_stack; /* calls or alloca: lanes need a stack in local memory */
 	const struct ptx_region *regions;

@@ -188,6 +188,8 @@ static struct ptx_arena *arena_get(struct ptx_worker *worker)
 	const struct ptx_job *j = worker->job;
 	struct ptx_kernel *k = (struct ptx_kernel *)(uintptr_t)j->k; /* only its spare arena */
 	uint32_t shared = k->dyn_shared + j->l->dynamic_shared_bytes, rank = 0;
+	if (k->reserved_shared)
+		shared = ((shared + 15) & ~15u) + k->reserved_shared;
 	uint32_t n = j->cluster[0] * j->cluster[1] * j->cluster[2];
 	struct ptx_arena *a = atomic_exchange(&k->spare, NULL);
 	if (a && (a->n_warps != j->n_warps || a->shared_bytes != shared ||

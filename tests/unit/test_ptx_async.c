@@ -212,9 +212,31 @@ TEST(registers_and_banks)
 	              "mov.u32 %r3, %clock; mov.u64 %rd3, %clock64; mov.u32 %r4, %nsmid;\n"
 	              "st.global.v4.u32 [%rd0], {%r0, %r2, %r4, 0}; ret;\n}\n",
 	     1, buf);
-	ck_assert_uint_eq(buf[0], 32);
+	ck_assert_uint_eq(buf[0], (32 + 1024) + 32 + (32 + 512));
 	ck_assert_uint_eq(buf[1], 6);
 	ck_assert_uint_eq(buf[2], 4);
+	device_free(NULL, buf);
+}
+TEST_END
+
+/* What CUDA reserves is apart from the kernel's own shared memory; cooperative groups use it. */
+TEST(reserved_shared_memory)
+{
+	uint32_t *buf = device_alloc(NULL, 1024, 64);
+	must(PTX_HEAD ".visible .entry k(.param .u64 p)\n{\n.reg .b64 %rd<9>; .reg .b32 %r<20>;\n"
+	              ".reg .pred %p; .shared .b32 s[9]; ld.param.u64 %rd0, [p];\n"
+	              "st.shared.u32 [s], 77; st.shared.u32 [s+32], 78;\n"
+	              "mov.u32 %r0, %reserved_smem_offset_1; cvt.u64.u32 %rd1, %r0;\n"
+	              "cvta.shared.u64 %rd2, %rd1; add.u64 %rd3, %rd2, 288;\n"
+	              "L: st.u32 [%rd2], 5; add.u64 %rd2, %rd2, 4; setp.lt.u64 %p, %rd2, %rd3;\n"
+	              "@%p bra L; ld.shared.u32 %r1, [s]; ld.shared.u32 %r2, [s+32];\n"
+	              "mov.u32 %r3, %total_smem_size; mov.u32 %r4, %reserved_smem_offset_cap;\n"
+	              "st.global.v4.u32 [%rd0], {%r1, %r2, %r3, %r4}; ret;\n}\n",
+	     1, buf);
+	ck_assert_uint_eq(buf[0], 77);
+	ck_assert_uint_eq(buf[1], 78);
+	ck_assert_uint_eq(buf[2], 48);
+	ck_assert_uint_eq(buf[3], 1024);
 	device_free(NULL, buf);
 }
 TEST_END
@@ -254,4 +276,5 @@ TEST(narrow_printf)
 }
 TEST_END
 
-TESTS("ptx_async", mbarrier, waits, copies, vector_atomics, registers_and_banks, narrow_printf)
+TESTS("ptx_async", mbarrier, waits, copies, vector_atomics, registers_and_banks,
+      reserved_shared_memory, narrow_printf)

@@ -434,6 +434,21 @@ static void lay_out_constants(struct ptx_dec *d)
 	d->k->const_bytes = d->const_bytes + 256;
 }
 
+/* What lets the interpreter take a short way. */
+static void mark_short_ways(struct ptx_dec *d)
+{
+	for (uint32_t i = d->n_code; i-- > 0;) {
+		struct ptx_inst *in = &d->code[i], *next = in + 1;
+		bool alu = in->kind == PTX_K_ALU && !in->guarded && in->count == 1;
+		in->run = alu ? 1 : 0;
+		if (alu && i + 1 < d->n_code && next->run < UINT8_MAX)
+			in->run = (uint8_t)(next->run + 1);
+		in->plain = (in->kind == PTX_K_LD || in->kind == PTX_K_ST) &&
+		            in->space == PTX_SPACE_SHARED && in->asize == 4 && in->vec == 1 &&
+		            in->size == 4 && in->rsize == 4 && !in->order;
+	}
+}
+
 void ptx_decode_kernel(struct ptx_load *ld, struct ptx_func *f, struct ptx_kernel *k,
                        uint32_t number)
 {
@@ -462,6 +477,7 @@ void ptx_decode_kernel(struct ptx_load *ld, struct ptx_func *f, struct ptx_kerne
 	k->reg_bytes = ptx_compact_registers(&d, &k->info.registers);
 	ptx_keep_regions(&d);
 	lay_out_constants(&d);
+	mark_short_ways(&d);
 	k->code = ptx_keep(&d, d.code, d.n_code * sizeof(*d.code));
 	k->n_code = d.n_code;
 	for (uint32_t i = 0; i < d.n_code; i++) {

@@ -212,6 +212,27 @@ static inline void account(struct ptx_worker *k, uint64_t *issued, uint32_t mask
 	*issued = 0;
 }
 
+static inline void alu(const struct ptx_warp *w, const struct ptx_inst *in)
+{
+	in->fn(ptx_reg(w, in->d), ptx_reg(w, in->a), ptx_reg(w, in->b), ptx_reg(w, in->c),
+	       ptx_reg(w, in->e));
+}
+
+/* The commonest memory access: 4 bytes of shared memory by the whole warp. False: not done. */
+static inline bool load_shared(const struct ptx_warp *w, const struct ptx_inst *in)
+{
+	return w->worker->lanes->load4((uint32_t *)ptx_reg(w, in->d),
+	                               (const uint32_t *)ptx_reg(w, in->a), (uint32_t)in->imm,
+	                               w->block->shared, w->block->shared_bytes);
+}
+
+static inline bool store_shared(const struct ptx_warp *w, const struct ptx_inst *in)
+{
+	return w->worker->lanes->store4((const uint32_t *)ptx_reg(w, in->b),
+	                                (const uint32_t *)ptx_reg(w, in->a), (uint32_t)in->imm,
+	                                w->block->shared, w->block->shared_bytes);
+}
+
 enum ptx_step ptx_warp_run(struct ptx_warp *w, int budget)
 {
 	const struct ptx_inst *code = w->worker->job->k->code;
@@ -236,8 +257,13 @@ enum ptx_step ptx_warp_run(struct ptx_warp *w, int budget)
 		switch ((enum ptx_kind)in->kind) {
 		case PTX_K_ALU:
 			if (__builtin_expect(m == live, 1)) {
-				in->fn(ptx_reg(w, in->d), ptx_reg(w, in->a), ptx_reg(w, in->b),
-				       ptx_reg(w, in->c), ptx_reg(w, in->e));
+				/* straight on, but not past the place where others join */
+				uint32_t n = in->run < limit - pc ? in->run : limit - pc;
+				for (alu(w, in); n > 1; n--) {
+					alu(w, ++in);
+					issued++;
+					pc++;
+				}
 			} else if (m) {
 				in->fn(scratch, ptx_reg(w, in->a), ptx_reg(w, in->b),
 				       ptx_reg(w, in->c), ptx_reg(w, in->e));
@@ -258,12 +284,14 @@ enum ptx_step ptx_warp_run(struct ptx_warp *w, int budget)
 			pc++;
 			continue;
 		case PTX_K_LD:
-			if (m && !ptx_exec_ld(w, in, m))
+			if (!(in->plain && m == ~0u && load_shared(w, in)) && m &&
+			    !ptx_exec_ld(w, in, m))
 				goto fault;
 			pc++;
 			continue;
 		case PTX_K_ST:
-			if (m && !ptx_exec_st(w, in, m))
+			if (!(in->plain && m == ~0u && store_shared(w, in)) && m &&
+			    !ptx_exec_st(w, in, m))
 				goto fault;
 			pc++;
 			continue;

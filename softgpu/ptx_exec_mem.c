@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ptx_exec_mem.c: loads and stores. A full warp that reads one value or a run of neighbours takes
- * a short way; any other access is lane by lane. Every access is checked: global memory against
- * the allocations the caller knows, the rest against its size.
+ * ptx_exec_mem.c: loads and stores. Every access is checked: global memory against the allocations
+ * the caller knows, the rest against its size. If all lanes' accesses lie in one piece of memory
+ * that one check covers, they are made at once, by way of a buffer in which what a lane moves lies
+ * side by side; the lane functions turn that into registers and back. One value for all lanes, or a
+ * run of neighbours, is one copy. Any other access is lane by lane, and names the lane at fault.
  *
  * Guest programs may race; element accesses are relaxed atomics so that this is no undefined
  * behaviour of ours, and the bulk copies are not looked at by TSan.
@@ -43,13 +45,22 @@ void ptx_lane_set(void *reg, unsigned size, unsigned lane, uint64_t value)
 	}
 }
 
-void ptx_addresses(const struct ptx_warp *w, const struct ptx_inst *in, uint64_t *addr)
+/* How the lanes' addresses lie to each other, and, of a whole access, that it is not checked. */
+enum shape { SAME, RUN, APART, UNCHECKED };
+
+static enum shape addresses(const struct ptx_warp *w, const struct ptx_inst *in, uint64_t *addr,
+                            uint32_t bytes)
 {
+	const struct ptx_lane_set *lanes = w->worker->lanes;
 	const void *base = ptx_reg(w, in->a);
 	if (in->asize == 8)
-		w->worker->lanes->addr64(addr, base, (uint64_t)in->imm);
-	else
-		w->worker->lanes->addr32(addr, base, (uint32_t)in->imm);
+		return (enum shape)lanes->addr64(addr, base, (uint64_t)in->imm, bytes);
+	return (enum shape)lanes->addr32(addr, base, (uint32_t)in->imm, bytes);
+}
+
+void ptx_addresses(const struct ptx_warp *w, const struct ptx_inst *in, uint64_t *addr)
+{
+	addresses(w, in, addr, 0);
 }
 
 static const char *space_name(enum ptx_space s)
@@ -140,8 +151,18 @@ uint8_t *ptx_locate(struct ptx_warp *w, const struct ptx_inst *in, unsigned lane
 
 void ptx_exec_ldparam(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 {
+	const uint8_t *p = w->worker->job->params + in->imm;
 	uint64_t v = 0;
-	memcpy(&v, w->worker->job->params + in->imm, in->size);
+	switch (in->size) { /* a copy whose size is known is one instruction */
+	case 4:
+		memcpy(&v, p, 4);
+		break;
+	case 8:
+		memcpy(&v, p, 8);
+		break;
+	default:
+		memcpy(&v, p, in->size);
+	}
 	if (in->sign && in->size < 8) {
 		unsigned shift = 64 - in->size * 8u;
 		v = (uint64_t)((int64_t)(v << shift) >> shift);
@@ -205,80 +226,106 @@ void ptx_copy_out(uint8_t *p, const void *s, uint32_t n)
 	}
 }
 
-/*
- * True if every access of the warp lies in one piece of checked memory and is aligned: *base + the
- * lane's address is then where it is. Else the lanes are looked at one by one.
- */
-static bool whole_warp(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask,
-                       const uint64_t *addr, uint32_t bytes, enum ptx_space *space, uintptr_t *base)
+/* An access of the lanes of mask, `bytes` each: lane i's is at base + addr[i]. */
+struct access {
+	uint64_t addr[PTX_LANES];
+	uint32_t bytes, mask;
+	enum ptx_space space;
+	uintptr_t base;
+};
+
+/* The space and the window of a lane's address. */
+static enum ptx_space space_of(const struct ptx_inst *in, uint64_t addr, uint64_t *window)
 {
 	enum ptx_space s = (enum ptx_space)in->space;
-	uint64_t window = 0, bits = 0, first = addr[__builtin_ctz(mask)];
-	if (s == PTX_SPACE_GENERIC) {
-		if (first >> PTX_WINDOW_SHIFT > PTX_SPACE_SHARED)
-			return false;
-		s = (enum ptx_space)(first >> PTX_WINDOW_SHIFT);
-		window = (uint64_t)s << PTX_WINDOW_SHIFT;
-	}
-	*space = s;
-	if (mask == ~0u)
-		for (unsigned i = 0; i < PTX_LANES; i++)
-			bits |= addr[i];
-	else
-		for (uint32_t rest = mask; rest; rest &= rest - 1)
-			bits |= addr[__builtin_ctz(rest)];
-	if (bits & (bytes - 1))
-		return false;
+	uint64_t n = addr >> PTX_WINDOW_SHIFT;
+	*window = 0;
+	if (s != PTX_SPACE_GENERIC)
+		return s;
+	if (n > PTX_SPACE_PARAM)
+		return PTX_SPACE_GLOBAL;
+	*window = n << PTX_WINDOW_SHIFT;
+	return (enum ptx_space)n;
+}
+
+/* Memory that all lanes see, but global memory: where it begins, and its size. */
+static uint8_t *common_memory(const struct ptx_warp *w, const struct ptx_inst *in, enum ptx_space s,
+                              uint64_t *size)
+{
+	const struct ptx_job *j = w->worker->job;
+	*size = 0;
 	if (s == PTX_SPACE_SHARED) {
-		uint64_t size = w->block->shared_bytes;
-		*base = (uintptr_t)w->block->shared - (uintptr_t)window;
-		return size >= bytes && w->worker->lanes->reach(addr, window, mask) <= size - bytes;
+		*size = w->block->shared_bytes;
+		return w->block->shared;
 	}
-	if (s != PTX_SPACE_GLOBAL && s != PTX_SPACE_CONST)
+	if (s == PTX_SPACE_PARAM && in->kind == PTX_K_LD) {
+		*size = j->k->info.param_bytes;
+		return (uint8_t *)(uintptr_t)j->params;
+	}
+	return NULL;
+}
+
+/* The lanes' own memory lies apart: each lane's address moves to its part. */
+static bool whole_local(struct ptx_warp *w, struct access *a, uint64_t window)
+{
+	uint64_t size = w->worker->job->lane_bytes;
+	if (size < a->bytes || (((uintptr_t)w->local | size) & (a->bytes - 1)) ||
+	    w->worker->lanes->reach(a->addr, window, a->mask) > size - a->bytes)
 		return false;
-	const struct ptx_range *r = &w->worker->ranges[in->site % PTX_RANGES];
-	*base = 0;
-	return check_global(w, in, first, bytes) &&
-	       w->worker->lanes->reach(addr, r->lo, mask) <= r->span - bytes;
+	for (unsigned i = 0; i < PTX_LANES; i++)
+		a->addr[i] += i * size;
+	a->base = (uintptr_t)w->local - (uintptr_t)window;
+	return true;
 }
 
-/* A full warp, one register, register and element of one size: 0 the same address in all lanes,
- * 1 neighbours; 2 neither. */
-static int pattern(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask,
-                   const uint64_t *addr)
+/* True if every access of the warp lies in one piece of checked memory and is aligned. */
+static bool whole_warp(struct ptx_warp *w, const struct ptx_inst *in, struct access *a)
 {
-	if (mask != ~0u || in->vec != 1 || in->rsize != in->size || in->size < 4)
-		return 2;
-	return w->worker->lanes->shape(addr, in->size);
-}
-
-NO_TSAN static void copy_lanes(void *d, const void *s, unsigned size)
-{
-	if (size == 4)
-		memcpy(d, s, 4 * PTX_LANES);
+	uint64_t window, size, bits = 0, first = a->addr[__builtin_ctz(a->mask)];
+	if (a->mask == ~0u)
+		for (unsigned i = 0; i < PTX_LANES; i++)
+			bits |= a->addr[i];
 	else
-		memcpy(d, s, 8 * PTX_LANES);
+		for (uint32_t rest = a->mask; rest; rest &= rest - 1)
+			bits |= a->addr[__builtin_ctz(rest)];
+	a->space = space_of(in, first, &window);
+	if (bits & (a->bytes - 1))
+		return false;
+	if (a->space == PTX_SPACE_LOCAL)
+		return whole_local(w, a, window);
+	if (a->space != PTX_SPACE_GLOBAL && a->space != PTX_SPACE_CONST) {
+		a->base = (uintptr_t)common_memory(w, in, a->space, &size) - (uintptr_t)window;
+		return size >= a->bytes &&
+		       w->worker->lanes->reach(a->addr, window, a->mask) <= size - a->bytes;
+	}
+	const struct ptx_range *r = &w->worker->ranges[in->site % PTX_RANGES];
+	a->base = 0;
+	return check_global(w, in, first, a->bytes) &&
+	       w->worker->lanes->reach(a->addr, r->lo, a->mask) <= r->span - a->bytes;
 }
 
-/* Host address of a pattern access of the whole warp, or NULL to go lane by lane. */
-static uint8_t *pattern_at(struct ptx_warp *w, const struct ptx_inst *in, uint64_t addr,
-                           uint64_t bytes, enum ptx_space *space)
+/* n bytes from the first lane's address on: true if they may be accessed, and where they are. */
+static bool from_first(struct ptx_warp *w, const struct ptx_inst *in, struct access *a, uint64_t n)
 {
-	enum ptx_space s = (enum ptx_space)in->space;
-	if (addr & (in->size - 1u))
-		return NULL;
-	if (s == PTX_SPACE_GENERIC) {
-		s = (enum ptx_space)(addr >> PTX_WINDOW_SHIFT);
-		addr &= (1ull << PTX_WINDOW_SHIFT) - 1;
-	}
-	*space = s;
-	if (s == PTX_SPACE_SHARED)
-		return addr < w->block->shared_bytes && w->block->shared_bytes - addr >= bytes
-		           ? w->block->shared + addr
-		           : NULL;
-	if (s != PTX_SPACE_GLOBAL && s != PTX_SPACE_CONST)
-		return NULL;
-	return check_global(w, in, addr, bytes) ? (uint8_t *)(uintptr_t)addr : NULL;
+	uint64_t window, size, addr = a->addr[0];
+	a->space = space_of(in, addr, &window);
+	a->base = 0;
+	if (addr & (a->bytes - 1))
+		return false;
+	if (a->space == PTX_SPACE_GLOBAL || a->space == PTX_SPACE_CONST)
+		return check_global(w, in, addr, n);
+	a->base = (uintptr_t)common_memory(w, in, a->space, &size) - (uintptr_t)window;
+	return addr - window < size && size - (addr - window) >= n;
+}
+
+/* Finds out where the access is. */
+static enum shape find(struct ptx_warp *w, const struct ptx_inst *in, struct access *a)
+{
+	enum shape s = addresses(w, in, a->addr, a->bytes);
+	if (a->mask == ~0u && s != APART &&
+	    from_first(w, in, a, s == RUN ? (uint64_t)a->bytes * PTX_LANES : a->bytes))
+		return s;
+	return whole_warp(w, in, a) ? APART : UNCHECKED;
 }
 
 static void count_bytes(struct ptx_warp *w, enum ptx_space space, uint32_t mask, uint32_t bytes)
@@ -350,60 +397,177 @@ static bool load_lanes(struct ptx_warp *w, const struct ptx_inst *in, uint32_t m
 	return true;
 }
 
-static void gather32(uint32_t *d, uint32_t mask, const uint64_t *addr, uintptr_t base)
-{
-	if (mask == ~0u) {
-		for (unsigned lane = 0; lane < PTX_LANES; lane++)
-			d[lane] = __atomic_load_n((const uint32_t *)(base + addr[lane]),
-			                          __ATOMIC_RELAXED);
-		return;
+/* ---- all lanes at once */
+#define WHOLE_MAX 16 /* bytes a lane; eight 32-bit registers go lane by lane */
+#define EACH_LANE(mask, what)                                                                      \
+	if ((mask) == ~0u) {                                                                       \
+		for (unsigned lane = 0; lane < PTX_LANES; lane++)                                  \
+			what;                                                                      \
+	} else {                                                                                   \
+		for (uint32_t rest = (mask); rest; rest &= rest - 1) {                             \
+			unsigned lane = (unsigned)__builtin_ctz(rest);                             \
+			what;                                                                      \
+		}                                                                                  \
 	}
-	for (uint32_t rest = mask; rest; rest &= rest - 1) {
-		unsigned lane = (unsigned)__builtin_ctz(rest);
-		d[lane] = __atomic_load_n((const uint32_t *)(base + addr[lane]), __ATOMIC_RELAXED);
+#define FETCH(T)                                                                                   \
+	EACH_LANE(a->mask, ((T *)to)[lane] = __atomic_load_n((const T *)(a->base + a->addr[lane]), \
+	                                                     __ATOMIC_RELAXED))
+#define PUT(T)                                                                                     \
+	EACH_LANE(a->mask, __atomic_store_n((T *)(a->base + a->addr[lane]),                        \
+	                                    ((const T *)from)[lane], __ATOMIC_RELAXED))
+
+/* Between memory and a buffer, one access a lane. */
+NO_TSAN static void fetch(void *to, const struct access *a)
+{
+	switch (a->bytes) {
+	case 1:
+		FETCH(uint8_t);
+		break;
+	case 2:
+		FETCH(uint16_t);
+		break;
+	case 4:
+		FETCH(uint32_t);
+		break;
+	case 8:
+		FETCH(uint64_t);
+		break;
+	default:
+		EACH_LANE(a->mask, ((sixteen *)to)[lane] =
+		                       *(const volatile sixteen *)(a->base + a->addr[lane]));
 	}
 }
 
-/* The commonest shared access: 4 bytes, 32-bit addresses, the whole warp. */
-static bool plain_shared(const struct ptx_inst *in, uint32_t mask)
+NO_TSAN static void put(const void *from, const struct access *a)
 {
-	return mask == ~0u && in->space == PTX_SPACE_SHARED && in->asize == 4 && in->vec == 1 &&
-	       in->size == 4 && in->rsize == 4;
+	switch (a->bytes) {
+	case 1:
+		PUT(uint8_t);
+		break;
+	case 2:
+		PUT(uint16_t);
+		break;
+	case 4:
+		PUT(uint32_t);
+		break;
+	case 8:
+		PUT(uint64_t);
+		break;
+	default:
+		EACH_LANE(a->mask, *(volatile sixteen *)(a->base + a->addr[lane]) =
+		                       ((const sixteen *)from)[lane]);
+	}
+}
+
+/* What a full warp moves of a run. Vectors go in aligned pieces, so that each moves at once. */
+NO_TSAN static void copy_run(void *to, const void *from, uint32_t bytes, bool vector)
+{
+	if (vector) {
+		for (uint32_t i = 0; i < bytes * PTX_LANES / sizeof(sixteen); i++)
+			((volatile sixteen *)to)[i] = ((const volatile sixteen *)from)[i];
+		return;
+	}
+	switch (bytes) {
+	case 1:
+		memcpy(to, from, PTX_LANES);
+		break;
+	case 2:
+		memcpy(to, from, 2 * PTX_LANES);
+		break;
+	case 4:
+		memcpy(to, from, 4 * PTX_LANES);
+		break;
+	default:
+		memcpy(to, from, 8 * PTX_LANES);
+	}
+}
+
+/* Can the run be copied? Else it is fetched, or put, lane by lane. */
+static bool copyable(const struct ptx_inst *in, const struct access *a)
+{
+	return in->vec == 1 || !((a->base + a->addr[0]) & (sizeof(sixteen) - 1));
+}
+
+static unsigned log2_of(unsigned size)
+{
+	return (unsigned)__builtin_ctz(size);
+}
+
+/* The buffer's elements into the registers of the lanes of mask. */
+static void to_registers(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask,
+                         const void *from)
+{
+	const struct ptx_lane_set *lanes = w->worker->lanes;
+	const uint32_t *regs = registers(w, in, &in->d);
+	uint64_t scratch[4][PTX_LANES];
+	void *d[4] = {NULL};
+	for (unsigned v = 0; v < in->vec; v++)
+		d[v] = mask == w->live ? (void *)ptx_reg(w, regs[v]) : scratch[v];
+	lanes->split[in->sign][log2_of(in->size)][log2_of(in->rsize)](d, from, in->vec);
+	for (unsigned v = 0; v < in->vec && mask != w->live; v++)
+		lanes->blend[ptx_size_index(in->rsize)](ptx_reg(w, regs[v]), scratch[v], mask);
+}
+
+static void load_whole_warp(struct ptx_warp *w, const struct ptx_inst *in, enum shape s,
+                            struct access *a)
+{
+	const uint32_t *regs = registers(w, in, &in->d);
+	sixteen buffer[PTX_LANES];
+	/* without the buffer: nothing to widen or to take apart, and no other lane is alive */
+	void *to = in->vec == 1 && in->rsize == in->size && a->mask == w->live
+	               ? (void *)ptx_reg(w, in->d)
+	               : (void *)buffer;
+	if (s == SAME) {
+		a->mask = 1;
+		fetch(buffer, a);
+		for (unsigned v = 0; v < in->vec; v++)
+			ptx_splat(w, regs[v],
+			          element_load((const uint8_t *)buffer + v * in->size, in->size,
+			                       in->sign),
+			          in->rsize, ~0u);
+		return;
+	}
+	if (a->mask != ~0u && to == buffer)
+		memset(buffer, 0, (size_t)a->bytes * PTX_LANES);
+	if (s == RUN && copyable(in, a))
+		copy_run(to, (const void *)(a->base + a->addr[0]), a->bytes, in->vec > 1);
+	else
+		fetch(to, a);
+	if (to == buffer)
+		to_registers(w, in, a->mask, buffer);
+}
+
+static void store_whole_warp(struct ptx_warp *w, const struct ptx_inst *in, enum shape s,
+                             const struct access *a)
+{
+	const uint32_t *regs = registers(w, in, &in->b);
+	sixteen buffer[PTX_LANES];
+	const void *from = ptx_reg(w, in->b), *r[4] = {NULL};
+	if (in->vec > 1 || in->rsize != in->size) {
+		for (unsigned v = 0; v < in->vec; v++)
+			r[v] = ptx_reg(w, regs[v]);
+		w->worker->lanes->join[log2_of(in->size)][log2_of(in->rsize)](buffer, r, in->vec);
+		from = buffer;
+	}
+	if (s == RUN && copyable(in, a))
+		copy_run((void *)(a->base + a->addr[0]), from, a->bytes, in->vec > 1);
+	else
+		put(from, a);
 }
 
 bool ptx_exec_ld(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 {
-	if (plain_shared(in, mask) &&
-	    w->worker->lanes->load4((uint32_t *)ptx_reg(w, in->d),
-	                            (const uint32_t *)ptx_reg(w, in->a), (uint32_t)in->imm,
-	                            w->block->shared, w->block->shared_bytes))
-		return true;
-	uint64_t addr[PTX_LANES];
-	enum ptx_space space = PTX_SPACE_GENERIC;
-	uint32_t bytes = (uint32_t)in->size * in->vec;
+	struct access a; /* the addresses are all written */
+	a.bytes = (uint32_t)in->size * in->vec;
+	a.mask = mask;
+	enum shape s = find(w, in, &a);
 	bool ok = true;
-	ptx_addresses(w, in, addr);
-	int shape = pattern(w, in, mask, addr);
-	const uint8_t *p =
-	    shape == 2
-		? NULL
-		: pattern_at(w, in, addr[0], shape ? (uint64_t)bytes * PTX_LANES : bytes, &space);
-	if (p) {
-		if (shape == 0)
-			ptx_splat(w, in->d, element_load(p, in->size, false), in->size, mask);
-		else
-			copy_lanes(ptx_reg(w, in->d), p, in->size);
-		count_bytes(w, space, mask, bytes);
-	} else {
-		uintptr_t base = 0;
-		bool checked = whole_warp(w, in, mask, addr, bytes, &space, &base);
-		if (checked)
-			count_bytes(w, space, mask, bytes);
-		if (checked && in->size == 4 && in->rsize == 4 && in->vec == 1)
-			gather32((uint32_t *)ptx_reg(w, in->d), mask, addr, base);
-		else
-			ok = load_lanes(w, in, mask, addr, checked, base);
-	}
+	if (s != UNCHECKED)
+		count_bytes(w, a.space, mask, a.bytes);
+	if (s != UNCHECKED && a.bytes <= WHOLE_MAX)
+		load_whole_warp(w, in, s, &a);
+	else
+		ok = load_lanes(w, in, mask, a.addr, s != UNCHECKED, a.base);
 	if (in->order & PTX_ORDER_ACQUIRE)
 		ptx_fence();
 	return ok;
@@ -437,28 +601,16 @@ static bool store_lanes(struct ptx_warp *w, const struct ptx_inst *in, uint32_t 
 
 bool ptx_exec_st(struct ptx_warp *w, const struct ptx_inst *in, uint32_t mask)
 {
-	uint64_t addr[PTX_LANES];
-	enum ptx_space space = PTX_SPACE_GENERIC;
-	uint32_t bytes = (uint32_t)in->size * in->vec;
-	if (plain_shared(in, mask) &&
-	    w->worker->lanes->store4((const uint32_t *)ptx_reg(w, in->b),
-	                             (const uint32_t *)ptx_reg(w, in->a), (uint32_t)in->imm,
-	                             w->block->shared, w->block->shared_bytes))
-		return true;
 	if (in->order & PTX_ORDER_RELEASE)
 		ptx_fence();
-	ptx_addresses(w, in, addr);
-	int shape = pattern(w, in, mask, addr);
-	uint8_t *p =
-	    shape == 1 ? pattern_at(w, in, addr[0], (uint64_t)bytes * PTX_LANES, &space) : NULL;
-	if (p && space != PTX_SPACE_CONST) {
-		copy_lanes(p, ptx_reg(w, in->b), in->size);
-		count_bytes(w, space, mask, bytes);
-		return true;
-	}
-	uintptr_t base = 0;
-	bool checked = whole_warp(w, in, mask, addr, bytes, &space, &base);
-	if (checked)
-		count_bytes(w, space, mask, bytes);
-	return store_lanes(w, in, mask, addr, checked, base);
+	struct access a; /* the addresses are all written */
+	a.bytes = (uint32_t)in->size * in->vec;
+	a.mask = mask;
+	enum shape s = find(w, in, &a);
+	if (s != UNCHECKED)
+		count_bytes(w, a.space, mask, a.bytes);
+	if (s == UNCHECKED || a.bytes > WHOLE_MAX)
+		return store_lanes(w, in, mask, a.addr, s != UNCHECKED, a.base);
+	store_whole_warp(w, in, s, &a);
+	return true;
 }

@@ -375,8 +375,9 @@ static void release(struct ptx_block *b, struct ptx_barrier *bar)
 
 static bool complete(const struct ptx_block *b, const struct ptx_barrier *bar)
 {
-	uint32_t need = bar->expected ? bar->expected : b->live_warps * PTX_LANES;
-	return bar->arrived && bar->arrived >= need;
+	if (!bar->arrived)
+		return false;
+	return bar->arrived >= (bar->expected ? bar->expected : b->live_warps * PTX_LANES);
 }
 
 void ptx_barrier_recheck(struct ptx_block *b)

@@ -300,8 +300,10 @@ struct ptx_inst {
 	uint8_t sign;   /* loads: sign-extend; setp and votes: operand negated */
 	uint8_t order;  /* enum ptx_order */
 	uint8_t scalar; /* enum ptx_scalar */
-	bool guarded, guard_not;
-	bool combine; /* setp, set: with predicate c by `op` */
+	bool guarded : 1, guard_not : 1;
+	bool combine : 1; /* setp, set: with predicate c by `op` */
+	bool plain : 1;   /* loads and stores: 4 bytes of shared memory at a 32-bit address */
+	uint8_t run;      /* PTX_K_ALU: how many such follow each other from here on, unguarded */
 	uint32_t guard;
 	uint32_t d, d2, a, b, c, e; /* operands */
 	uint32_t target;            /* branches: a PC; lists: where in ptx_kernel.ext */

@@ -41,12 +41,10 @@ struct ptx_lane_set {
 	size_t n_cmps;
 	/* d[i] = s[i] where bit i of mask is set; by bytes a lane: [1] = 2, [2] = 4, [3] = 8 */
 	void (*blend[4])(void *d, const void *s, uint32_t mask);
-	/* What a warp's 64-bit addresses look like: 0 all the same, 1 a run of `size` bytes a
-	 * lane, 2 anything else. */
-	int (*shape)(const uint64_t *addr, uint32_t size);
-	/* out[i] = in[i] + add, for 64-bit and for (wrapping) 32-bit addresses */
-	void (*addr64)(uint64_t *out, const uint64_t *in, uint64_t add);
-	void (*addr32)(uint64_t *out, const uint32_t *in, uint32_t add);
+	/* out[i] = in[i] + add, for 64-bit and for (wrapping) 32-bit addresses; and what they look
+	 * like: 0 all the same, 1 a run of `size` bytes a lane, 2 anything else. */
+	int (*addr64)(uint64_t *out, const uint64_t *in, uint64_t add, uint32_t size);
+	int (*addr32)(uint64_t *out, const uint32_t *in, uint32_t add, uint32_t size);
 	/* v in all lanes, by bytes a lane as blend */
 	void (*splat[4])(void *d, uint64_t v);
 	/* A full warp's loads and stores of 4 bytes in shared memory: lane i at a[i] + add. False,
@@ -57,6 +55,11 @@ struct ptx_lane_set {
 	               uint32_t size);
 	/* largest addr[i] - base over the lanes of mask */
 	uint64_t (*reach)(const uint64_t *addr, uint64_t base, uint32_t mask);
+	/* The n elements (1, 2 or 4) of each lane, side by side in a buffer, to n registers and
+	 * back; split[1] extends the sign. By the sizes of an element and of a register's lane:
+	 * 1, 2, 4, 8 bytes are 0 to 3. */
+	void (*split[2][4][4])(void *const *d, const void *from, uint32_t n);
+	void (*join[4][4])(void *to, const void *const *s, uint32_t n);
 	/* c += a · b, and c = a · b (ptx_matrix.h) */
 	void (*product)(double *c, const double *a, const double *b, const struct ptx_product *p);
 	void (*product_int)(int32_t *c, const int32_t *a, const int32_t *b,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* ptx_lanes_avx2.c: the lane functions once more, for x86-64 CPUs with AVX2 and FMA. */
 #if defined(__x86_64__)
-#include <emmintrin.h>
+#include <immintrin.h>
 #include <math.h>
 #include <string.h>
 #if defined(__clang__)
@@ -18,6 +18,7 @@
 #include "ptx_lanes_float.inc.h"
 #include "ptx_lanes_cvt.inc.h"
 #include "ptx_lanes_cmp.inc.h"
+#include "ptx_lanes_mem.inc.h"
 #include "ptx_lanes_matrix.inc.h"
 
 #define LANE_SET ptx_lanes_avx2

@@ -17,6 +17,7 @@
 #include "ptx_lanes_float.inc.h"
 #include "ptx_lanes_cvt.inc.h"
 #include "ptx_lanes_cmp.inc.h"
+#include "ptx_lanes_mem.inc.h"
 #include "ptx_lanes_matrix.inc.h"
 
 #define LANE_SET ptx_lanes_base

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* ptx_lanes_cmp.inc.h: comparisons and tests of 32 lanes, one result bit a lane; also the helpers
- * of the memory instructions: blending, address arithmetic and address patterns. */
+/* ptx_lanes_cmp.inc.h: comparisons and tests of 32 lanes, one result bit a lane; also how lanes are
+ * blended, and one value put into all. */
 
 /* clang-format finds no stable layout for lists of macros */
 /* clang-format off */
@@ -96,36 +96,6 @@ BLEND(blend_2, u16)
 BLEND(blend_4, u32)
 BLEND(blend_8, u64)
 
-static int shape(const u64 *addr, u32 size)
-{
-	u64 base = addr[0], spread = 0, run = 0;
-	LANES_LOOP
-	{
-		u64 off = addr[i] - base;
-		spread |= off;
-		run |= off ^ (u64)((u32)i * size);
-	}
-	return !spread ? 0 : !run ? 1 : 2;
-}
-static void addr64(u64 *out, const u64 *in, u64 add)
-{
-	LANES_LOOP out[i] = in[i] + add;
-}
-static void addr32(u64 *out, const u32 *in, u32 add)
-{
-	LANES_LOOP out[i] = in[i] + add;
-}
-static u64 reach(const u64 *addr, u64 base, u32 mask)
-{
-	u64 most = 0;
-	LANES_LOOP
-	{
-		u64 off = (mask >> i) & 1 ? addr[i] - base : 0;
-		most = off > most ? off : most;
-	}
-	return most;
-}
-
 #define SPLAT(id, T)                                                                               \
 	static void id(void *d, u64 v)                                                             \
 	{                                                                                          \
@@ -135,34 +105,3 @@ static u64 reach(const u64 *addr, u64 base, u32 mask)
 SPLAT(splat_2, u16)
 SPLAT(splat_4, u32)
 SPLAT(splat_8, u64)
-
-static bool shared_addresses(u32 *at, const u32 *a, u32 add, u32 size)
-{
-	u32 bits = 0, most = 0;
-	LANES_LOOP
-	{
-		u32 x = a[i] + add;
-		at[i] = x;
-		bits |= x;
-		most = x > most ? x : most;
-	}
-	return !(bits & 3) && size >= 4 && most <= size - 4;
-}
-static bool load4(u32 *d, const u32 *a, u32 add, const u8 *mem, u32 size)
-{
-	u32 at[32];
-	if (!shared_addresses(at, a, add, size))
-		return false;
-	for (int i = 0; i < 32; i++)
-		d[i] = *(const u32 *)(mem + at[i]);
-	return true;
-}
-static bool store4(const u32 *s, const u32 *a, u32 add, u8 *mem, u32 size)
-{
-	u32 at[32];
-	if (!shared_addresses(at, a, add, size))
-		return false;
-	for (int i = 0; i < 32; i++)
-		*(u32 *)(mem + at[i]) = s[i];
-	return true;
-}

@@ -122,17 +122,17 @@ TEST(helpers)
 	}
 	for (uint32_t i = 0; i < 64; i++)
 		mem[i] = i * i;
-	ck_assert_int_eq(l->shape(addr, 4), 1);
-	ck_assert_int_eq(l->shape(addr, 8), 2);
+	ck_assert_int_eq(l->addr64(out, addr, 0, 4), 1);
+	ck_assert_int_eq(l->addr64(out, addr, 0, 8), 2);
 	ck_assert_uint_eq(l->reach(addr, 4096, 0x10), 16);
 	ck_assert_uint_eq(l->reach(addr, 4100, 1), (uint64_t)-4); /* below the base: huge */
-	l->addr64(out, addr, (uint64_t)-4096);
+	ck_assert_int_eq(l->addr64(out, addr, (uint64_t)-4096, 4), 1);
 	ck_assert_uint_eq(out[31], 124);
 	addr[7] ^= 4;
-	ck_assert_int_eq(l->shape(addr, 4), 2);
+	ck_assert_int_eq(l->addr64(out, addr, 0, 4), 2);
 	for (unsigned i = 0; i < PTX_LANES; i++)
 		addr[i] = 99;
-	ck_assert_int_eq(l->shape(addr, 4), 0);
+	ck_assert_int_eq(l->addr64(out, addr, 0, 4), 0);
 	ck_assert(l->load4(d, a, 0, (const uint8_t *)mem, sizeof(mem)));
 	ck_assert_uint_eq(d[3], 3600);
 	ck_assert(!l->load4(d, a, 4, (const uint8_t *)mem, sizeof(mem))); /* lane 0 is outside */

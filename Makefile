@@ -82,7 +82,7 @@ CUDART    := $(foreach s,static shared,$(patsubst workloads/%.cu,$(B)/%-$(s),$(w
 RECORD    := $(addprefix $(B)/record/,libcuda.so.1 replay)
 GPU_PARTS := $(RECORD) $(KERNELS) $(filter-out %/rein %/demo %/bench $(addprefix %/,$(BENCHES)),$(PRODUCTS)) $(PROBES) $(CUDART) $(CLIENTS)
 
-.PHONY: all demo test bench torch gpu-check gpu-parts lint fmt fuzz install deps help clean tests left-out
+.PHONY: all demo test bench torch samples gpu-check gpu-parts lint fmt fuzz install deps help clean tests left-out
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(PRODUCTS) left-out ## build everything: librein.so, reind, rein, the software GPU, the workloads
@@ -119,6 +119,10 @@ tests: $(UNIT) $(PROCESS) $(PRELOAD) $(CLIENTS) $(KERNELS) $(CUDART_TESTS) $(fil
 torch: ## PyTorch from PyPI, its build for CUDA 13, for the tests: about 5 GiB
 	$(Q)[ -x $(B)/torch/bin/pip ] || $(PYTHON) -m venv $(B)/torch
 	$(Q)$(B)/torch/bin/pip --disable-pip-version-check install -q "torch==2.11.*" numpy
+
+samples: all ## SAMPLES=DIR: build CUDA samples there as they are, run each bare and under the shim
+	$(if $(SAMPLES),,$(error SAMPLES names no folder; say make samples SAMPLES=cuda-samples/Samples))
+	$(Q)tests/samples/run.sh $(B) $(SAMPLES)
 
 bench: all ## added time per launch and what else this machine can measure
 	$(Q)for b in bench $(BENCHES); do $(B)/workloads/$$b --out $(B)/bench || exit; done

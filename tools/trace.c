@@ -155,26 +155,63 @@ static int ask_class(struct rein_cli *cli, struct trace *t)
 struct look {
 	struct rein_names names;
 	unsigned epoch;
+	uint32_t pid; /* is it one without the shim that is in the recording? */
+	bool seen;
 };
 
 static int note_names(void *arg, const struct rein_trace_record *r)
 {
 	struct look *l = arg;
 	bool wanted = r->kind == REIN_TRACE_CLIENT || r->kind == REIN_TRACE_CLASS;
+	if (r->kind == REIN_TRACE_OUTSIDER && r->thread == l->pid)
+		l->seen = true;
 	return wanted ? rein_names_note(&l->names, l->epoch, r) : 0;
+}
+
+/* Who is in the recording. */
+static int look_over(struct rein_cli *cli, const struct trace *t, struct look *l)
+{
+	const struct rein_recording *r = &t->records.files;
+	int err = 0;
+	for (unsigned i = 0; !err && i < r->n; i++) {
+		err = rein_recording_read(r, i, note_names, l);
+		l->epoch += r->segment[i].last;
+	}
+	rein_names_settle(&l->names);
+	if (!err)
+		return 0;
+	rein_names_free(&l->names);
+	return rein_cli_fail(cli, CLI_FAILED,
+	                     "no trace; the recording cannot be read: %s; try again",
+	                     strerror(-err));
+}
+
+/* A wrong number would make a trace that looks as if nothing had happened. */
+static int find_pid(struct rein_cli *cli, struct trace *t)
+{
+	struct look l = {.pid = (uint32_t)t->pid};
+	int status = look_over(cli, t, &l);
+	if (status)
+		return status;
+	for (size_t i = 0; i < l.names.clients.n; i++)
+		l.seen |= l.names.clients.items[i].pid == l.pid;
+	rein_names_free(&l.names);
+	if (!l.seen)
+		return rein_cli_fail(cli, CLI_FAILED,
+		                     "no trace; no process with the PID %ld was recorded; `rein "
+		                     "ps` lists the programs that run",
+		                     t->pid);
+	take_pid(t, l.pid);
+	return 0;
 }
 
 /* The programs whose class it was last, those that have ended too. */
 static int find_class(struct rein_cli *cli, struct trace *t)
 {
 	struct look l = {.epoch = 0};
-	const struct rein_recording *r = &t->records.files;
-	int err = 0, status = 0;
-	for (unsigned i = 0; !err && i < r->n; i++) {
-		err = rein_recording_read(r, i, note_names, &l);
-		l.epoch += r->segment[i].last;
-	}
-	rein_names_settle(&l.names);
+	int status = look_over(cli, t, &l);
+	if (status)
+		return status;
 	const struct rein_named *client = l.names.clients.items;
 	for (size_t i = 0; i < l.names.clients.n; i++) {
 		const char *class = rein_names_class(&l.names, client[i].who);
@@ -183,11 +220,6 @@ static int find_class(struct rein_cli *cli, struct trace *t)
 	}
 	bool old = l.names.clients.n && !l.names.classes.n;
 	rein_names_free(&l.names);
-	if (err)
-		return rein_cli_fail(cli, CLI_FAILED,
-		                     "no trace; the recording cannot be read: %s; "
-		                     "try again",
-		                     strerror(-err));
 	if (old)
 		status = ask_class(cli, t);
 	if (!status && !t->n_pids)
@@ -240,10 +272,8 @@ static int gather(struct rein_cli *cli, struct trace *t)
 	json_decref(t->records.answer);
 	if (!status && t->cupti)
 		status = say_cupti(cli, t);
-	if (!status && t->class)
-		status = find_class(cli, t);
-	else if (t->pid)
-		t->pids[t->n_pids++] = (uint32_t)t->pid;
+	if (!status && (t->class || t->pid))
+		status = t->class ? find_class(cli, t) : find_pid(cli, t);
 	return status;
 }
 

@@ -139,6 +139,10 @@ TEST(one_process_is_shown_and_whom_it_waited_for)
 	json_decref(root);
 	ck_assert_int_eq(trace("--class serving", in_dir("trace.json"), out, sizeof(out)), 125);
 	ck_assert_msg(strstr(out, "no program of class 'serving' was recorded"), "%s", out);
+	snprintf(options, sizeof(options), "--pid %d", getpid());
+	ck_assert_int_eq(trace(options, in_dir("none.json"), out, sizeof(out)), 125);
+	ck_assert_msg(strstr(out, "no process with the PID"), "%s", out);
+	ck_assert_int_ne(access(in_dir("none.json"), F_OK), 0);
 	rig_fini(&rig);
 }
 TEST_END

@@ -395,10 +395,10 @@ static bool changes_of(const struct rein_server *s, const json_t *request,
 	    !integer_of(request, "latency_nice", REIN_NICE_MIN, REIN_NICE_MAX, &nice, out))
 		return false;
 	if (class_json && (!class_name || !rein_config_class(s->config, class_name))) {
-		*out = no(EINVAL,
-		          "unknown class '%.40s'; accepted: the classes of rein.conf (op classes "
-		          "lists them)",
-		          class_name ? class_name : "");
+		char known[100];
+		rein_identity_classes(s->config, known, sizeof(known));
+		*out = no(EINVAL, "unknown class '%.40s'; known: %s", class_name ? class_name : "",
+		          known);
 		return false;
 	}
 	const json_t *sms_json = json_object_get(request, "sms");

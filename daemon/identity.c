@@ -104,7 +104,7 @@ int rein_identity_get(struct rein_identity *who, int sock, int *pidfd)
 
 /* ---------------------------------------------------------------- what it is entitled to */
 
-static void list_classes(const struct rein_config *config, char *buf, size_t len)
+void rein_identity_classes(const struct rein_config *config, char *buf, size_t len)
 {
 	buf[0] = 0;
 	for (const struct rein_class *c = config->classes; c; c = c->hh.next) {
@@ -150,7 +150,7 @@ static void grant_class(struct rein_grant *out, const struct rein_config *config
 	const struct rein_class *asked = rein_config_class(config, class_name);
 	if (!asked) {
 		char known[100];
-		list_classes(config, known, sizeof(known));
+		rein_identity_classes(config, known, sizeof(known));
 		out->err = -EINVAL;
 		note(out, "unknown class '%.20s'; known: %s", class_name, known);
 		return;

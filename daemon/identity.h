@@ -28,6 +28,8 @@ struct rein_identity {
 REIN_MUST_CHECK int rein_identity_get(struct rein_identity *who, int sock, int *pidfd);
 /* The group's id, or -1 (as gid_t) if it does not exist. */
 gid_t rein_identity_group(void);
+/* The names of all classes, as a list for people; what does not fit is cut off. */
+void rein_identity_classes(const struct rein_config *config, char *buf, size_t len);
 
 struct rein_wish {                 /* what a program asks for */
 	const char *class_name;    /* "" = by the rules */

@@ -438,7 +438,8 @@ TEST(bad_requests_have_clear_answers)
 	    {"{\"op\":\"set\",\"id\":1,\"weight\":0}", "EINVAL", "bad weight"},
 	    {"{\"op\":\"set\",\"id\":-4,\"weight\":1}", "EINVAL", "bad id"},
 	    {"{\"op\":\"set\",\"id\":12345,\"prio\":1}", "ESRCH", "no client with id 12345"},
-	    {"{\"op\":\"set\",\"id\":1,\"class\":\"z\"}", "EINVAL", "unknown class 'z'"},
+	    {"{\"op\":\"set\",\"id\":1,\"class\":\"z\"}", "EINVAL",
+	     "unknown class 'z'; known: default"},
 	    {"{\"op\":\"policy\",\"set\":\"z\"}", "EINVAL", "unknown policy 'z'"},
 	};
 	struct daemon d = {0};

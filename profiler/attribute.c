@@ -78,6 +78,7 @@ static bool attributor_init(struct rein_attributor *a, const struct rein_attribu
 	a->out = out;
 	a->who.size = sizeof(struct rein_who);
 	a->spans.size = a->outsiders.size = a->open.size = a->seen.size = sizeof(struct rein_span);
+	a->epochs.size = sizeof(struct rein_span);
 	a->present.size = sizeof(struct rein_present);
 	a->requests.size = sizeof(struct rein_request);
 	a->todo.size = sizeof(struct rein_todo);
@@ -91,8 +92,9 @@ static bool attributor_init(struct rein_attributor *a, const struct rein_attribu
 
 static void attributor_fini(struct rein_attributor *a)
 {
-	struct rein_list *lists[] = {&a->who,  &a->spans,    &a->outsiders, &a->open, &a->present,
-	                             &a->seen, &a->requests, &a->todo,      &a->lost, &a->alone};
+	struct rein_list *lists[] = {&a->who,     &a->spans, &a->outsiders, &a->open,
+	                             &a->present, &a->seen,  &a->requests,  &a->todo,
+	                             &a->lost,    &a->alone, &a->epochs};
 	struct rein_index *indices[] = {&a->clients, &a->processes, &a->cells, &a->kernels};
 	for (unsigned i = 0; i < REIN_ARRAY_LEN(lists); i++)
 		rein_list_free(lists[i]);

@@ -102,6 +102,7 @@ struct rein_attributor {
 	bool looked; /* who has the clients' GPU open was looked for */
 
 	struct rein_list who, spans, outsiders, open, present, seen, requests, todo, lost;
+	struct rein_list epochs; /* spans: from when until when each daemon recorded */
 	struct rein_index clients, processes, cells, kernels;
 	struct rein_list alone; /* struct rein_alone, by `kernels` */
 

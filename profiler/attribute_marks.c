@@ -94,6 +94,26 @@ static void note_outsider(struct rein_attributor *a, const struct rein_trace_rec
 		                        .who = who};
 }
 
+/* Whose end was not seen was there until its daemon stopped recording; what became of it then only
+ * the next one knows, for whom it is another client. */
+static void note_epoch(struct rein_attributor *a, const struct rein_trace_record *r)
+{
+	while (a->epochs.n <= a->epoch)
+		if (!rein_list_add(&a->epochs)) {
+			a->failed = true;
+			return;
+		}
+	struct rein_span *s = (struct rein_span *)a->epochs.items + a->epoch;
+	if (!s->end || r->begin < s->begin)
+		s->begin = r->begin;
+	s->end = rein_later(s->end, r->end);
+}
+
+static const struct rein_span *epoch_of(const struct rein_attributor *a, uint32_t who)
+{
+	return (const struct rein_span *)a->epochs.items + rein_who_at(a, who)->epoch;
+}
+
 void rein_marks_look(struct rein_attributor *a, const struct rein_trace_record *r)
 {
 	if (rein_trace_is_name(r->kind)) {
@@ -112,6 +132,7 @@ void rein_marks_look(struct rein_attributor *a, const struct rein_trace_record *
 	a->newest_ns = rein_later(a->newest_ns, r->end);
 	if (!a->begun_ns || r->begin < a->begun_ns)
 		a->begun_ns = r->begin;
+	note_epoch(a, r);
 	switch (r->kind) {
 	case REIN_TRACE_ACTIVE:
 	case REIN_TRACE_IDLE:
@@ -183,11 +204,11 @@ static size_t take_active(struct rein_attributor *a, const struct rein_mark *m, 
 		if (ends && since)
 			add_span(a, since, &m[i], m[i].kind == REIN_TRACE_LEFT);
 		else if (m[i].kind == REIN_TRACE_IDLE && i == 0) /* it began before the records */
-			add_span(a, a->begun_ns, &m[i], true);
+			add_span(a, epoch_of(a, m->who)->begin, &m[i], true);
 		if (ends || !since)
 			since = ends ? 0 : m[i].ns;
 	}
-	const struct rein_mark last = {.ns = a->newest_ns, .who = m->who};
+	const struct rein_mark last = {.ns = epoch_of(a, m->who)->end, .who = m->who};
 	if (since)
 		add_span(a, since, &last, true);
 	return i;

@@ -51,18 +51,17 @@ static RIG void put_name(uint8_t kind, uint32_t client, uint32_t pid, uint32_t u
 	put(&n);
 }
 
-static RIG void start(void)
+/* What one daemon records. */
+static RIG void start_segment(void)
 {
 	char path[256];
 	const struct rein_segment_header h = {.magic = REIN_SEGMENT_MAGIC,
 	                                      .major = REIN_SEGMENT_MAJOR};
-	memset(&recording, 0, sizeof(recording));
 	memset(submissions, 0, sizeof(submissions));
-	snprintf(recording.dir, sizeof(recording.dir), "%s", temp_dir());
-	recording.n = 1;
-	recording.segment[0].number = 1;
-	recording.segment[0].last = true;
-	rein_segment_path(path, sizeof(path), recording.dir, 1);
+	unsigned number = ++recording.n;
+	recording.segment[number - 1].number = number;
+	recording.segment[number - 1].last = true;
+	rein_segment_path(path, sizeof(path), recording.dir, number);
 	segment = fopen(path, "w");
 	ck_assert_ptr_nonnull(segment);
 	ck_assert_uint_eq(fwrite(&h, sizeof(h), 1, segment), 1);
@@ -73,10 +72,29 @@ static RIG void start(void)
 	put_name(REIN_TRACE_PROCESS, 0, HOG_PID, 0, 0, "hog");
 }
 
-static RIG void run(const struct rein_attribute_wish *wish)
+static RIG void end_segment(void)
 {
 	ck_assert_int_eq(fclose(segment), 0);
-	recording.segment[0].cells = n_cells;
+	recording.segment[recording.n - 1].cells = n_cells;
+}
+
+static RIG void start(void)
+{
+	memset(&recording, 0, sizeof(recording));
+	snprintf(recording.dir, sizeof(recording.dir), "%s", temp_dir());
+	start_segment();
+}
+
+/* The daemon is gone, and another one records the same programs. */
+static RIG void next_daemon(void)
+{
+	end_segment();
+	start_segment();
+}
+
+static RIG void run(const struct rein_attribute_wish *wish)
+{
+	end_segment();
 	ck_assert_int_eq(rein_attribute(&recording, wish, &got), 0);
 	for (size_t i = 0; i < got.n_stories; i++) {
 		const struct rein_story *s = &got.stories[i];

@@ -252,6 +252,29 @@ TEST(whatever_the_records_say_the_parts_add_up)
 }
 TEST_END
 
+/* Who was at work when its daemon died, or before the next one began, is not at work in what the
+ * other one recorded. */
+TEST(what_a_daemon_did_not_see_ends_with_its_records)
+{
+	start();
+	put(span(REIN_TRACE_ACTIVE, BE, 0, 0));
+	put(span(REIN_TRACE_ACTIVE, LC, 50, 50));
+	launch(BE, 60);
+	next_daemon();
+	kernel_takes(LC, 900);
+	usual();
+	request(LC, 100000, 107000, 1, 0);
+	launch(LC, 100010);
+	synced(LC, 100030, 106990);
+	next_daemon();
+	put(span(REIN_TRACE_IDLE, OTHER, 300000, 300000));
+	expect_story(1);
+	for (unsigned i = 0; i < got.stories[0].n; i++)
+		ck_assert_uint_lt(got.stories[0].part[i].who, REIN_WHO_FIRST);
+	stop();
+}
+TEST_END
+
 TEST(nothing_recorded_is_no_error)
 {
 	start();
@@ -266,4 +289,5 @@ TESTS("attribution, whole", the_way_back_may_lead_through_the_request_before,
       a_job_at_work_counts_in_the_matrix_only, the_matrix_adds_up_to_all_latencies,
       many_small_culprits_are_others, a_single_small_culprit_is_named,
       nothing_since_then_is_no_time, only_the_last_seconds_count_if_asked,
-      whatever_the_records_say_the_parts_add_up, nothing_recorded_is_no_error)
+      whatever_the_records_say_the_parts_add_up, what_a_daemon_did_not_see_ends_with_its_records,
+      nothing_recorded_is_no_error)

@@ -34,7 +34,8 @@ const struct rein_cli_command rein_cli_commands[] = {
      "  --latency-nice N  -20 (its turn comes sooner) to 19\n"
      "  --job J      programs of one job run together or not at all\n"
      "  --sms N      SMs that it is to have: 32, 25%, '75% shared' (only while somebody more\n"
-     "               urgent is active), all\n"
+     "               urgent is active), '75% long' (only while somebody more urgent is there,\n"
+     "               and for kernels that no gate stops soon), all\n"
      "  --softgpu    use the software GPU instead of the machine's driver\n"
      "  --stand-in   put rein's libcuda.so.1 in the driver's place instead of preloading\n"
      "  --no-start   start no daemon; without one the program runs unscheduled and joins\n"
@@ -80,7 +81,7 @@ const struct rein_cli_command rein_cli_commands[] = {
     {"trace", rein_cli_trace, "write what happened to a file for ui.perfetto.dev",
      "[--last T | --duration T] [--pid N | --class C] [--csv] [--cupti] [--uprobes]\n"
      "         -o FILE [--json]",
-     "  --last T          of what is recorded already, the last T: 10s, 500ms … (default: all)\n"
+     "  --last T          of what is recorded already, the last T: 10s, 500ms ... (default: all)\n"
      "  --duration T      record from now on for T, whether `events` is on or not\n"
      "  --pid N           this process only, and whoever made it wait\n"
      "  --class C         the programs whose class this is, or was when they ended\n"

@@ -254,10 +254,6 @@ static void print_head(const struct why *w, uint32_t pid)
 {
 	struct count c = count_requests(w, pid);
 	char name[64];
-	if (w->a.until_ns == w->a.from_ns) {
-		puts("nothing was recorded in that time");
-		return;
-	}
 	printf("%.1f s: %llu request%s", (double)(w->a.until_ns - w->a.from_ns) / 1e9,
 	       (unsigned long long)c.requests, c.requests == 1 ? "" : "s");
 	if (c.who >= REIN_WHO_FIRST)
@@ -273,6 +269,10 @@ static void print_head(const struct why *w, uint32_t pid)
 static int print_words(const struct rein_cli *cli, const struct why *w, uint32_t pid)
 {
 	bool ok = true;
+	if (w->a.until_ns == w->a.from_ns) {
+		puts("nothing was recorded in that time");
+		return CLI_OK;
+	}
 	print_head(w, pid);
 	for (size_t i = 0; i < w->a.n_stories; i++)
 		ok &= print_story(w, &w->a.stories[i]);

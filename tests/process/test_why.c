@@ -477,6 +477,8 @@ TEST(words_csv_and_what_is_wrong)
 	ck_assert_msg(strstr(out, "'soon' is no time") != NULL, "%s", out);
 	ck_assert_int_eq(why_text("--worst 0", out, sizeof(out)), 2);
 	ck_assert_int_eq(why_text("--csv --json", out, sizeof(out)), 2);
+	ck_assert_int_eq(why_text("--last 1ns", out, sizeof(out)), 0);
+	ck_assert_str_eq(out, "nothing was recorded in that time\n");
 	struct proc lc = rig_start(&rig, 50, "tests/clients/late", "12 20 1 host=6");
 	finish(&lc);
 	ck_assert_int_eq(why_text("nobody", out, sizeof(out)), 125);

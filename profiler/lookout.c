@@ -99,7 +99,8 @@ void rein_lookout_report(const struct rein_lookout *w, struct rein_lookout_repor
 		out->cost_ns = rein_bpf_cost_ns(w->bpf);
 	}
 	if (!(rein_load_relaxed(&w->wanted) & REIN_LOOKOUT_BPF))
-		snprintf(out->why, sizeof(out->why), "bpf = off in the configuration");
+		snprintf(out->why, sizeof(out->why),
+		         "waits for the CPU are not recorded: bpf = off in [daemon] of rein.conf");
 	else
 		snprintf(out->why, sizeof(out->why), "%s", w->why);
 }

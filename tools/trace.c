@@ -117,7 +117,10 @@ static void say_bpf(const struct trace *t, const json_t *bpf)
 	char why[200];
 	long long probed = rein_cli_int(bpf, "uprobes"), ns = rein_cli_int(bpf, "uprobe_ns");
 	rein_cli_clean(rein_cli_str(bpf, "why"), why, sizeof(why));
-	if (*why)
+	if (t->uprobes && !json_is_true(json_object_get(bpf, "outsiders")))
+		rein_cli_warn("processes without the shim are not watched; %s",
+		              *why ? why : "the daemon does not say why");
+	else if (*why)
 		rein_cli_warn("%s", why);
 	if (t->uprobes && probed)
 		fprintf(stderr,

@@ -273,5 +273,26 @@ TEST(what_cannot_be_written_is_one_line)
 }
 TEST_END
 
+/* Asked for, and not to be had. */
+TEST(what_is_not_watched_is_said)
+{
+	char config[96], out[1024];
+	char *more[] = {(char *)"--config", config, NULL};
+	rig_init(&rig, "");
+	snprintf(config, sizeof(config), "%s/rein.conf", rig.dir);
+	FILE *f = fopen(config, "w");
+	ck_assert_ptr_nonnull(f);
+	fputs("[daemon]\nbpf = off\n", f);
+	fclose(f);
+	rig_daemon_with(&rig, more);
+	ck_assert_int_eq(trace("--uprobes --duration 50ms", in_dir("trace"), out, sizeof(out)), 0);
+	ck_assert_msg(strstr(out, "rein: processes without the shim are not watched; ") &&
+	                  strstr(out, "bpf = off in [daemon] of rein.conf\n"),
+	              "%s", out);
+	rig_fini(&rig);
+}
+TEST_END
+
 TESTS("exports", a_trace_holds_together, one_process_is_shown_and_whom_it_waited_for,
-      a_class_is_shown, a_recording_without_classes, what_cannot_be_written_is_one_line)
+      a_class_is_shown, a_recording_without_classes, what_cannot_be_written_is_one_line,
+      what_is_not_watched_is_said)

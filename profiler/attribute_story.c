@@ -158,6 +158,16 @@ static int by_ns(const void *x, const void *y)
 	return a->cause != b->cause ? (int)a->cause - (int)b->cause : (a->who > b->who) * 2 - 1;
 }
 
+/* One process is a client of each daemon that recorded it, and one program to who reads. */
+static uint32_t program_of(const struct rein_attributor *a, uint32_t who)
+{
+	const struct rein_who *w = rein_who_at(a, who);
+	const uint32_t *last = w->managed && w->pid ? rein_index_find(&a->processes, w->pid) : NULL;
+	if (!last || *last < REIN_WHO_FIRST || !rein_who_at(a, *last)->managed)
+		return who;
+	return strcmp(rein_who_at(a, *last)->name, w->name) == 0 ? *last : who;
+}
+
 static void add_lost(struct rein_attributor *a, uint32_t victim, const struct rein_part *p,
                      bool late)
 {
@@ -215,12 +225,14 @@ static void put_story(struct rein_attributor *a, struct rein_story *s, struct re
 void rein_story_take(struct rein_attributor *a, const struct rein_todo *t, struct rein_walk *w)
 {
 	struct rein_request *r = NULL;
+	uint32_t victim = program_of(a, t->who);
 	if (t->request != UINT32_MAX)
 		r = (struct rein_request *)a->requests.items + t->request;
 	for (unsigned i = 0; i < w->n; i++) {
-		if (w->part[i].who == t->who) /* its own process had the CPU, say */
+		w->part[i].who = program_of(a, w->part[i].who);
+		if (w->part[i].who == victim) /* its own process had the CPU, say */
 			w->part[i].who = REIN_WHO_SELF;
-		add_lost(a, t->who, &w->part[i], r && r->late);
+		add_lost(a, victim, &w->part[i], r && r->late);
 	}
 	if (w->n)
 		qsort(w->part, w->n, sizeof(w->part[0]), by_ns);

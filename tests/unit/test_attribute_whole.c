@@ -275,6 +275,36 @@ TEST(what_a_daemon_did_not_see_ends_with_its_records)
 }
 TEST_END
 
+TEST(a_program_of_two_daemons_is_one_in_the_matrix)
+{
+	uint64_t lost = 0;
+	unsigned rows = 0;
+	start();
+	for (unsigned i = 0; i < 2; i++) {
+		double t = i * 1000000.0;
+		if (i)
+			next_daemon();
+		kernel_takes(LC, 900);
+		request(LC, t, t + 9000, i, 0);
+		off_cpu(LC, t + 10, t + 10, t + 2010, 1001); /* its own thread had the CPU */
+		gate(LC, t + 2100, t + 7100, BE);
+		launch(LC, t + 7110);
+		synced(LC, t + 7120, t + 8990);
+	}
+	expect_story(0);
+	for (size_t i = 0; i < got.n_lost; i++) {
+		const struct rein_lost *l = &got.lost[i];
+		ck_assert_str_eq(got.who[l->victim].name, "lc");
+		ck_assert_str_ne(got.who[l->culprit].name, "lc");
+		rows += strcmp(got.who[l->culprit].name, "be") == 0;
+		lost += l->all_ns[REIN_CAUSE_LAUNCH_GATE];
+	}
+	ck_assert_uint_eq(rows, 1);
+	ck_assert_uint_eq(lost, 10000000);
+	stop();
+}
+TEST_END
+
 TEST(nothing_recorded_is_no_error)
 {
 	start();
@@ -290,4 +320,4 @@ TESTS("attribution, whole", the_way_back_may_lead_through_the_request_before,
       many_small_culprits_are_others, a_single_small_culprit_is_named,
       nothing_since_then_is_no_time, only_the_last_seconds_count_if_asked,
       whatever_the_records_say_the_parts_add_up, what_a_daemon_did_not_see_ends_with_its_records,
-      nothing_recorded_is_no_error)
+      a_program_of_two_daemons_is_one_in_the_matrix, nothing_recorded_is_no_error)

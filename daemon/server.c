@@ -182,7 +182,8 @@ int rein_server_reload(struct rein_server *s, char *err, size_t err_len)
 			          c->client->member.arbiter.policy.id, why);
 	}
 	rein_config_free(old);
-	rein_info("configuration read again: %u files", fresh->n_files);
+	rein_info("configuration read again: %u file%s", fresh->n_files,
+	          fresh->n_files == 1 ? "" : "s");
 	return 0;
 }
 

@@ -261,7 +261,8 @@ static void tell_lost(struct export *x, struct client *c, const struct rein_trac
 		return;
 	x->result->lost += r->a;
 	c->lost += r->a;
-	snprintf(name, sizeof(name), "%llu events lost", (unsigned long long)r->a);
+	snprintf(name, sizeof(name), "%llu event%s lost", (unsigned long long)r->a,
+	         r->a == 1 ? "" : "s");
 	struct rein_event e = {.category = "recorder", .name = name, .begin_ns = r->end};
 	rein_export_instant(x, rein_export_track(x, TRACK_PROCESS, c->pid, 0), &e);
 	rein_export_count(x, rein_export_track(x, TRACK_LOST, c->pid, 0), r->end, c->lost);

@@ -112,7 +112,7 @@ static void give_doubles(const struct gather *g, const double *in)
 		if (f->bits == 64)
 			memcpy(reg, v, sizeof(v));
 		else if (f->bits == 32)
-			narrow_to_f32((float *)reg, v);
+			narrow_to_f32((void *)reg, v);
 		for (uint32_t lane = 0; lane < PTX_LANES && f->bits == 16; lane++)
 			((uint16_t *)reg)[2 * lane + j] = ptx_f16_from(v[lane], 0);
 	}

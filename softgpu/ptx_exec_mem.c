@@ -502,7 +502,7 @@ static void to_registers(struct ptx_warp *w, const struct ptx_inst *in, uint32_t
 	uint64_t scratch[4][PTX_LANES];
 	void *d[4] = {NULL};
 	for (unsigned v = 0; v < in->vec; v++)
-		d[v] = mask == w->live ? (void *)ptx_reg(w, regs[v]) : scratch[v];
+		d[v] = mask == w->live ? (void *)ptx_reg(w, regs[v]) : &scratch[v][0];
 	lanes->split[in->sign][log2_of(in->size)][log2_of(in->rsize)](d, from, in->vec);
 	for (unsigned v = 0; v < in->vec && mask != w->live; v++)
 		lanes->blend[ptx_size_index(in->rsize)](ptx_reg(w, regs[v]), scratch[v], mask);

@@ -87,8 +87,10 @@ static inline void read_texel(const struct ptx_image *t, const struct ptx_level 
 	    l->addr + z * l->slice + y * l->pitch + (uint64_t)x * t->channels * t->bytes;
 	memset(out, 0, 4 * sizeof(*out));
 	for (unsigned c = 0; c < t->channels; c++)
-		out[c] = t->bytes == 4 ? (union ptx_texel_value){.u = load(addr + 4ul * c, 4)}
-		                       : channel(t, addr, c);
+		if (t->bytes == 4)
+			out[c].u = load(addr + 4ul * c, 4);
+		else
+			out[c] = channel(t, addr, c);
 }
 
 /* Integers that stay integers are not mixed. */

@@ -65,6 +65,7 @@ compile() {
 		files+=("$common/helper_multiprocess.cpp")
 	[[ $common && -e $common/multithreading.cpp ]] && grep -ql 'multithreading.h' "${files[@]}" &&
 		files+=("$common/multithreading.cpp")
+	grep -qlE 'curand(_kernel)?\.h' "${files[@]}" inc/* ./*.h 2>/dev/null && flags+=(-lcurand)
 	"$nvcc" "${flags[@]}" "${files[@]}" -o "$1" -lcuda -lnvrtc ||
 		"$nvcc" -rdc=true "${flags[@]}" "${files[@]}" -o "$1" -lcuda -lnvrtc -lcudadevrt
 }
@@ -73,7 +74,7 @@ compile() {
 run() {
 	local out=$1
 	shift
-	env "$@" LD_LIBRARY_PATH="$build/softgpu" SOFTGPU_MODE="${SAMPLES_MODE:-fast}" SOFTGPU_SHM="samples-$$" \
+	env "$@" LD_LIBRARY_PATH="$build/softgpu:${LD_LIBRARY_PATH:-}" SOFTGPU_MODE="${SAMPLES_MODE:-fast}" SOFTGPU_SHM="samples-$$" \
 		timeout -k 5 "$limit" "$work/$name" >"$out" 2>&1 </dev/null
 	case $? in
 	0) echo pass ;;

@@ -80,12 +80,13 @@ static void take_look(struct rein_server *s, bool twice)
 {
 	struct rein_admit *a = &s->admit;
 	struct rein_bystanders seen;
-	if (!a->watch || !rein_bystander_get(a->watch, &seen))
+	uint64_t seen_ns;
+	if (!a->watch || !rein_bystander_get(a->watch, &seen, &seen_ns))
 		return;
 	a->bystanders = sift(s, &seen, twice ? &a->suspects : NULL);
 	a->suspects = seen;
 	seen = sift(s, &seen, NULL);
-	rein_trace_seen(s, &seen);
+	rein_trace_seen(s, &seen, seen_ns);
 }
 
 /* Whoever may ask could else have us look all the time. */

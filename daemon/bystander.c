@@ -16,6 +16,7 @@ struct rein_bystander_watch {
 	unsigned n_clients;
 	pid_t client[REIN_CLIENTS_MAX + 1];
 	struct rein_bystanders result;
+	uint64_t result_ns; /* when that look began */
 };
 
 static void *watch_main(void *arg)
@@ -30,8 +31,10 @@ static void *watch_main(void *arg)
 			continue;
 		}
 		pthread_mutex_unlock(&w->lock); /* the list does not change while looking is set */
+		uint64_t began_ns = rein_now_ns();
 		rein_bystander_scan("/proc", "/dev/shm", w->client, w->n_clients, &found);
 		pthread_mutex_lock(&w->lock);
+		w->result_ns = began_ns;
 		w->result = found;
 		w->fresh = true;
 		w->looking = false;
@@ -82,12 +85,15 @@ void rein_bystander_look(struct rein_bystander_watch *w, const pid_t *client, un
 	pthread_mutex_unlock(&w->lock);
 }
 
-bool rein_bystander_get(struct rein_bystander_watch *w, struct rein_bystanders *out)
+bool rein_bystander_get(struct rein_bystander_watch *w, struct rein_bystanders *out,
+                        uint64_t *began_ns)
 {
 	pthread_mutex_lock(&w->lock);
 	bool fresh = w->fresh;
-	if (fresh)
+	if (fresh) {
 		*out = w->result;
+		*began_ns = w->result_ns;
+	}
 	w->fresh = false;
 	pthread_mutex_unlock(&w->lock);
 	return fresh;

@@ -11,6 +11,7 @@
 #define REIN_BYSTANDER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "../common/bystander.h"
@@ -23,8 +24,10 @@ struct rein_bystander_watch *rein_bystander_start(void);
 void rein_bystander_stop(struct rein_bystander_watch *w);
 /* Begins a look, unless one is under way. `client` is copied. */
 void rein_bystander_look(struct rein_bystander_watch *w, const pid_t *client, unsigned n_clients);
-/* The result of the latest look that is complete; false: there is none since the last call. */
-bool rein_bystander_get(struct rein_bystander_watch *w, struct rein_bystanders *out);
+/* The result of the latest look that is complete, and when that look began, which may be long ago;
+ * false: there is none since the last call. */
+bool rein_bystander_get(struct rein_bystander_watch *w, struct rein_bystanders *out,
+                        uint64_t *began_ns);
 /* Waits until no look is under way, at most so long; false: one still is. */
 bool rein_bystander_wait(struct rein_bystander_watch *w, int timeout_ms);
 

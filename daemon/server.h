@@ -111,8 +111,8 @@ void rein_trace_probe(struct rein_server *s, uint64_t ns);
 /* With true GPU times of one client, or of all (UINT32_MAX). */
 void rein_trace_cupti_for(struct rein_server *s, uint64_t ns, uint32_t client);
 void rein_trace_tick(struct rein_server *s, uint64_t now_ns);
-/* Processes that have the GPU open and are no clients, as just seen. */
-void rein_trace_seen(struct rein_server *s, const struct rein_bystanders *seen);
+/* Processes that had the GPU open and are no clients, and when that was: it is not told at once. */
+void rein_trace_seen(struct rein_server *s, const struct rein_bystanders *seen, uint64_t seen_ns);
 /* A client that has joined and whose descriptors are not sent yet. */
 void rein_trace_join(struct rein_server *s, struct rein_client *c);
 

@@ -121,10 +121,10 @@ void rein_trace_tick(struct rein_server *s, uint64_t now_ns)
 		rein_admit_forget(s); /* there is nobody whom they could delay */
 }
 
-void rein_trace_seen(struct rein_server *s, const struct rein_bystanders *seen)
+void rein_trace_seen(struct rein_server *s, const struct rein_bystanders *seen, uint64_t seen_ns)
 {
 	if (s->traced)
-		rein_collector_seen(s->collector, seen, rein_now_ns());
+		rein_collector_seen(s->collector, seen, seen_ns);
 }
 
 void rein_trace_join(struct rein_server *s, struct rein_client *c)

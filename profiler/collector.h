@@ -64,8 +64,8 @@ void rein_collector_leave(struct rein_collector *c, struct rein_source *s);
 void rein_collector_reclass(struct rein_collector *c, struct rein_source *s,
                             const char *class_name);
 
-/* Who had the GPU open at a look; those of the one before it did so all the time in between, if
- * they are in both. Forgotten if nothing is recorded. */
+/* Who had the GPU open at a look at that time; those of the one before it did so all the time in
+ * between, if they are in both. Forgotten if nothing is recorded. */
 void rein_collector_seen(struct rein_collector *c, const struct rein_bystanders *seen,
                          uint64_t now_ns);
 /* What else is looked at while it records: REIN_LOOKOUT_*. */

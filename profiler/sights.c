@@ -114,6 +114,10 @@ static struct rein_sight *next_of(struct rein_sights *s)
 void rein_sights_take(struct rein_sights *s, const struct rein_bpf_sink *sink)
 {
 	for (struct rein_sight *look; (look = next_of(s)) != NULL;) {
+		if (look->ns < s->begun_ns) { /* told late: it says nothing of this recording */
+			free(look);
+			continue;
+		}
 		put(s, look, sink);
 		free(s->last);
 		s->last = look;

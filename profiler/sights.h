@@ -32,7 +32,7 @@ void rein_sights_fini(struct rein_sights *s);
 void rein_sights_add(struct rein_sights *s, const struct rein_bystanders *seen, uint64_t now_ns);
 /* Recording begins: what was there before counts from now on. */
 void rein_sights_begin(struct rein_sights *s, uint64_t now_ns);
-/* The looks since the last call, as records. */
+/* The looks since the last call, as records; those of before the recording are left out. */
 void rein_sights_take(struct rein_sights *s, const struct rein_bpf_sink *sink);
 /* Recording is over. */
 void rein_sights_forget(struct rein_sights *s);

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "tests/harness.h"
 
 static char proc[64], shm[80];
@@ -153,15 +154,19 @@ TEST(the_thread_answers_and_ends)
 	struct rein_bystander_watch *w = rein_bystander_start();
 	struct rein_bystanders b;
 	pid_t self = getpid();
+	uint64_t ns = 0;
 	ck_assert_ptr_nonnull(w);
-	ck_assert(!rein_bystander_get(w, &b));
+	ck_assert(!rein_bystander_get(w, &b, &ns));
 	ck_assert(rein_bystander_wait(w, 0));
 	for (int i = 0; i < 3; i++) {
 		rein_bystander_look(w, &self, 1);
 		rein_bystander_look(w, &self, 1); /* one is under way */
 		ck_assert(rein_bystander_wait(w, 60000));
-		ck_assert(rein_bystander_get(w, &b));
-		ck_assert(!rein_bystander_get(w, &b));
+		uint64_t after_ns = rein_now_ns();
+		usleep(1000); /* whoever asks late is told when it was */
+		ck_assert(rein_bystander_get(w, &b, &ns));
+		ck_assert_uint_le(ns, after_ns);
+		ck_assert(!rein_bystander_get(w, &b, &ns));
 	}
 	rein_bystander_look(w, &self, 1);
 	rein_bystander_stop(w);

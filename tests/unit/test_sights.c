@@ -71,6 +71,10 @@ TEST(from_look_to_look)
 	see(1, t + 50);
 	rein_sights_forget(&sights);
 	rein_sights_begin(&sights, t + 60);
+	see(1, t + 59); /* a look that was told of late */
+	take();
+	ck_assert_uint_eq(n_got, 0);
+	ck_assert_ptr_null(sights.last);
 	see(1, t + 70);
 	take();
 	ck_assert_uint_eq(n_got, 1);

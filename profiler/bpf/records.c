@@ -10,6 +10,12 @@ static_assert((int)REIN_BPF_SYNC == REIN_OUTSIDER_SYNC, "one meaning");
 static_assert((int)REIN_BPF_IOCTL == REIN_OUTSIDER_IOCTL, "one meaning");
 static_assert((int)REIN_BPF_EXIT == REIN_OUTSIDER_EXIT, "one meaning");
 
+/* Never 0, which says that it is not known: whoever had the CPU had some of that time. */
+static uint8_t part(uint32_t of_255)
+{
+	return (uint8_t)(of_255 > 255 ? 255 : of_255 ? of_255 : 1);
+}
+
 void rein_bpf_off_record(const struct rein_bpf_off *off, struct rein_trace_record *r)
 {
 	bool doing = off->doing.phase > REIN_PHASE_NONE && off->doing.phase < REIN_PHASES;
@@ -17,7 +23,7 @@ void rein_bpf_off_record(const struct rein_bpf_off *off, struct rein_trace_recor
 	    .stamp = off->client,
 	    .thread = off->thread,
 	    .kind = REIN_TRACE_OFFCPU,
-	    .flags = (uint8_t)(off->before_part < 255 ? off->before_part : 255),
+	    .flags = part(off->before_part),
 	    .result = (uint16_t)(doing ? off->doing.phase : REIN_PHASE_NONE),
 	    .entry = doing && off->doing.phase == REIN_PHASE_GATE ? off->doing.holder : 0,
 	    .begin = off->begin_ns,

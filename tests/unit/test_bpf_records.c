@@ -49,6 +49,9 @@ TEST(a_stretch_is_a_record)
 	o.before_part = 256;
 	rein_bpf_off_record(&o, &r);
 	ck_assert_uint_eq(r.flags, 255);
+	o.before_part = 0; /* of hundreds, each with a little */
+	rein_bpf_off_record(&o, &r);
+	ck_assert_uint_eq(r.flags, 1);
 }
 TEST_END
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "../common/clock.h"
+#include "../common/sms.h"
 
 #define LONGEST_MAX_NS REIN_S
 #define SAMPLES_MIN 2 /* the first often holds a lazy load (common/kmodel.h) */
@@ -61,7 +62,10 @@ void rein_measure_tick(struct rein_arbiter *a)
 		longest = high_ns > longest_ns ? i : longest;
 		longest_ns = high_ns > longest_ns ? high_ns : longest_ns;
 	}
-	c->history.longest_ns = rein_min_ns(longest_ns, LONGEST_MAX_NS);
+	longest_ns = rein_min_ns(longest_ns, LONGEST_MAX_NS);
+	if (longest_ns != c->history.longest_ns && c->sms & REIN_SMS_LONG)
+		rein_device_mark(a, c); /* its slice goes by that, though nobody came or went */
+	c->history.longest_ns = longest_ns;
 	if (!longest_ns || !rein_kmodel_read(&c->status->kmodel, longest, &row))
 		row.name[0] = 0;
 	memcpy(c->history.longest_name, row.name, sizeof(row.name));

@@ -69,6 +69,14 @@ static bool is_outranked(const struct rein_arbiter_client *c, const struct rein_
 	return d->top_prio > prio || d->timed > is_timed(c);
 }
 
+/* The same, but that two with deadlines hold each other: neither is below the other for good, and
+ * their slices would be the same SMs. */
+static bool is_below(const struct rein_arbiter_client *c, const struct rein_arbiter_device *d)
+{
+	int prio = c->policy.background ? 0 : c->policy.prio;
+	return d->top_prio > prio || (d->timed && !is_timed(c));
+}
+
 static bool works(const struct rein_arbiter_client *c, uint64_t now_ns)
 {
 	return c->live || (c->word_ns && now_ns - c->word_ns < ALONE_NS);
@@ -187,7 +195,7 @@ static bool is_due(const struct rein_arbiter *a, const struct rein_arbiter_clien
 	if (sms & REIN_SMS_SHARED)
 		return is_crowded(c, d);
 	if (sms & REIN_SMS_LONG)
-		return is_outranked(c, d) && !can_hold_contexts(a, c) && has_long_kernels(a, c);
+		return is_below(c, d) && !can_hold_contexts(a, c) && has_long_kernels(a, c);
 	return true;
 }
 

@@ -140,6 +140,47 @@ TEST(a_slice_against_long_kernels_is_in_force_where_no_gate_stops_them)
 }
 TEST_END
 
+/* What its kernels take is learnt while nobody comes, goes, or wakes. */
+TEST(a_slice_against_long_kernels_follows_what_is_measured)
+{
+	static const uint32_t dim[3] = {1, 1, 1};
+	start(&rein_policy_fifo);
+	struct party *be = with("be", 0, 8 | REIN_SMS_LONG, REIN_CAN_SLICE);
+	struct party *lc = with("lc", 50, 0, REIN_CAN_SLICE);
+	busy(be);
+	ck_assert(sliced(be)); /* not known yet */
+	for (unsigned k = 0; k < 4; k++)
+		rein_kmodel_sample(&be->status.kmodel, rein_kmodel_key(1, dim, dim, 0),
+		                   REIN_POINT_NS / 4, "short");
+	pass(REIN_S);
+	ck_assert(!sliced(be) && !verdict(be));
+	for (unsigned k = 0; k < 4; k++)
+		rein_kmodel_sample(&be->status.kmodel, rein_kmodel_key(2, dim, dim, 0),
+		                   50 * REIN_MS, "long");
+	pass(REIN_S);
+	ck_assert_uint_eq(verdict(be), 8 | REIN_SMS_LAST); /* before the urgent one wakes */
+	leave(be), leave(lc);
+	finish();
+}
+TEST_END
+
+/* Two with deadlines are not more urgent than each other: both would have the first SMs, and nobody
+ * the others. */
+TEST(no_slice_against_long_kernels_among_those_with_deadlines)
+{
+	start(&rein_policy_fifo);
+	struct party *one = with("one", 0, 8 | REIN_SMS_LONG, REIN_CAN_SLICE);
+	struct party *two = with("two", 0, 8 | REIN_SMS_LONG, REIN_CAN_SLICE);
+	struct party *be = with("be", 0, 8 | REIN_SMS_LONG, REIN_CAN_SLICE);
+	one->c.policy.deadline_ns = two->c.policy.deadline_ns = 20 * REIN_MS;
+	busy(one), busy(two), busy(be);
+	ck_assert(!sliced(one) && !sliced(two));
+	ck_assert_uint_eq(verdict(be), 8 | REIN_SMS_LAST);
+	leave(one), leave(two), leave(be);
+	finish();
+}
+TEST_END
+
 TEST(it_changes_live)
 {
 	char why[160];
@@ -160,4 +201,6 @@ TEST_END
 
 TESTS("sms", what_people_write, what_a_peer_may_not_say, the_more_urgent_have_the_first_sms,
       a_slice_against_long_kernels_is_in_force_where_no_gate_stops_them,
+      a_slice_against_long_kernels_follows_what_is_measured,
+      no_slice_against_long_kernels_among_those_with_deadlines,
       a_shared_slice_is_in_force_while_somebody_more_urgent_is_active, it_changes_live)

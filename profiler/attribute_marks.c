@@ -475,6 +475,13 @@ static bool is_elsewhere(const struct rein_attributor *a, const struct rein_span
 	       last->end > first->begin + REIN_OUTSIDER_LOOK_NS + REIN_S;
 }
 
+/* Who joined after a look had found it without the shim was about to: it was no outsider. */
+static bool is_joined(struct rein_attributor *a, const struct rein_span *s)
+{
+	const struct rein_who *w = rein_who_at(a, s->who);
+	return !w->managed && rein_who_at(a, rein_who_process(a, w->pid))->managed;
+}
+
 static void sort_spans(struct rein_attributor *a, struct rein_list *l)
 {
 	const struct rein_span *s = l->items;
@@ -485,7 +492,8 @@ static void sort_spans(struct rein_attributor *a, struct rein_list *l)
 	for (size_t i = 0, lo = 0; i < l->n; i++) {
 		if (i + 1 < l->n && s[i + 1].who == s[lo].who)
 			continue;
-		bool away = l == &a->outsiders && is_elsewhere(a, &s[lo], &s[i]);
+		bool away = l == &a->outsiders ? is_elsewhere(a, &s[lo], &s[i])
+		                               : l == &a->open && is_joined(a, &s[lo]);
 		struct rein_present *p = away ? NULL : rein_list_add(&a->present);
 		a->failed |= !p && !away;
 		if (p)

@@ -308,6 +308,24 @@ TEST(who_only_has_the_gpu_open_is_a_culprit_if_nobody_else_is)
 }
 TEST_END
 
+/* As when the daemon begins anew: its clients come back one after the other. */
+TEST(who_joins_after_the_look_that_found_it_is_no_culprit)
+{
+	start();
+	kernel_takes(LC, 900);
+	usual();
+	has_gpu_open(90000, 95000);
+	put_name(REIN_TRACE_CLIENT, 4, HOG_PID, 0, 1, "back again");
+	request(LC, 100000, 107000, 1, 0);
+	launch(LC, 100010);
+	synced(LC, 100030, 106990);
+	expect_story(1);
+	expect(REIN_CAUSE_GPU_UNSPLIT, "hog", 0);
+	expect(REIN_CAUSE_GPU_UNSPLIT, "back again", 0);
+	stop();
+}
+TEST_END
+
 static void launches_outside(double begin, double end)
 {
 	struct rein_trace_record *r = span(REIN_TRACE_OUTSIDER, 0, begin, end);
@@ -405,5 +423,6 @@ TESTS("attribution", its_thread_waited_for_a_cpu, several_had_the_cpu_while_it_w
       the_gpu_was_others_without_records, who_is_held_is_not_blamed_once_it_has_drained,
       a_process_without_the_shim_is_a_culprit,
       who_only_has_the_gpu_open_is_a_culprit_if_nobody_else_is,
+      who_joins_after_the_look_that_found_it_is_no_culprit,
       who_launches_on_another_gpu_is_no_culprit, alone_on_the_gpu_nobody_is_blamed,
       its_own_code_was_slow, the_driver_kept_it)

@@ -95,8 +95,10 @@ static pid_t child(void (*fn)(void))
 
 static bool is_done(void *unused)
 {
+	bool done =
+	    rein_load_acquire(&shared->done); /* first: its last record is to be among them */
 	rein_bpf_take(bpf, &sink, rein_now_ns());
-	return rein_load_acquire(&shared->done);
+	return done;
 }
 
 static void finish(pid_t pid)

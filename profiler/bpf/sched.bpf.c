@@ -74,7 +74,8 @@ struct turn {
 #define LONG_NS 50000u /* the last stretches of so long and more are kept */
 /* A name costs as much as all the rest: who had the CPU for less goes by his number. */
 #define NAMED_NS 10000u
-#define STALE_NS 1000000000u /* a wait that has not ended: whoever comes next is counted for */
+#define STALE_NS 1000000000ll /* a wait that has not ended: whoever comes next is counted for */
+#define ABOUT_NS 100000ll     /* a thread that was woken longer ago ran on, and sleeps now */
 
 /* A cache line of its own for each: other CPUs write only where somebody was woken or moved. */
 static struct cpu {
@@ -180,7 +181,8 @@ static __always_inline bool begin_wait(struct cpu *c, const struct task_struct *
                                        uint64_t now_ns)
 {
 	uint32_t first = c->waiter, pid = (uint32_t)task->pid;
-	if (first && first != pid && now_ns - c->since_ns < STALE_NS)
+	/* another CPU's clock may be a little ahead */
+	if (first && first != pid && (int64_t)(now_ns - c->since_ns) < STALE_NS)
 		return false;
 	c->n = 0;
 	c->all_ns = 0;
@@ -223,7 +225,13 @@ static __always_inline uint64_t remember(struct cpu *c, struct task_struct *prev
 
 /* ---------------------------------------------------------------- a thread leaves its CPU */
 
-/* The same. */
+/* Left behind, it could run on: it was put aside, or woken while it was about to sleep. */
+static __always_inline bool is_waiting(const struct thread *t)
+{
+	return !t->slept || (t->woken_ns && (int64_t)(t->begin_ns - t->woken_ns) < ABOUT_NS);
+}
+
+/* Returns the time, as remember() does. */
 static __always_inline uint64_t leaves(struct cpu *cpu, struct task_struct *prev, bool preempted,
                                        uint64_t now_ns)
 {
@@ -235,7 +243,7 @@ static __always_inline uint64_t leaves(struct cpu *cpu, struct task_struct *prev
 	t->slept = !preempted && state;
 	now_ns = now_ns ? now_ns : bpf_ktime_get_ns();
 	t->begin_ns = state & TASK_DEAD ? 0 : now_ns;
-	if (t->begin_ns && (!t->slept || t->woken_ns)) /* or it was about to */
+	if (t->begin_ns && is_waiting(t))
 		(void)begin_wait(cpu, prev, now_ns);
 	if (!c->doing ||
 	    bpf_probe_read_user(&t->doing, sizeof(t->doing),
@@ -394,7 +402,8 @@ static __always_inline uint32_t cpu_of(struct task_struct *task)
 	return bpf_core_field_exists(task->thread_info.cpu) ? task->thread_info.cpu : task->cpu;
 }
 
-/* It may be put on another CPU before it waits: then it is moved. */
+/* It may be put on another CPU before it waits: then it is moved. Who was put aside on its way to
+ * sleep waits already. */
 static __always_inline int woken(struct task_struct *task, bool known)
 {
 	struct thread *t = row_of(task);
@@ -404,7 +413,7 @@ static __always_inline int woken(struct task_struct *task, bool known)
 	t->woken_ns = bpf_ktime_get_ns();
 	t->waker = (uint32_t)who;
 	t->waker_tgid = (uint32_t)(who >> 32);
-	if (t->begin_ns)
+	if (t->begin_ns && t->slept)
 		(void)begin_wait(cpu_at(cpu_of(task)), task, t->woken_ns);
 	return 0;
 }
@@ -416,12 +425,13 @@ int BPF_PROG(rein_waking, struct task_struct *task)
 }
 
 /* It goes on waiting, for the other CPU, with what was counted on this one: so if it is taken to an
- * idle CPU it is whoever had the busy one that kept it waiting. */
+ * idle CPU it is whoever had the busy one that kept it waiting. Sleepers are moved too (since Linux
+ * 6.12, which leaves them in the queue for a while). */
 SEC("tp_btf/sched_migrate_task")
 int BPF_PROG(rein_migrate, struct task_struct *task, int to)
 {
 	struct thread *t = row_of(task);
-	if (t->pid != (uint32_t)task->pid || !t->begin_ns)
+	if (t->pid != (uint32_t)task->pid || !t->begin_ns || (t->slept && !t->woken_ns))
 		return 0;
 	struct cpu *was = cpu_at(cpu_of(task)), *is = cpu_at((uint32_t)to);
 	bool counted = was->waiter == (uint32_t)task->pid;

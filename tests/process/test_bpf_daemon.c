@@ -342,12 +342,17 @@ static bool nothing_is_loaded(void *unused)
 	return links_of(proc_child(rig.daemon.pid)) == 0;
 }
 
+static bool something_is_loaded(void *unused)
+{
+	return links_of(proc_child(rig.daemon.pid)) > 2;
+}
+
 TEST(nothing_is_loaded_while_nothing_is_recorded)
 {
 	start("events = off\n");
 	ck_assert(nothing_is_loaded(NULL));
-	json_decref(ask("{\"op\":\"trace\",\"record_ms\":300}"));
-	ck_assert_uint_gt(links_of(proc_child(rig.daemon.pid)), 2);
+	json_decref(ask("{\"op\":\"trace\",\"record_ms\":3000}"));
+	ck_assert(eventually(something_is_loaded, NULL, WAIT_MS));
 	ck_assert(eventually(nothing_is_loaded, NULL, WAIT_MS));
 	rig_fini(&rig);
 }

@@ -304,7 +304,7 @@ TEST(off_until_it_is_asked_for)
 	char *env[] = {rig.env[0], NULL};
 	ck_assert_int_eq(proc_run(argv, env, out, sizeof(out), WAIT_MS), 125);
 	ck_assert_msg(strstr(out, "nothing was recorded") && strstr(out, "--duration"), "%s", out);
-	json_t *root = trace("--duration 300ms", &summary);
+	json_t *root = trace("--duration 1s", &summary);
 	ck_assert_uint_gt(count(root, be.pid, "submit", ""), 5);
 	json_decref(summary);
 	json_decref(root);

@@ -61,10 +61,10 @@ compile() {
 	done
 	mapfile -t files < <(sources)
 	((${#files[@]})) || return 1
-	[[ $common && -e $common/helper_multiprocess.cpp ]] && grep -ql helper_multiprocess "${files[@]}" &&
-		files+=("$common/helper_multiprocess.cpp")
-	[[ $common && -e $common/multithreading.cpp ]] && grep -ql 'multithreading.h' "${files[@]}" &&
-		files+=("$common/multithreading.cpp")
+	for f in helper_multiprocess multithreading; do
+		[[ $common && -e $common/$f.cpp && ! -e $f.cpp ]] && grep -ql "$f\.h" "${files[@]}" &&
+			files+=("$common/$f.cpp")
+	done
 	grep -qlE 'curand(_kernel)?\.h' "${files[@]}" inc/* ./*.h 2>/dev/null && flags+=(-lcurand)
 	"$nvcc" "${flags[@]}" "${files[@]}" -o "$1" -lcuda -lnvrtc ||
 		"$nvcc" -rdc=true "${flags[@]}" "${files[@]}" -o "$1" -lcuda -lnvrtc -lcudadevrt

@@ -282,10 +282,11 @@ static void hog_on(int cpu, bool computes)
 	CPU_SET((unsigned)cpu, &one);
 	if (sched_setaffinity(0, sizeof(one), &one))
 		_exit(1);
-	while (computes)
-		(void)getppid();
 	for (;;)
-		usleep(20);
+		if (computes)
+			(void)getppid();
+		else
+			usleep(20);
 }
 
 static pid_t fork_hog(int cpu, bool computes)

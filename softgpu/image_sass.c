@@ -149,10 +149,10 @@ static void note(struct kernel *k, unsigned attribute, const uint8_t *data, unsi
 
 static bool read_info(struct elf *e, const Elf64_Shdr *s, struct kernel *k)
 {
-	const uint8_t *p = e->p + s->sh_offset;
 	uint64_t at = 0;
-	if (s->sh_type == SHT_NOBITS)
+	if (s->sh_type == SHT_NOBITS) /* and so without an offset that was checked */
 		return bad(e, "a kernel's .nv.info without contents");
+	const uint8_t *p = e->p + s->sh_offset;
 	while (s->sh_size - at >= 4) {
 		unsigned format = p[at], attribute = p[at + 1], size = p[at + 2] | p[at + 3] << 8;
 		at += 4;

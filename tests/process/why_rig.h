@@ -207,13 +207,7 @@ static RIG void ask(pid_t victim, const struct question *q, unsigned *delayed, u
 		if (truth < DELAY_NS)
 			continue;
 		++*delayed;
-		uint64_t most = q->most ? q->most(t) : truth;
-		/* a thread that is ready before the GPU is waits for both; of that either is right
-		 */
-		uint64_t both =
-		    strcmp(q->causes, "run_queue") == 0 ? 0 : told(s, "run_queue", ANYBODY);
-		bool is = is_right(truth, most, got) ||
-		          (got < truth && is_right(truth, most, got + both));
+		bool is = is_right(truth, q->most ? q->most(t) : truth, got);
 		*right += is;
 		if (!is)
 			fprintf(stderr, "%s: %.3f ms, told %.3f: %s\n", q->causes,
